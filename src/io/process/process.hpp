@@ -10,8 +10,8 @@
 namespace opsd {
 
 struct ProcessResult {
-    int exit_code = -1;      ///< 128 + signal when killed by one
-    int signal = 0;          ///< the signal that ended it, 0 if it exited
+    int exit_code = -1;  ///< 128 + signal when killed by one
+    int signal = 0;      ///< the signal that ended it, 0 if it exited
     bool timed_out = false;
     bool truncated = false;  ///< more than max_output was written; the rest is lost
     std::string output;      ///< stdout and stderr as written
@@ -20,8 +20,8 @@ struct ProcessResult {
 
 struct ProcessSpec {
     explicit ProcessSpec(std::vector<std::string> command) : argv{std::move(command)} {}
-    std::vector<std::string> argv;              ///< argv[0] is looked up in PATH
-    std::vector<std::string> environment;       ///< "K=V"; empty: inherited
+    std::vector<std::string> argv;         ///< argv[0] is looked up in PATH
+    std::vector<std::string> environment;  ///< "K=V"; empty: inherited
     std::chrono::milliseconds timeout{5'000};
     std::size_t max_output = 64 * 1024;
 };

@@ -1,5 +1,6 @@
 #pragma once
-// The Store over SQLite on a worker thread. WAL, synchronous=FULL, busy timeout, foreign keys on, bounded file size.
+// The Store over SQLite on a worker thread. WAL, synchronous=FULL, busy timeout, foreign keys on, bounded
+// file size.
 
 #include "opsd/clock.hpp"
 #include "opsd/store.hpp"
@@ -13,12 +14,13 @@ namespace opsd {
 
 struct StoreOptions {
     std::string path = "/var/lib/opsd/state.db";
-    std::uint64_t max_bytes = 256ULL << 20;         ///< PRAGMA max_page_count: beyond it writes fail as "full"
+    std::uint64_t max_bytes = 256ULL << 20;  ///< PRAGMA max_page_count: beyond it writes fail as "full"
     std::chrono::milliseconds statement_timeout{5000};  ///< a longer statement is interrupted
 };
 
-/// Opens (or creates, mode 0600) the file on its thread. A corrupt file is moved aside to PATH.corrupt-<time> and a
-/// new one begun, which `warning` then says. A file of a newer schema is refused by migrate(), not here.
+/// Opens (or creates, mode 0600) the file on its thread. A corrupt file is moved aside to PATH.corrupt-<time>
+/// and a new one begun, which `warning` then says. A file of a newer schema is refused by migrate(), not
+/// here.
 struct OpenedStore {
     std::unique_ptr<Store> store;
     std::string warning;
