@@ -118,7 +118,8 @@ private:
         if (open == '|' || open == '>') return;
         if (open != '"' && open != '\'') refuse_tag(mark);  // "! text"
         for (auto i = at + 1; i < text_.size(); ++i) {
-            if (open == '"' && text_[i] == '\\')
+            const bool doubled = open == '\'' && text_.substr(i, 2) == "''";
+            if (doubled || (open == '"' && text_[i] == '\\'))
                 ++i;
             else if (text_[i] == open)
                 return;
