@@ -1,5 +1,6 @@
 #pragma once
-// Events to many. Bounded multicast: a slow subscriber is told how many it missed and never blocks the writer.
+// Events to many. Bounded multicast: a slow subscriber is told how many it missed and never blocks the
+// writer.
 
 #include "opsd/async.hpp"
 
@@ -45,7 +46,8 @@ public:
         Task<Item> next()
         {
             auto& box = *at_;
-            while (box.events.empty() && box.missed == 0) co_await wait_event(box.arrived);
+            while (box.events.empty() && box.missed == 0)
+                co_await wait_event(box.arrived);
             Item item;
             if (box.missed > 0) {
                 item.missed = std::exchange(box.missed, 0);
@@ -67,7 +69,8 @@ public:
     Feed(const Feed&) = delete;
     Feed& operator=(const Feed&) = delete;
 
-    /// `capacity` events may wait for this subscriber; beyond it the oldest are dropped and counted as missed.
+    /// `capacity` events may wait for this subscriber; beyond it the oldest are dropped and counted as
+    /// missed.
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(std::size_t capacity)
     {
         return std::make_unique<Subscription>(*this, capacity);

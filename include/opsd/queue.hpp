@@ -1,6 +1,7 @@
 #pragma once
 // The bounded hand-over between a source and a sink. Written here because asio::experimental::channel of
-// Boost 1.81 never accepts an item again after a pending receive was cancelled. One executor, like everything.
+// Boost 1.81 never accepts an item again after a pending receive was cancelled. One executor, like
+// everything.
 
 #include "opsd/async.hpp"
 
@@ -11,7 +12,8 @@
 
 namespace opsd {
 
-/// What a full queue does with one more item. Metrics drop the oldest; logs wait, for the journal is the buffer.
+/// What a full queue does with one more item. Metrics drop the oldest; logs wait, for the journal is the
+/// buffer.
 enum class WhenFull { wait, drop_newest, drop_oldest };
 
 /// A queue with a capacity and a policy. Dropped items are counted, never silent.
@@ -20,7 +22,10 @@ class BoundedQueue {
 public:
     /// `capacity` in items, at least 1.
     BoundedQueue(const Executor& executor, std::size_t capacity, WhenFull when_full)
-      : capacity_{capacity}, when_full_{when_full}, not_empty_{executor, never}, not_full_{executor, never}
+      : capacity_{capacity}
+      , when_full_{when_full}
+      , not_empty_{executor, never}
+      , not_full_{executor, never}
     {}
     BoundedQueue(const BoundedQueue&) = delete;
     BoundedQueue& operator=(const BoundedQueue&) = delete;

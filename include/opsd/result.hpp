@@ -33,7 +33,10 @@ struct Error {
     [[nodiscard]] Error wrap(std::string_view context) &&;
 
     /// Is the same request worth repeating later?
-    [[nodiscard]] bool retryable() const noexcept { return code == Errc::timeout || code == Errc::unavailable; }
+    [[nodiscard]] bool retryable() const noexcept
+    {
+        return code == Errc::timeout || code == Errc::unavailable;
+    }
 };
 
 /// A value or the reason why there is none.
@@ -47,6 +50,9 @@ using Result = std::expected<T, Error>;
 }
 
 /// Passes an error on: `if (!x) return fail(std::move(x).error());`
-[[nodiscard]] inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>{std::move(error)}; }
+[[nodiscard]] inline std::unexpected<Error> fail(Error error)
+{
+    return std::unexpected<Error>{std::move(error)};
+}
 
 }  // namespace opsd

@@ -14,10 +14,14 @@ namespace {
 spdlog::level::level_enum to_spdlog(Level level)
 {
     switch (level) {
-    case Level::error: return spdlog::level::err;
-    case Level::warning: return spdlog::level::warn;
-    case Level::info: return spdlog::level::info;
-    case Level::debug: return spdlog::level::debug;
+    case Level::error:
+        return spdlog::level::err;
+    case Level::warning:
+        return spdlog::level::warn;
+    case Level::info:
+        return spdlog::level::info;
+    case Level::debug:
+        return spdlog::level::debug;
     }
     return spdlog::level::info;
 }
@@ -25,7 +29,9 @@ spdlog::level::level_enum to_spdlog(Level level)
 class StderrSink final : public LogSink {
 public:
     StderrSink(Level level, bool journald)
-      : level_{level}, journald_{journald}, logger_{"opsd", std::make_shared<spdlog::sinks::stderr_sink_mt>()}
+      : level_{level}
+      , journald_{journald}
+      , logger_{"opsd", std::make_shared<spdlog::sinks::stderr_sink_mt>()}
     {
         logger_.set_level(spdlog::level::trace);
         logger_.set_pattern(journald ? "%v" : "%Y-%m-%dT%H:%M:%S.%e %l %v");
@@ -42,7 +48,9 @@ public:
             ++repeated_;
             return;
         }
-        if (repeated_ > 0) emit(level, fmt::format("the line \"{}\" came {} more times", last_, std::exchange(repeated_, 0)));
+        if (repeated_ > 0)
+            emit(level,
+                 fmt::format("the line \"{}\" came {} more times", last_, std::exchange(repeated_, 0)));
         last_ = line;
         last_written_ = now;
         emit(level, line);
@@ -51,8 +59,10 @@ public:
 private:
     void emit(Level level, std::string_view line)
     {
-        if (journald_) logger_.log(to_spdlog(level), "<{}>{}", static_cast<int>(level), line);
-        else logger_.log(to_spdlog(level), "{}", line);
+        if (journald_)
+            logger_.log(to_spdlog(level), "<{}>{}", static_cast<int>(level), line);
+        else
+            logger_.log(to_spdlog(level), "{}", line);
     }
 
     Level level_;
@@ -65,6 +75,9 @@ private:
 
 }  // namespace
 
-std::shared_ptr<LogSink> make_stderr_sink(Level level, bool journald) { return std::make_shared<StderrSink>(level, journald); }
+std::shared_ptr<LogSink> make_stderr_sink(Level level, bool journald)
+{
+    return std::make_shared<StderrSink>(level, journald);
+}
 
 }  // namespace opsd

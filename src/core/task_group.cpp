@@ -7,7 +7,9 @@
 namespace opsd {
 
 TaskGroup::TaskGroup(Executor executor, OnFailure on_failure)
-  : executor_{std::move(executor)}, on_failure_{std::move(on_failure)}, idle_{executor_, never}
+  : executor_{std::move(executor)}
+  , on_failure_{std::move(on_failure)}
+  , idle_{executor_, never}
 {}
 
 TaskGroup::~TaskGroup() { assert(tasks_.empty() && "TaskGroup destroyed with running tasks"); }
@@ -48,7 +50,8 @@ Task<> TaskGroup::join()
 std::vector<std::string> TaskGroup::names() const
 {
     std::vector<std::string> all;
-    for (auto it = tasks_.rbegin(); it != tasks_.rend(); ++it) all.push_back(it->name);
+    for (auto it = tasks_.rbegin(); it != tasks_.rend(); ++it)
+        all.push_back(it->name);
     return all;
 }
 
