@@ -56,8 +56,10 @@ Result<std::string> read_password()
         return line;
     };
     auto first = ask("Password: ");
-    if (first.empty()) return fail(Errc::invalid_argument, "cannot set an empty password: type one, or pipe it in");
-    if (terminal && ask("Again: ") != first) return fail(Errc::invalid_argument, "cannot set the password: the two entries differ");
+    if (first.empty())
+        return fail(Errc::invalid_argument, "cannot set an empty password: type one, or pipe it in");
+    if (terminal && ask("Again: ") != first)
+        return fail(Errc::invalid_argument, "cannot set the password: the two entries differ");
     return first;
 }
 
@@ -70,7 +72,8 @@ int done_or_report(const Result<json>& result, const std::string& sentence)
 
 }  // namespace
 
-int token_create(const Context& context, const std::string& name, const std::string& role, const std::string& lifetime)
+int token_create(const Context& context, const std::string& name, const std::string& role,
+                 const std::string& lifetime)
 {
     json body{{"name", name}, {"role", role}};
     if (!lifetime.empty()) body["lifetime"] = lifetime;
@@ -97,7 +100,11 @@ int token_list(const Context& context)
     Table table{{"id", "role", "created", "expires", "name"}};
     for (const auto& t : list->value("tokens", json::array())) {
         const auto expires = text(t, "expires");
-        table.row({{text(t, "id")}, {text(t, "role")}, {text(t, "created")}, {expires.empty() ? "never" : expires}, {text(t, "name")}});
+        table.row({{text(t, "id")},
+                   {text(t, "role")},
+                   {text(t, "created")},
+                   {expires.empty() ? "never" : expires},
+                   {text(t, "name")}});
     }
     fmt::print("{}", table.size() == 0 ? "No tokens.\n" : table.render(context.style));
     return exit_ok;
@@ -105,7 +112,8 @@ int token_list(const Context& context)
 
 int token_revoke(const Context& context, const std::string& id)
 {
-    return done_or_report(Api{context.target}.json("DELETE", "/api/v1/tokens/" + encode(id)), "Token " + id + " revoked.");
+    return done_or_report(Api{context.target}.json("DELETE", "/api/v1/tokens/" + encode(id)),
+                          "Token " + id + " revoked.");
 }
 
 int user_add(const Context& context, const std::string& name, const std::string& role)
@@ -122,14 +130,15 @@ int user_passwd(const Context& context, const std::string& name)
     const auto password = read_password();
     if (!password) return report(password.error());
     const json body{{"password", *password}};
-    return done_or_report(Api{context.target}.json("PUT", "/api/v1/users/" + encode(name) + "/password",
-                                                   body_of(body)),
-                          fmt::format("Password of {} changed.", name));
+    return done_or_report(
+        Api{context.target}.json("PUT", "/api/v1/users/" + encode(name) + "/password", body_of(body)),
+        fmt::format("Password of {} changed.", name));
 }
 
 int user_remove(const Context& context, const std::string& name)
 {
-    return done_or_report(Api{context.target}.json("DELETE", "/api/v1/users/" + encode(name)), fmt::format("User {} removed.", name));
+    return done_or_report(Api{context.target}.json("DELETE", "/api/v1/users/" + encode(name)),
+                          fmt::format("User {} removed.", name));
 }
 
 int user_list(const Context& context)
@@ -141,7 +150,8 @@ int user_list(const Context& context)
         return exit_ok;
     }
     Table table{{"name", "role"}};
-    for (const auto& u : list->value("users", json::array())) table.row({{text(u, "name")}, {text(u, "role")}});
+    for (const auto& u : list->value("users", json::array()))
+        table.row({{text(u, "name")}, {text(u, "role")}});
     fmt::print("{}", table.size() == 0 ? "No users.\n" : table.render(context.style));
     return exit_ok;
 }

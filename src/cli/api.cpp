@@ -12,7 +12,8 @@
 namespace opsd::cli {
 namespace {
 
-Task<> send_once(net::HttpClient& client, net::ClientRequest request, std::optional<Result<net::ClientResponse>>& out)
+Task<> send_once(net::HttpClient& client, net::ClientRequest request,
+                 std::optional<Result<net::ClientResponse>>& out)
 {
     auto result = co_await client.send(std::move(request));
     out.emplace(std::move(result));
@@ -31,12 +32,21 @@ std::string sentence_of(const Answer& answer)
 Errc code_of(unsigned status)
 {
     switch (status) {
-    case 400: case 413: case 422: return Errc::invalid_argument;
-    case 401: case 403: return Errc::denied;
-    case 404: return Errc::not_found;
-    case 503: return Errc::unavailable;
-    case 504: return Errc::timeout;
-    default: return Errc::internal;
+    case 400:
+    case 413:
+    case 422:
+        return Errc::invalid_argument;
+    case 401:
+    case 403:
+        return Errc::denied;
+    case 404:
+        return Errc::not_found;
+    case 503:
+        return Errc::unavailable;
+    case 504:
+        return Errc::timeout;
+    default:
+        return Errc::internal;
     }
 }
 
@@ -47,10 +57,13 @@ std::string encode(std::string_view text)
     std::string out;
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
-        const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-                           c == '-' || c == '.' || c == '_' || c == '~' || c == '@' || c == ':';
-        if (plain) out += c;
-        else out += fmt::format("%{:02X}", byte);
+        const bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z')
+                           || (byte >= 'a' && byte <= 'z') || c == '-' || c == '.' || c == '_' || c == '~'
+                           || c == '@' || c == ':';
+        if (plain)
+            out += c;
+        else
+            out += fmt::format("%{:02X}", byte);
     }
     return out;
 }
@@ -59,10 +72,14 @@ int exit_for(const Error& error)
 {
     switch (error.code) {
     case Errc::unavailable:
-    case Errc::timeout: return exit_unavailable;
-    case Errc::denied: return exit_denied;
-    case Errc::invalid_argument: return exit_usage;
-    default: return exit_failed;
+    case Errc::timeout:
+        return exit_unavailable;
+    case Errc::denied:
+        return exit_denied;
+    case Errc::invalid_argument:
+        return exit_usage;
+    default:
+        return exit_failed;
     }
 }
 
@@ -90,7 +107,8 @@ Result<Answer> Api::call(std::string_view method, const std::string& path, std::
     if (!response) return fail(Errc::internal, "cannot finish the call: it ended without an answer");
     if (!*response) {
         auto error = std::move(*response).error();
-        error.message = fmt::format("cannot reach opsd at {}: {}; is it running? try: systemctl status opsd", target_.url, error.message);
+        error.message = fmt::format("cannot reach opsd at {}: {}; is it running? try: systemctl status opsd",
+                                    target_.url, error.message);
         return fail(std::move(error));
     }
     return Answer{(*response)->status, std::move((*response)->body)};
@@ -104,7 +122,10 @@ Result<nlohmann::json> Api::json(std::string_view method, const std::string& pat
     if (answer->body.empty()) return nlohmann::json::object();
     auto parsed = nlohmann::json::parse(answer->body, nullptr, false);
     if (parsed.is_discarded()) {
-        return fail(Errc::protocol, fmt::format("cannot read the answer of {}: it is not JSON; is it opsd that listens there?", target_.url));
+        return fail(
+            Errc::protocol,
+            fmt::format("cannot read the answer of {}: it is not JSON; is it opsd that listens there?",
+                        target_.url));
     }
     return parsed;
 }

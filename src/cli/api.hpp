@@ -33,8 +33,10 @@ public:
     /// Any status is an answer. Errors: unavailable or timeout (not reachable), with what to do.
     Result<Answer> call(std::string_view method, const std::string& path, std::string body = {}) const;
 
-    /// The JSON of a successful answer; otherwise the problem's sentence with its code (not_found, denied, ...).
-    Result<nlohmann::json> json(std::string_view method, const std::string& path, std::string body = {}) const;
+    /// The JSON of a successful answer; otherwise the problem's sentence with its code (not_found, denied,
+    /// ...).
+    Result<nlohmann::json> json(std::string_view method, const std::string& path,
+                                std::string body = {}) const;
 
     [[nodiscard]] const Target& target() const noexcept { return target_; }
 

@@ -41,7 +41,8 @@ std::vector<std::pair<std::string, std::string>> opsd_environment()
         const auto equals = text.find('=');
         if (!text.starts_with("OPSD_") || equals == std::string_view::npos) continue;
         const auto name = text.substr(0, equals);
-        if (name == "OPSD_CONFIG" || name == "OPSD_URL" || name == "OPSD_TOKEN") continue;  // of the command line
+        if (name == "OPSD_CONFIG" || name == "OPSD_URL" || name == "OPSD_TOKEN")
+            continue;  // of the command line
         all.emplace_back(name, text.substr(equals + 1));
     }
     return all;
@@ -62,9 +63,11 @@ CLI::App* add(CLI::App& parent, Line& line, const char* name, const char* help, 
 
 void api_options(CLI::App* command, Line& line)
 {
-    command->add_option("--url", line.context.target.url, "Where opsd listens (default: OPSD_URL or the socket)");
+    command->add_option("--url", line.context.target.url,
+                        "Where opsd listens (default: OPSD_URL or the socket)");
     command->add_option("--token-file", line.token_file, "File with a token (default: OPSD_TOKEN)");
-    command->add_option("--ca", line.context.target.ca_file, "PEM file with the authority that signed opsd's certificate");
+    command->add_option("--ca", line.context.target.ca_file,
+                        "PEM file with the authority that signed opsd's certificate");
     command->add_option("-o,--output", line.output, "table or json")->check(CLI::IsMember({"table", "json"}));
 }
 
@@ -72,30 +75,38 @@ void config_options(CLI::App* command, Line& line)
 {
     auto* file = command->add_option("--config", line.sources.file, "Configuration file");
     command->add_option("--config-dir", line.sources.directory, "Directory with further *.yaml");
-    command->add_option("--set", line.sources.settings, "Set one option: --set health.flapping.restarts=5")->take_all();
+    command->add_option("--set", line.sources.settings, "Set one option: --set health.flapping.restarts=5")
+        ->take_all();
     command->parse_complete_callback([&line, file] { line.sources.file_required = file->count() > 0; });
 }
 
 void add_units(CLI::App& app, Line& line)
 {
     const auto& context = line.context;
-    api_options(add(app, line, "health", "Is this node healthy? A Nagios plugin: exit 0, 2 or 3", [&] { return health(context); }), line);
+    api_options(add(app, line, "health", "Is this node healthy? A Nagios plugin: exit 0, 2 or 3",
+                    [&] { return health(context); }),
+                line);
 
     auto* unit = app.add_subcommand("unit", "The units of this node");
     unit->require_subcommand(1);
-    auto* list = add(*unit, line, "list", "All watched units", [&] { return unit_list(context, {line.unhealthy, line.state}); });
+    auto* list = add(*unit, line, "list", "All watched units",
+                     [&] { return unit_list(context, {line.unhealthy, line.state}); });
     list->add_flag("--unhealthy", line.unhealthy, "Only units that are not healthy");
     list->add_option("--state", line.state, "Only units in this state");
     auto* show = add(*unit, line, "show", "One unit with its evidence. A Nagios plugin: exit 0, 2 or 3",
                      [&] { return unit_show(context, line.unit); });
-    auto* history = add(*unit, line, "history", "What happened to a unit", [&] { return unit_history(context, line.unit, line.limit); });
+    auto* history = add(*unit, line, "history", "What happened to a unit",
+                        [&] { return unit_history(context, line.unit, line.limit); });
     history->add_option("--limit", line.limit, "Newest rows")->check(CLI::Range(1, 1000));
-    auto* ack = add(*unit, line, "ack", "Say that work on a unit is planned", [&] { return unit_ack(context, line.unit, line.duration, line.reason); });
+    auto* ack = add(*unit, line, "ack", "Say that work on a unit is planned",
+                    [&] { return unit_ack(context, line.unit, line.duration, line.reason); });
     ack->add_option("--for", line.duration, "How long: 2h, 30m")->required();
     ack->add_option("--reason", line.reason, "Why")->required();
     auto* unack = add(*unit, line, "unack", "Withdraw that", [&] { return unit_unack(context, line.unit); });
-    for (auto* command : {show, history, ack, unack}) command->add_option("unit", line.unit, "Unit name")->required();
-    for (auto* command : {list, show, history, ack, unack}) api_options(command, line);
+    for (auto* command : {show, history, ack, unack})
+        command->add_option("unit", line.unit, "Unit name")->required();
+    for (auto* command : {list, show, history, ack, unack})
+        api_options(command, line);
 }
 
 void add_access(CLI::App& app, Line& line)
@@ -109,19 +120,26 @@ void add_access(CLI::App& app, Line& line)
     create->add_option("name", line.name, "What it is for")->required();
     create->add_option("--role", line.role, "viewer, operator or admin")->check(roles);
     create->add_option("--expires-in", line.lifetime, "Lifetime such as 90d (default: for ever)");
-    auto* tokens = add(*token, line, "list", "All tokens, without their secrets", [&] { return token_list(context); });
-    auto* revoke = add(*token, line, "revoke", "Make a token useless at once", [&] { return token_revoke(context, line.name); });
+    auto* tokens =
+        add(*token, line, "list", "All tokens, without their secrets", [&] { return token_list(context); });
+    auto* revoke = add(*token, line, "revoke", "Make a token useless at once",
+                       [&] { return token_revoke(context, line.name); });
     revoke->add_option("id", line.name, "Token id")->required();
 
     auto* user = app.add_subcommand("user", "Users who log in with a password");
     user->require_subcommand(1);
-    auto* add_user = add(*user, line, "add", "Add a user; the password is asked for", [&] { return user_add(context, line.name, line.role); });
+    auto* add_user = add(*user, line, "add", "Add a user; the password is asked for",
+                         [&] { return user_add(context, line.name, line.role); });
     add_user->add_option("--role", line.role, "viewer, operator or admin")->check(roles);
-    auto* passwd = add(*user, line, "passwd", "Change a user's password", [&] { return user_passwd(context, line.name); });
-    auto* remove = add(*user, line, "remove", "Remove a user", [&] { return user_remove(context, line.name); });
+    auto* passwd = add(*user, line, "passwd", "Change a user's password",
+                       [&] { return user_passwd(context, line.name); });
+    auto* remove =
+        add(*user, line, "remove", "Remove a user", [&] { return user_remove(context, line.name); });
     auto* users = add(*user, line, "list", "All users", [&] { return user_list(context); });
-    for (auto* command : {add_user, passwd, remove}) command->add_option("name", line.name, "User name")->required();
-    for (auto* command : {create, tokens, revoke, add_user, passwd, remove, users}) api_options(command, line);
+    for (auto* command : {add_user, passwd, remove})
+        command->add_option("name", line.name, "User name")->required();
+    for (auto* command : {create, tokens, revoke, add_user, passwd, remove, users})
+        api_options(command, line);
 }
 
 int start_daemon(Line& line)
@@ -136,7 +154,8 @@ int start_daemon(Line& line)
 
 void add_local(CLI::App& app, Line& line)
 {
-    auto* run = add(app, line, "daemon", "Run in the foreground, as systemd does", [&line] { return start_daemon(line); });
+    auto* run = add(app, line, "daemon", "Run in the foreground, as systemd does",
+                    [&line] { return start_daemon(line); });
     config_options(run, line);
     run->add_option("--state-dir", line.paths.state, "Where state is kept");
     run->add_option("--journal-dir", line.paths.journal, "Journal directory (default: the machine's)");
@@ -145,12 +164,18 @@ void add_local(CLI::App& app, Line& line)
 
     auto* config = app.add_subcommand("config", "The configuration");
     config->require_subcommand(1);
-    config_options(add(*config, line, "check", "Report every mistake; exit 78 when there is one", [&] { return config_check(line.sources); }), line);
-    config_options(add(*config, line, "show", "What is in force, with defaults", [&] { return config_show(line.sources); }), line);
+    config_options(add(*config, line, "check", "Report every mistake; exit 78 when there is one",
+                       [&] { return config_check(line.sources); }),
+                   line);
+    config_options(add(*config, line, "show", "What is in force, with defaults",
+                       [&] { return config_show(line.sources); }),
+                   line);
     add(*config, line, "schema", "JSON Schema of the configuration", [] { return config_schema(); });
 
     auto* pages = add(app, line, "docs", "Print a generated page", [&] { return docs(line.page); });
-    pages->add_option("page", line.page, "api, configuration or example")->required()->check(CLI::IsMember({"api", "configuration", "example"}));
+    pages->add_option("page", line.page, "api, configuration or example")
+        ->required()
+        ->check(CLI::IsMember({"api", "configuration", "example"}));
     add(app, line, "version", "Print the version", [] {
         fmt::print("opsd {}\n", version);
         return static_cast<int>(exit_ok);
@@ -161,10 +186,12 @@ CommandTree tree_of(const CLI::App& app)
 {
     CommandTree tree{app.get_name(), app.get_description(), {}, {}, false};
     for (const auto* option : app.get_options()) {
-        for (const auto& name : option->get_lnames()) tree.options.push_back("--" + name);
+        for (const auto& name : option->get_lnames())
+            tree.options.push_back("--" + name);
         if (option->get_name() == "unit") tree.takes_unit = true;
     }
-    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; })) tree.commands.push_back(tree_of(*sub));
+    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+        tree.commands.push_back(tree_of(*sub));
     return tree;
 }
 
@@ -175,7 +202,8 @@ bool is_plugin(int argc, char** argv)
     for (int i = 1; i < argc && words.size() < 2; ++i) {
         if (argv[i][0] != '-') words.emplace_back(argv[i]);
     }
-    return (!words.empty() && words[0] == "health") || (words.size() == 2 && words[0] == "unit" && words[1] == "show");
+    return (!words.empty() && words[0] == "health")
+           || (words.size() == 2 && words[0] == "unit" && words[1] == "show");
 }
 
 int refuse_usage(const CLI::App& app, const CLI::ParseError& error, bool plugin)
@@ -221,7 +249,9 @@ int run(int argc, char** argv)
         fmt::print("{}", completion_script(line.shell, tree_of(app)));
         return static_cast<int>(exit_ok);
     });
-    completion->add_option("shell", line.shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+    completion->add_option("shell", line.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
     const bool plugin = is_plugin(argc, argv);
     try {

@@ -7,10 +7,10 @@ namespace opsd::cli {
 enum Exit : int {
     exit_ok = 0,
     exit_failed = 1,
-    exit_critical = 2,     ///< plugins: unhealthy
-    exit_unknown = 3,      ///< plugins: unknown, not reachable, usage
+    exit_critical = 2,  ///< plugins: unhealthy
+    exit_unknown = 3,   ///< plugins: unknown, not reachable, usage
     exit_usage = 64,
-    exit_unavailable = 69, ///< the daemon does not answer
+    exit_unavailable = 69,  ///< the daemon does not answer
     exit_denied = 77,
     exit_config = 78,
 };

@@ -27,10 +27,12 @@ struct UnitFilter {
 };
 int unit_list(const Context& context, const UnitFilter& filter);
 int unit_history(const Context& context, const std::string& unit, int limit);
-int unit_ack(const Context& context, const std::string& unit, const std::string& duration, const std::string& reason);
+int unit_ack(const Context& context, const std::string& unit, const std::string& duration,
+             const std::string& reason);
 int unit_unack(const Context& context, const std::string& unit);
 
-int token_create(const Context& context, const std::string& name, const std::string& role, const std::string& lifetime);
+int token_create(const Context& context, const std::string& name, const std::string& role,
+                 const std::string& lifetime);
 int token_list(const Context& context);
 int token_revoke(const Context& context, const std::string& id);
 int user_add(const Context& context, const std::string& name, const std::string& role);

@@ -10,14 +10,17 @@ template <class Visit>
 void each_command(const CommandTree& command, const std::string& path, const Visit& visit)
 {
     visit(path, command);
-    for (const auto& sub : command.commands) each_command(sub, path.empty() ? sub.name : path + " " + sub.name, visit);
+    for (const auto& sub : command.commands)
+        each_command(sub, path.empty() ? sub.name : path + " " + sub.name, visit);
 }
 
 std::string words_of(const CommandTree& command)
 {
     std::string words;
-    for (const auto& sub : command.commands) words += sub.name + " ";
-    for (const auto& option : command.options) words += option + " ";
+    for (const auto& sub : command.commands)
+        words += sub.name + " ";
+    for (const auto& option : command.options)
+        words += option + " ";
     if (!words.empty()) words.pop_back();
     return words;
 }
@@ -41,20 +44,20 @@ std::string bash(const CommandTree& root)
            "            *) path=\"${path:+$path }$word\" ;;\n"
            "        esac\n"
            "    done\n"
-           "    case $path in\n" +
-           cases +
-           "    esac\n"
-           "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
-           "}\n"
-           "complete -o default -F _opsd opsd\n";
+           "    case $path in\n"
+           + cases
+           + "    esac\n"
+             "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")\n"
+             "}\n"
+             "complete -o default -F _opsd opsd\n";
 }
 
 std::string zsh(const CommandTree& root)
 {
     return "#compdef opsd\n"
            "# zsh completion for opsd; made by `opsd completion zsh`\n"
-           "autoload -U +X bashcompinit && bashcompinit\n" +
-           bash(root);
+           "autoload -U +X bashcompinit && bashcompinit\n"
+           + bash(root);
 }
 
 std::string fish_escaped(const std::string& text)
@@ -77,15 +80,19 @@ std::string fish(const CommandTree& root)
             std::string rest = path;
             for (std::size_t space = 0; space != std::string::npos;) {
                 space = rest.find(' ');
-                condition += fmt::format("{}__fish_seen_subcommand_from {}", condition.empty() ? "" : "; and ", rest.substr(0, space));
+                condition += fmt::format("{}__fish_seen_subcommand_from {}",
+                                         condition.empty() ? "" : "; and ", rest.substr(0, space));
                 rest = space == std::string::npos ? "" : rest.substr(space + 1);
             }
         }
         for (const auto& sub : command.commands) {
-            out += fmt::format("complete -c opsd -n '{}' -a {} -d '{}'\n", condition, sub.name, fish_escaped(sub.help));
+            out += fmt::format("complete -c opsd -n '{}' -a {} -d '{}'\n", condition, sub.name,
+                               fish_escaped(sub.help));
         }
-        for (const auto& option : command.options) out += fmt::format("complete -c opsd -n '{}' -l {}\n", condition, option.substr(2));
-        if (command.takes_unit) out += fmt::format("complete -c opsd -n '{}' -a '({})'\n", condition, fish_escaped(unit_names));
+        for (const auto& option : command.options)
+            out += fmt::format("complete -c opsd -n '{}' -l {}\n", condition, option.substr(2));
+        if (command.takes_unit)
+            out += fmt::format("complete -c opsd -n '{}' -a '({})'\n", condition, fish_escaped(unit_names));
     });
     return out;
 }

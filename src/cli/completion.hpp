@@ -12,7 +12,7 @@ struct CommandTree {
     std::string help;
     std::vector<std::string> options;  ///< "--limit"
     std::vector<CommandTree> commands;
-    bool takes_unit = false;           ///< its argument is a unit name: completed by asking the daemon
+    bool takes_unit = false;  ///< its argument is a unit name: completed by asking the daemon
 };
 
 /// `shell`: bash, zsh or fish; "" for any other.

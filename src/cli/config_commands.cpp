@@ -14,7 +14,8 @@ namespace {
 
 int refused(const config::Mistakes& mistakes)
 {
-    for (const auto& mistake : mistakes) fmt::print(stderr, "{}\n", mistake.to_string());
+    for (const auto& mistake : mistakes)
+        fmt::print(stderr, "{}\n", mistake.to_string());
     return exit_config;
 }
 
@@ -44,9 +45,12 @@ int config_schema()
 
 int docs(const std::string& page)
 {
-    if (page == "configuration") fmt::print("{}", config::markdown(daemon::all_sections()));
-    else if (page == "example") fmt::print("{}", config::example(daemon::all_sections()));
-    else fmt::print("{}", daemon::api_page());
+    if (page == "configuration")
+        fmt::print("{}", config::markdown(daemon::all_sections()));
+    else if (page == "example")
+        fmt::print("{}", config::example(daemon::all_sections()));
+    else
+        fmt::print("{}", daemon::api_page());
     return exit_ok;
 }
 

@@ -18,8 +18,14 @@ std::int64_t number(const json& object, const char* key)
     return at != object.end() && at->is_number_integer() ? at->get<std::int64_t>() : 0;
 }
 
-std::string body_of(const json& document) { return document.dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string body_of(const json& document)
+{
+    return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
-void print_json(const json& document) { fmt::print("{}\n", document.dump(2, ' ', false, json::error_handler_t::replace)); }
+void print_json(const json& document)
+{
+    fmt::print("{}\n", document.dump(2, ' ', false, json::error_handler_t::replace));
+}
 
 }  // namespace opsd::cli

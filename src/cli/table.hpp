@@ -15,7 +15,8 @@ struct Style {
     unsigned width = 0;  ///< columns of the terminal; 0: do not cut
 };
 
-/// What stdout is: colour on a terminal without NO_COLOR and with TERM other than "dumb"; width by TIOCGWINSZ.
+/// What stdout is: colour on a terminal without NO_COLOR and with TERM other than "dumb"; width by
+/// TIOCGWINSZ.
 [[nodiscard]] Style stdout_style();
 
 [[nodiscard]] std::string paint(const Style& style, Colour colour, std::string_view text);

@@ -48,7 +48,8 @@ std::string acknowledgement(const json& unit)
 {
     const auto at = unit.find("acknowledged");
     if (at == unit.end() || !at->is_object()) return {};
-    return fmt::format("acknowledged by {} until {}: {}", text(*at, "by"), short_time(text(*at, "until")), text(*at, "reason"));
+    return fmt::format("acknowledged by {} until {}: {}", text(*at, "by"), short_time(text(*at, "until")),
+                       text(*at, "reason"));
 }
 
 int plugin_unknown(const Error& error)
@@ -82,14 +83,16 @@ int health(const Context& context)
     const auto total = healthy + unhealthy + unknown;
     const auto reason = text(*node, "reason");
     const auto summary = reason.empty() ? fmt::format("all {} units healthy", total) : reason;
-    fmt::print("{} - {} | healthy={} unhealthy={};;0 unknown={};;0\n", word.nagios, summary, healthy, unhealthy, unknown);
+    fmt::print("{} - {} | healthy={} unhealthy={};;0 unknown={};;0\n", word.nagios, summary, healthy,
+               unhealthy, unknown);
     if (word.exit == exit_ok) return word.exit;
     auto units = api.json("GET", "/api/v1/units?health=1,3");
     if (!units) return word.exit;  // the verdict stands; its details could not be had
     for (const auto& unit : units->value("units", json::array())) {
         const auto ack = acknowledgement(unit);
-        fmt::print("{}: {} since {}: {}{}\n", text(unit, "id"), text(unit, "state"), short_time(text(unit, "since")),
-                   text(unit, "reason"), ack.empty() ? "" : " (" + ack + ")");
+        fmt::print("{}: {} since {}: {}{}\n", text(unit, "id"), text(unit, "state"),
+                   short_time(text(unit, "since")), text(unit, "reason"),
+                   ack.empty() ? "" : " (" + ack + ")");
     }
     return word.exit;
 }
@@ -103,7 +106,8 @@ int unit_show(const Context& context, const std::string& unit)
         print_json(*found);
         return word.exit;
     }
-    fmt::print("{} - {} is {}: {}\n", word.nagios, text(*found, "id"), text(*found, "state"), text(*found, "reason"));
+    fmt::print("{} - {} is {}: {}\n", word.nagios, text(*found, "id"), text(*found, "state"),
+               text(*found, "reason"));
     const auto field = [](const char* name, const std::string& value) {
         if (!value.empty()) fmt::print("{:>14}  {}\n", name, value);
     };
@@ -135,16 +139,23 @@ int unit_list(const Context& context, const UnitFilter& filter)
         auto why = text(unit, "reason");
         const auto ack = acknowledgement(unit);
         if (!ack.empty()) why = fmt::format("{} ({})", why, ack);
-        table.row({{text(unit, "id")}, {word.plain, word.colour}, {text(unit, "state")}, {short_time(text(unit, "since"))}, {why}});
+        table.row({{text(unit, "id")},
+                   {word.plain, word.colour},
+                   {text(unit, "state")},
+                   {short_time(text(unit, "since"))},
+                   {why}});
     }
-    if (table.size() == 0) fmt::print("No units{}.\n", query.empty() ? "" : " match");
-    else fmt::print("{}", table.render(context.style));
+    if (table.size() == 0)
+        fmt::print("No units{}.\n", query.empty() ? "" : " match");
+    else
+        fmt::print("{}", table.render(context.style));
     return exit_ok;
 }
 
 int unit_history(const Context& context, const std::string& unit, int limit)
 {
-    const auto rows = Api{context.target}.json("GET", fmt::format("/api/v1/units/{}/history?limit={}", encode(unit), limit));
+    const auto rows = Api{context.target}.json(
+        "GET", fmt::format("/api/v1/units/{}/history?limit={}", encode(unit), limit));
     if (!rows) return report(rows.error());
     if (context.json) {
         print_json(*rows);
@@ -152,22 +163,31 @@ int unit_history(const Context& context, const std::string& unit, int limit)
     }
     Table table{{"time", "from", "to", "times", "result", "why"}};
     for (const auto& row : rows->value("transitions", json::array())) {
-        table.row({{short_time(text(row, "at"))}, {text(row, "from")}, {text(row, "to"), word_of(number(row, "to_health")).colour},
-                   {std::to_string(number(row, "count"))}, {text(row, "result")}, {text(row, "reason")}});
+        table.row({{short_time(text(row, "at"))},
+                   {text(row, "from")},
+                   {text(row, "to"), word_of(number(row, "to_health")).colour},
+                   {std::to_string(number(row, "count"))},
+                   {text(row, "result")},
+                   {text(row, "reason")}});
     }
-    if (table.size() == 0) fmt::print("No transitions of {} are kept.\n", unit);
-    else fmt::print("{}", table.render(context.style));
+    if (table.size() == 0)
+        fmt::print("No transitions of {} are kept.\n", unit);
+    else
+        fmt::print("{}", table.render(context.style));
     return exit_ok;
 }
 
-int unit_ack(const Context& context, const std::string& unit, const std::string& duration, const std::string& reason)
+int unit_ack(const Context& context, const std::string& unit, const std::string& duration,
+             const std::string& reason)
 {
     const json body{{"for", duration}, {"reason", reason}};
-    const auto done = Api{context.target}.json("POST", "/api/v1/units/" + encode(unit) + "/ack",
-                                               body_of(body));
+    const auto done =
+        Api{context.target}.json("POST", "/api/v1/units/" + encode(unit) + "/ack", body_of(body));
     if (!done) return report(done.error());
-    if (context.json) print_json(*done);
-    else fmt::print("{} is acknowledged until {}.\n", unit, short_time(text(*done, "until")));
+    if (context.json)
+        print_json(*done);
+    else
+        fmt::print("{} is acknowledged until {}.\n", unit, short_time(text(*done, "until")));
     return exit_ok;
 }
 

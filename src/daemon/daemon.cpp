@@ -28,8 +28,8 @@ namespace {
 
 constexpr int exit_ok = 0;
 constexpr int exit_failed = 1;
-constexpr int exit_config = 78;             // EX_CONFIG
-constexpr auto start_limit = 10'000ms;      // READY=1 comes no later than this
+constexpr int exit_config = 78;         // EX_CONFIG
+constexpr auto start_limit = 10'000ms;  // READY=1 comes no later than this
 
 Level level_of(const std::string& word)
 {
@@ -80,7 +80,8 @@ public:
         asio::co_spawn(io_, main_task(), [this](std::exception_ptr e) {
             if (!e) return;
             log_.error("cannot go on: {}", describe(e).what);
-            std::_Exit(exit_failed);  // tasks still hold references into this object: no orderly end is possible
+            std::_Exit(
+                exit_failed);  // tasks still hold references into this object: no orderly end is possible
         });
         io_.run();
         return status_;
@@ -89,8 +90,10 @@ public:
 private:
     int refuse(const config::Mistakes& mistakes)
     {
-        for (const auto& mistake : mistakes) log_.error("{}", mistake.to_string());
-        log_.error("cannot start: the configuration has {} mistake(s), listed above; `opsd config check` shows them too",
+        for (const auto& mistake : mistakes)
+            log_.error("{}", mistake.to_string());
+        log_.error("cannot start: the configuration has {} mistake(s), listed above; `opsd config check` "
+                   "shows them too",
                    mistakes.size());
         return exit_config;
     }
@@ -137,11 +140,13 @@ Task<> Daemon::open_state()
     wanted.max_bytes = plan_.store.max_size.count;
     wanted.statement_timeout = plan_.store.statement_timeout;
     auto made = files::make_directories(options_.paths.state, 0750);
-    Result<OpenedStore> opened = made ? co_await open_store(wanted, clock_, metrics_) : fail(std::move(made).error());
+    Result<OpenedStore> opened =
+        made ? co_await open_store(wanted, clock_, metrics_) : fail(std::move(made).error());
     if (opened) {
         store_warning_ = opened->warning;
     } else {
-        // Health must be served even when the disk is not: history is lost at the next restart, and opsd says so.
+        // Health must be served even when the disk is not: history is lost at the next restart, and opsd says
+        // so.
         store_warning_ = opened.error().message + "; history is kept in memory only";
         opened = co_await open_memory_store(metrics_);
         if (!opened) throw std::runtime_error{opened.error().message};
@@ -176,7 +181,8 @@ Result<> Daemon::listen()
     for (const auto& wanted : plan_.http.listen) {
         const auto port = server_->listen(to_listener(wanted));
         if (!port) return fail(port.error());
-        log_.info("listening on {}:{}{}", wanted.address, *port, wanted.certificate.empty() ? "" : " with TLS");
+        log_.info("listening on {}:{}{}", wanted.address, *port,
+                  wanted.certificate.empty() ? "" : " with TLS");
     }
     return {};
 }
@@ -184,8 +190,10 @@ Result<> Daemon::listen()
 void Daemon::build_routes()
 {
     auto routes = self_routes({board_, clock_, metrics_, config_state_, router_, store_warning_});
-    for (auto& route : auth_->routes()) routes.push_back(std::move(route));
-    for (auto& route : supervisor_->routes()) routes.push_back(std::move(route));
+    for (auto& route : auth_->routes())
+        routes.push_back(std::move(route));
+    for (auto& route : supervisor_->routes())
+        routes.push_back(std::move(route));
     auto built = http::Router::build(std::move(routes));
     if (!built) throw std::logic_error{built.error().message};
     router_ = std::move(*built);
@@ -198,11 +206,12 @@ Task<> Daemon::main_task()
     tasks_ = make_group();
     config_state_.loaded_at = clock_.now();
     co_await open_state();
-    auth_ = std::make_unique<http::AuthService>(executor, plan_.auth, options_.paths.state, clock_, metrics_, log_.named("auth"));
+    auth_ = std::make_unique<http::AuthService>(executor, plan_.auth, options_.paths.state, clock_, metrics_,
+                                                log_.named("auth"));
     supervisor_ = std::make_unique<Supervisor>(
         Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
-    server_ = std::make_unique<http::Server>(executor, plan_.http.limits, auth_->authenticator(), auth_->audit(), clock_,
-                                             metrics_, log_.named("http"));
+    server_ = std::make_unique<http::Server>(executor, plan_.http.limits, auth_->authenticator(),
+                                             auth_->audit(), clock_, metrics_, log_.named("http"));
     self_metrics_ = export_self(metrics_, board_, config_state_);
 
     config::Mistakes mistakes;
@@ -234,9 +243,10 @@ Task<> Daemon::main_task()
 
 std::unique_ptr<TaskGroup> Daemon::make_group()
 {
-    return std::make_unique<TaskGroup>(io_.get_executor(), [this](std::string_view task, std::exception_ptr e) {
-        log_.error("{} failed: {}", task, describe(e).what);
-    });
+    return std::make_unique<TaskGroup>(io_.get_executor(),
+                                       [this](std::string_view task, std::exception_ptr e) {
+                                           log_.error("{} failed: {}", task, describe(e).what);
+                                       });
 }
 
 void Daemon::start_identity()
@@ -267,8 +277,10 @@ Task<> Daemon::reload()
     };
     auto root = co_await files_.run(std::move(read));
     config::Mistakes mistakes;
-    if (!root) mistakes.push_back({{}, "", root.error().message});
-    else if (!*root) mistakes = std::move(root->error());
+    if (!root)
+        mistakes.push_back({{}, "", root.error().message});
+    else if (!*root)
+        mistakes = std::move(root->error());
     if (mistakes.empty()) {
         auto plan = make_plan(std::move(**root));
         if (!plan) {
@@ -284,16 +296,21 @@ Task<> Daemon::reload()
         config_state_.mistakes.push_back(mistake.to_string());
         log_.error("{}", mistake.to_string());
     }
-    if (mistakes.empty()) config_state_.loaded_at = clock_.now();
-    else log_.error("cannot reload: {} mistake(s), listed above; the old configuration stays in force", mistakes.size());
-    systemd::notify_ready(mistakes.empty() ? "serving" : "serving with the old configuration: the last reload was refused");
+    if (mistakes.empty())
+        config_state_.loaded_at = clock_.now();
+    else
+        log_.error("cannot reload: {} mistake(s), listed above; the old configuration stays in force",
+                   mistakes.size());
+    systemd::notify_ready(
+        mistakes.empty() ? "serving" : "serving with the old configuration: the last reload was refused");
 }
 
 /// Puts the daemon's own sections in force.
 Task<> Daemon::apply(Plan plan)
 {
     config_state_.needs_restart = restart_needed(started_with_, plan.root);
-    for (const auto& name : config_state_.needs_restart) log_.warning("{} changed: restart opsd to put it in force", name);
+    for (const auto& name : config_state_.needs_restart)
+        log_.warning("{} changed: restart opsd to put it in force", name);
     sink_->set_level(level_of(plan.log.level));
     server_->set_limits(plan.http.limits);
     auth_->reload(plan.auth);
@@ -301,7 +318,8 @@ Task<> Daemon::apply(Plan plan)
     if (!certificates) log_.error("{}; the old certificates stay in use", certificates.error().message);
     const auto* old_node = plan_.root.find("node");
     const auto* new_node = plan.root.find("node");
-    const bool same = (old_node == nullptr) == (new_node == nullptr) && (old_node == nullptr || *old_node == *new_node);
+    const bool same =
+        (old_node == nullptr) == (new_node == nullptr) && (old_node == nullptr || *old_node == *new_node);
     plan_ = std::move(plan);
     if (same) co_return;
     co_await end_tasks(identity_);
@@ -322,8 +340,10 @@ Task<> call_after(Clock& clock, std::chrono::milliseconds time, std::function<vo
     callback();
 }
 
-/// Lets `work` (which cannot be cancelled) finish, and calls `when_late` once if it takes longer than `grace`.
-Task<> with_grace(Executor executor, Clock& clock, std::chrono::milliseconds grace, Task<> work, std::function<void()> when_late)
+/// Lets `work` (which cannot be cancelled) finish, and calls `when_late` once if it takes longer than
+/// `grace`.
+Task<> with_grace(Executor executor, Clock& clock, std::chrono::milliseconds grace, Task<> work,
+                  std::function<void()> when_late)
 {
     TaskGroup watch{executor, [](std::string_view, std::exception_ptr) {}};
     watch.spawn("grace", call_after(clock, grace, std::move(when_late)));
@@ -339,10 +359,12 @@ Task<> Daemon::stop()
     server_->drain();
     const auto grace = plan_.http.stop_grace;
     co_await with_grace(executor, clock_, grace, supervisor_->stop(), [this, grace] {
-        log_.warning("modules still stopping after {} ms: {}", grace.count(), fmt::join(supervisor_->running(), ", "));
+        log_.warning("modules still stopping after {} ms: {}", grace.count(),
+                     fmt::join(supervisor_->running(), ", "));
     });
     co_await with_grace(executor, clock_, grace, server_->joined(), [this, grace] {
-        log_.warning("{} connection(s) still open after {} ms, cutting them", server_->connections(), grace.count());
+        log_.warning("{} connection(s) still open after {} ms, cutting them", server_->connections(),
+                     grace.count());
         server_->abort();
     });
     co_await end_tasks(identity_);

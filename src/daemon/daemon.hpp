@@ -1,14 +1,16 @@
 #pragma once
-// The daemon: start, reload, stop. In: configuration, signals, what systemd passes. Out: modules that run, an API
-// that answers, and an exit status.
+// The daemon: start, reload, stop. In: configuration, signals, what systemd passes. Out: modules that run, an
+// API that answers, and an exit status.
 //
 //   start   read the configuration (all mistakes, or a plan), open the store, create the modules, bind, run,
 //           READY=1 once every module has its first data or says why not
-//   SIGHUP  RELOADING=1, build the new plan beside the old one, replace what changed, keep all of the old on any
+//   SIGHUP  RELOADING=1, build the new plan beside the old one, replace what changed, keep all of the old on
+//   any
 //           mistake, read certificates again, READY=1
 //   SIGTERM STOPPING=1, no new connections, modules end, requests in flight finish within http.stop_grace
 //
-// Exit statuses: 0 stopped by a signal, 78 configuration refused, 1 anything else (the reason is the last line).
+// Exit statuses: 0 stopped by a signal, 78 configuration refused, 1 anything else (the reason is the last
+// line).
 
 #include "opsd/config.hpp"
 #include "opsd/module.hpp"

@@ -53,8 +53,9 @@ Task<std::string> run_ip_detect(const NodeOptions& options, const Log& log)
     error_code ec;
     const auto address = asio::ip::make_address(text, ec);
     if (result->exit_code != 0 || ec) {
-        log.warning("cannot use what {} printed as this node's address: exit status {}, output \"{}\"; trying again",
-                    options.ip_detect.front(), result->exit_code, text.substr(0, 200));
+        log.warning(
+            "cannot use what {} printed as this node's address: exit status {}, output \"{}\"; trying again",
+            options.ip_detect.front(), result->exit_code, text.substr(0, 200));
         co_return std::string{};
     }
     co_return address.to_string();
@@ -88,9 +89,9 @@ std::string address_of_default_route()
     sockaddr_in own{};
     socklen_t size = sizeof own;
     std::array<char, INET_ADDRSTRLEN> text{};
-    const bool known = ::connect(fd, reinterpret_cast<const sockaddr*>(&far), sizeof far) == 0 &&
-                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 &&
-                       ::inet_ntop(AF_INET, &own.sin_addr, text.data(), text.size()) != nullptr;
+    const bool known = ::connect(fd, reinterpret_cast<const sockaddr*>(&far), sizeof far) == 0
+                       && ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0
+                       && ::inet_ntop(AF_INET, &own.sin_addr, text.data(), text.size()) != nullptr;
     ::close(fd);
     return known ? std::string{text.data()} : std::string{};
 }
@@ -114,7 +115,8 @@ Task<> keep_identity(NodeOptions options, Board& board, Clock& clock, Log log)
     std::chrono::milliseconds pause = 1s;
     for (;;) {
         auto now = identity;
-        if (options.ip.empty() && !options.ip_detect.empty() && now.ip.empty()) now.ip = co_await run_ip_detect(options, log);
+        if (options.ip.empty() && !options.ip_detect.empty() && now.ip.empty())
+            now.ip = co_await run_ip_detect(options, log);
         if (options.ip.empty() && options.ip_detect.empty()) now.ip = address_of_default_route();
         if (options.mesos_id.empty() && is_agent) now.mesos_id = agent_id(options.mesos_work_dir);
         if (now != identity) {

@@ -1,7 +1,7 @@
 #pragma once
-// Who this node is. In: section `node`, /etc/mesosphere/roles, the ip_detect command, the agent's work directory.
-// Out: Board::identity. What the configuration gives is published at once; what must be found out is looked up
-// in the background, again and again until it is known, and never holds up an answer.
+// Who this node is. In: section `node`, /etc/mesosphere/roles, the ip_detect command, the agent's work
+// directory. Out: Board::identity. What the configuration gives is published at once; what must be found out
+// is looked up in the background, again and again until it is known, and never holds up an answer.
 
 #include "daemon/options.hpp"
 #include "opsd/module.hpp"

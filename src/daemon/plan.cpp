@@ -28,9 +28,13 @@ std::vector<std::string> restart_needed(const config::Value& running, const conf
         const auto* v = s == nullptr ? nullptr : s->find(key);
         return v == nullptr ? config::Value{} : *v;
     };
-    for (const auto& [name, key] : {std::pair{"http", "listen"}, {"http", "socket"}, {"http", "socket_mode"},
-                                    {"store", "max_size"}, {"store", "statement_timeout"}}) {
-        if (section(running, name, key) != section(wanted, name, key)) names.push_back(fmt::format("{}.{}", name, key));
+    for (const auto& [name, key] : {std::pair{"http", "listen"},
+                                    {"http", "socket"},
+                                    {"http", "socket_mode"},
+                                    {"store", "max_size"},
+                                    {"store", "statement_timeout"}}) {
+        if (section(running, name, key) != section(wanted, name, key))
+            names.push_back(fmt::format("{}.{}", name, key));
     }
     return names;
 }

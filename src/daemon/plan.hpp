@@ -23,6 +23,7 @@ struct Plan {
 std::expected<Plan, config::Mistakes> make_plan(config::Value root);
 
 /// Settings that only a restart changes and that differ from what runs ("http.listen").
-[[nodiscard]] std::vector<std::string> restart_needed(const config::Value& running, const config::Value& wanted);
+[[nodiscard]] std::vector<std::string> restart_needed(const config::Value& running,
+                                                      const config::Value& wanted);
 
 }  // namespace opsd::daemon

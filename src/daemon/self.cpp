@@ -1,7 +1,7 @@
 #include "daemon/self.hpp"
 
-#include "opsd/version.hpp"
 #include "io/systemd/notify.hpp"
+#include "opsd/version.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -33,22 +33,28 @@ Task<http::Response> ready(const SelfView& view)
         }
     }
     if (!view.store_warning.empty()) degraded.push_back("store: " + view.store_warning);
-    if (!view.config.last_reload_ok) degraded.push_back("config: the last reload was refused, the old one is in force");
+    if (!view.config.last_reload_ok)
+        degraded.push_back("config: the last reload was refused, the old one is in force");
     body["degraded"] = std::move(degraded);
-    co_return http::Response::json(body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n", reasons.empty() ? 200 : 503);
+    co_return http::Response::json(body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n",
+                                   reasons.empty() ? 200 : 503);
 }
 
 json module_json(const ModuleState& m)
 {
-    return {{"name", m.name},           {"state", to_string(m.condition)}, {"reason", m.reason},
-            {"since", rfc3339(m.since)}, {"restarts", m.restarts}};
+    return {{"name", m.name},
+            {"state", to_string(m.condition)},
+            {"reason", m.reason},
+            {"since", rfc3339(m.since)},
+            {"restarts", m.restarts}};
 }
 
 Task<http::Response> modules(const SelfView& view)
 {
     json list = json::array();
     if (const auto& now = view.board.modules.get()) {
-        for (const auto& m : now->value) list.push_back(module_json(m));
+        for (const auto& m : now->value)
+            list.push_back(module_json(m));
     }
     const auto& c = view.config;
     json body{{"modules", std::move(list)},
@@ -75,7 +81,10 @@ Task<http::Response> version_of(const http::Request&)
     co_return http::Response::json(body.dump() + "\n");
 }
 
-Task<http::Response> openapi(const SelfView& view) { co_return http::Response::json(view.router->openapi(version)); }
+Task<http::Response> openapi(const SelfView& view)
+{
+    co_return http::Response::json(view.router->openapi(version));
+}
 
 /// Resident anonymous memory (RssAnon) of this process in bytes; mapped journal pages are not ours.
 double rss_anonymous()
@@ -91,7 +100,8 @@ double open_descriptors()
 {
     double count = 0;
     if (DIR* all = ::opendir("/proc/self/fd")) {
-        while (::readdir(all) != nullptr) ++count;
+        while (::readdir(all) != nullptr)
+            ++count;
         ::closedir(all);
     }
     return std::max(0.0, count - 3);  // ".", ".." and the directory itself
@@ -101,8 +111,11 @@ void write_process(telemetry::Page& page)
 {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
-    page.family("opsd_process_cpu_seconds_total", telemetry::Kind::counter, "User and system CPU time of opsd.");
+    const auto seconds = [](const timeval& t) {
+        return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+    };
+    page.family("opsd_process_cpu_seconds_total", telemetry::Kind::counter,
+                "User and system CPU time of opsd.");
     page.sample({}, seconds(usage.ru_utime) + seconds(usage.ru_stime));
     page.family("opsd_process_anonymous_memory_bytes", telemetry::Kind::gauge, "RssAnon of opsd.");
     page.sample({}, rss_anonymous());
@@ -117,9 +130,12 @@ void write_modules(telemetry::Page& page, const Board& board)
     const auto& now = board.modules.get();
     if (!now) return;
     page.family("opsd_module_state", telemetry::Kind::gauge, "1 for the state that the module is in.");
-    for (const auto& m : now->value) page.sample({{"module", m.name}, {"state", std::string{to_string(m.condition)}}}, 1);
-    page.family("opsd_module_restarts_total", telemetry::Kind::counter, "Restarts of the module after failures.");
-    for (const auto& m : now->value) page.sample({{"module", m.name}}, static_cast<double>(m.restarts));
+    for (const auto& m : now->value)
+        page.sample({{"module", m.name}, {"state", std::string{to_string(m.condition)}}}, 1);
+    page.family("opsd_module_restarts_total", telemetry::Kind::counter,
+                "Restarts of the module after failures.");
+    for (const auto& m : now->value)
+        page.sample({{"module", m.name}}, static_cast<double>(m.restarts));
 }
 
 }  // namespace
@@ -133,11 +149,26 @@ std::vector<http::Route> self_routes(SelfView view)
     };
     return {
         {Method::get, "/-/healthy", Access::open, "200 while the event loop turns", healthy, {}},
-        {Method::get, "/-/ready", Access::open, "200 when every answer can be trusted, else 503 with the reasons", show(ready), {}},
+        {Method::get,
+         "/-/ready",
+         Access::open,
+         "200 when every answer can be trusted, else 503 with the reasons",
+         show(ready),
+         {}},
         {Method::get, "/metrics", Access::local, "Metrics in the Prometheus text format", show(metrics), {}},
-        {Method::get, "/api/v1/modules", Access::local, "The modules' states, the configuration's and the store's", show(modules), {}},
+        {Method::get,
+         "/api/v1/modules",
+         Access::local,
+         "The modules' states, the configuration's and the store's",
+         show(modules),
+         {}},
         {Method::get, "/api/v1/version", Access::open, "Version of opsd and of this API", version_of, {}},
-        {Method::get, "/api/openapi.json", Access::open, "This API as an OpenAPI document", show(openapi), {}},
+        {Method::get,
+         "/api/openapi.json",
+         Access::open,
+         "This API as an OpenAPI document",
+         show(openapi),
+         {}},
     };
 }
 
@@ -145,8 +176,10 @@ std::vector<std::string> not_ready_reasons(const Board& board)
 {
     std::vector<std::string> reasons;
     const auto& health = board.health.get();
-    if (!health) reasons.emplace_back("health: no unit has been read yet");
-    else if (health->value.health == Health::unknown) reasons.push_back("health: " + health->value.reason);
+    if (!health)
+        reasons.emplace_back("health: no unit has been read yet");
+    else if (health->value.health == Health::unknown)
+        reasons.push_back("health: " + health->value.reason);
     if (const auto& modules = board.modules.get()) {
         for (const auto& m : modules->value) {
             if (m.condition == ModuleCondition::failed) reasons.push_back(m.name + ": " + m.reason);
@@ -156,12 +189,14 @@ std::vector<std::string> not_ready_reasons(const Board& board)
     return reasons;
 }
 
-std::shared_ptr<void> export_self(telemetry::Registry& registry, const Board& board, const ConfigState& config)
+std::shared_ptr<void> export_self(telemetry::Registry& registry, const Board& board,
+                                  const ConfigState& config)
 {
     return registry.collect([&board, &config](telemetry::Page& page) {
         write_process(page);
         write_modules(page, board);
-        page.family("opsd_config_last_reload_ok", telemetry::Kind::gauge, "0 when the last reload was refused.");
+        page.family("opsd_config_last_reload_ok", telemetry::Kind::gauge,
+                    "0 when the last reload was refused.");
         page.sample({}, config.last_reload_ok ? 1 : 0);
     });
 }
@@ -171,7 +206,9 @@ Task<> heartbeat(Clock& clock, telemetry::Registry& metrics)
     auto& lag = metrics.gauge("opsd_loop_lag_seconds", "How late the event loop ran its last heartbeat.");
     auto period = std::chrono::milliseconds{5s};
     const auto watchdog = systemd::watchdog_period();
-    if (watchdog) period = std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 3), 100ms, period);
+    if (watchdog)
+        period =
+            std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 3), 100ms, period);
     for (;;) {
         systemd::notify_watchdog();
         const auto due = clock.monotonic() + period;

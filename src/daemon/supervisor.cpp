@@ -33,9 +33,15 @@ struct Supervisor::Slot final : ModuleReporter {
     Slot(Supervisor& supervisor, CatalogEntry entry_of)
       : owner{supervisor}
       , entry{std::move(entry_of)}
-      , services{owner.environment_.executor, owner.environment_.clock, owner.environment_.board,
-                 owner.environment_.feeds,    owner.environment_.store, owner.environment_.metrics,
-                 owner.environment_.paths,    *this,                    owner.environment_.log.named(entry.name)}
+      , services{owner.environment_.executor,
+                 owner.environment_.clock,
+                 owner.environment_.board,
+                 owner.environment_.feeds,
+                 owner.environment_.store,
+                 owner.environment_.metrics,
+                 owner.environment_.paths,
+                 *this,
+                 owner.environment_.log.named(entry.name)}
     {
         state.name = entry.name;
         state.since = owner.environment_.clock.now();
@@ -52,17 +58,22 @@ struct Supervisor::Slot final : ModuleReporter {
         if (news) state.since = owner.environment_.clock.now();
         state.condition = condition;
         state.reason = std::move(reason);
-        if (condition == ModuleCondition::failed) services.log.error("failed: {}", state.reason);
-        else if (condition == ModuleCondition::degraded) services.log.warning("degraded: {}", state.reason);
-        else if (news) services.log.info("{}", to_string(condition));
+        if (condition == ModuleCondition::failed)
+            services.log.error("failed: {}", state.reason);
+        else if (condition == ModuleCondition::degraded)
+            services.log.warning("degraded: {}", state.reason);
+        else if (news)
+            services.log.info("{}", to_string(condition));
         owner.publish();
     }
 
     void run()
     {
-        group = std::make_unique<TaskGroup>(owner.environment_.executor, [this](std::string_view, std::exception_ptr e) {
-            failed("the supervisor itself failed: " + describe(e).what);  // a bug: supervise() catches everything
-        });
+        group = std::make_unique<TaskGroup>(
+            owner.environment_.executor, [this](std::string_view, std::exception_ptr e) {
+                failed("the supervisor itself failed: "
+                       + describe(e).what);  // a bug: supervise() catches everything
+            });
         group->spawn(entry.name, owner.supervise(*this));
     }
 
@@ -83,9 +94,11 @@ struct Supervisor::Slot final : ModuleReporter {
     std::unique_ptr<TaskGroup> group;
 };
 
-Supervisor::Supervisor(Environment environment, std::vector<CatalogEntry> catalog) : environment_{std::move(environment)}
+Supervisor::Supervisor(Environment environment, std::vector<CatalogEntry> catalog)
+  : environment_{std::move(environment)}
 {
-    for (auto& entry : catalog) slots_.emplace_back(*this, std::move(entry));
+    for (auto& entry : catalog)
+        slots_.emplace_back(*this, std::move(entry));
     publish();
 }
 
@@ -94,7 +107,8 @@ Supervisor::~Supervisor() = default;
 void Supervisor::publish()
 {
     std::vector<ModuleState> states;
-    for (const auto& slot : slots_) states.push_back(slot.state);
+    for (const auto& slot : slots_)
+        states.push_back(slot.state);
     environment_.board.modules.publish(std::move(states), environment_.clock.now());
 }
 
@@ -111,7 +125,8 @@ void Supervisor::create(const config::Value& root, config::Mistakes& mistakes)
         const auto* section = root.find(slot.entry.name);
         auto made = make(slot, section);
         if (!made) {
-            mistakes.push_back({section != nullptr ? section->where : config::Where{}, slot.entry.name, made.error().message});
+            mistakes.push_back({section != nullptr ? section->where : config::Where{}, slot.entry.name,
+                                made.error().message});
             continue;
         }
         slot.section = section != nullptr ? *section : config::Value{};
@@ -121,7 +136,8 @@ void Supervisor::create(const config::Value& root, config::Mistakes& mistakes)
 
 void Supervisor::start()
 {
-    for (auto& slot : slots_) slot.run();
+    for (auto& slot : slots_)
+        slot.run();
 }
 
 namespace {
@@ -183,8 +199,10 @@ Task<> Supervisor::reload(const config::Value& root, config::Mistakes& mistakes)
         const auto wanted = section != nullptr ? *section : config::Value{};
         if (wanted == slot.section) continue;
         auto made = make(slot, section);
-        if (!made) mistakes.push_back({wanted.where, slot.entry.name, made.error().message});
-        else changes.push_back({&slot, wanted, std::move(*made)});
+        if (!made)
+            mistakes.push_back({wanted.where, slot.entry.name, made.error().message});
+        else
+            changes.push_back({&slot, wanted, std::move(*made)});
     }
     if (!mistakes.empty()) co_return;
     for (auto& change : changes) {
@@ -222,12 +240,14 @@ Task<bool> Supervisor::settled(std::chrono::milliseconds limit)
 {
     using namespace asio::experimental::awaitable_operators;
     const auto starting = [this] {
-        return std::ranges::any_of(slots_, [](const Slot& s) { return s.state.condition == ModuleCondition::starting; });
+        return std::ranges::any_of(
+            slots_, [](const Slot& s) { return s.state.condition == ModuleCondition::starting; });
     };
     asio::steady_timer deadline{environment_.executor, limit};
     while (starting()) {
         const auto seen = environment_.board.modules.version();
-        const auto first = co_await (environment_.board.modules.next(seen) || deadline.async_wait(asio::use_awaitable));
+        const auto first =
+            co_await (environment_.board.modules.next(seen) || deadline.async_wait(asio::use_awaitable));
         if (first.index() == 1) co_return false;
     }
     co_return true;

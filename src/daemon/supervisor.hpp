@@ -2,9 +2,9 @@
 // The life of modules. In: the catalog and the checked configuration. Out: running modules, their routes and
 // their states on the board.
 //
-// A module that throws or returns is reported as failed and a new instance is started after 1 s, 2 s, ... 60 s;
-// it never takes the daemon down. A reload replaces only modules whose section changed, and none when one of the
-// new sections is refused.
+// A module that throws or returns is reported as failed and a new instance is started after 1 s, 2 s, ... 60
+// s; it never takes the daemon down. A reload replaces only modules whose section changed, and none when one
+// of the new sections is refused.
 
 #include "opsd/module.hpp"
 #include "opsd/task_group.hpp"
