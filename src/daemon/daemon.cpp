@@ -1,11 +1,11 @@
 #include "daemon/daemon.hpp"
 
+#include "daemon/access.hpp"
 #include "daemon/catalog.hpp"
 #include "daemon/identity.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/self.hpp"
 #include "daemon/supervisor.hpp"
-#include "http/auth_service.hpp"
 #include "http/server.hpp"
 #include "io/files/files.hpp"
 #include "io/store/sqlite_store.hpp"
@@ -102,6 +102,7 @@ private:
     Task<> open_state();
     Result<> listen();
     void build_routes();
+    [[nodiscard]] std::vector<std::string> degraded() const;
     std::unique_ptr<TaskGroup> make_group();
     Task<> until_stopped();
     Task<> reload();
@@ -124,7 +125,7 @@ private:
     std::shared_ptr<const http::Router> router_;
     WorkerThread files_{"opsd-files", 16};
     std::unique_ptr<Store> store_;
-    std::unique_ptr<http::AuthService> auth_;
+    std::unique_ptr<AccessControl> access_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<http::Server> server_;
     std::shared_ptr<void> self_metrics_;
@@ -189,8 +190,9 @@ Result<> Daemon::listen()
 
 void Daemon::build_routes()
 {
-    auto routes = self_routes({board_, clock_, metrics_, config_state_, router_, store_warning_});
-    for (auto& route : auth_->routes())
+    auto routes =
+        self_routes({board_, clock_, metrics_, config_state_, router_, [this] { return degraded(); }});
+    for (auto& route : access_->routes())
         routes.push_back(std::move(route));
     for (auto& route : supervisor_->routes())
         routes.push_back(std::move(route));
@@ -200,25 +202,43 @@ void Daemon::build_routes()
     server_->set_routes(router_);
 }
 
+std::vector<std::string> Daemon::degraded() const
+{
+    std::vector<std::string> reasons;
+    if (!store_warning_.empty()) reasons.push_back("store: " + store_warning_);
+    if (const auto damage = access_->damage(); !damage.empty()) reasons.push_back("auth: " + damage);
+    if (!config_state_.last_reload_ok) {
+        reasons.emplace_back("config: the last reload was refused, the old configuration is in force");
+    }
+    return reasons;
+}
+
 Task<> Daemon::main_task()
 {
     const auto executor = co_await asio::this_coro::executor;
     tasks_ = make_group();
     config_state_.loaded_at = clock_.now();
     co_await open_state();
-    auth_ = std::make_unique<http::AuthService>(executor, plan_.auth, options_.paths.state, clock_, metrics_,
-                                                log_.named("auth"));
+    auto read = [options = plan_.auth] { return http::read_auth_material(options); };
+    auto material = co_await files_.run(std::move(read));
+    if (!material) {
+        log_.error("cannot start: {}", material.error().message);
+        status_ = exit_failed;
+        co_return;
+    }
+    access_ = std::make_unique<AccessControl>(executor, std::move(*material), options_.paths.state, clock_,
+                                              metrics_, log_.named("auth"));
     supervisor_ = std::make_unique<Supervisor>(
         Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
-    server_ = std::make_unique<http::Server>(executor, plan_.http.limits, auth_->authenticator(),
-                                             auth_->audit(), clock_, metrics_, log_.named("http"));
+    server_ = std::make_unique<http::Server>(executor, plan_.http.limits, access_->authenticator(),
+                                             access_->audit(), clock_, metrics_, log_.named("http"));
     self_metrics_ = export_self(metrics_, board_, config_state_);
 
     config::Mistakes mistakes;
     supervisor_->create(plan_.root, mistakes);
     if (!mistakes.empty()) {
         status_ = refuse(mistakes);
-        co_await auth_->stop();
+        co_await access_->stop();
         co_return;
     }
     supervisor_->on_routes_changed([this] { build_routes(); });
@@ -227,7 +247,7 @@ Task<> Daemon::main_task()
     if (!listening) {
         log_.error("cannot start: {}", listening.error().message);
         status_ = exit_failed;
-        co_await auth_->stop();
+        co_await access_->stop();
         co_return;
     }
     tasks_->spawn("heartbeat", heartbeat(clock_, metrics_));
@@ -313,7 +333,8 @@ Task<> Daemon::apply(Plan plan)
         log_.warning("{} changed: restart opsd to put it in force", name);
     sink_->set_level(level_of(plan.log.level));
     server_->set_limits(plan.http.limits);
-    auth_->reload(plan.auth);
+    const auto access = co_await access_->reload(plan.auth);
+    if (!access) log_.error("{}; the old keys and roles stay in force", access.error().message);
     const auto certificates = server_->reload_certificates();
     if (!certificates) log_.error("{}; the old certificates stay in use", certificates.error().message);
     const auto* old_node = plan_.root.find("node");
@@ -369,7 +390,7 @@ Task<> Daemon::stop()
     });
     co_await end_tasks(identity_);
     co_await end_tasks(tasks_);
-    co_await auth_->stop();
+    co_await access_->stop();
     log_.info("stopped");
 }
 

@@ -1,10 +1,10 @@
 #include "daemon/offline.hpp"
 
+#include "daemon/access.hpp"
 #include "daemon/catalog.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/self.hpp"
 #include "daemon/supervisor.hpp"
-#include "http/auth_service.hpp"
 #include "http/router.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -64,9 +64,8 @@ std::string api_page()
     idle.modules.create(config::Value::map(), ignored);
     const ConfigState state;
     const std::shared_ptr<const http::Router> none;
-    const std::string no_warning;
-    auto routes = self_routes({idle.board, idle.clock, idle.metrics, state, none, no_warning});
-    for (auto& route : http::auth_route_table())
+    auto routes = self_routes({idle.board, idle.clock, idle.metrics, state, none, {}});
+    for (auto& route : access_route_table())
         routes.push_back(std::move(route));
     for (auto& route : idle.modules.routes())
         routes.push_back(std::move(route));

@@ -32,30 +32,8 @@ Task<http::Response> ready(const SelfView& view)
             if (m.condition == ModuleCondition::degraded) degraded.push_back(m.name + ": " + m.reason);
         }
     }
-    if (!view.store_warning.empty()) degraded.push_back("store: " + view.store_warning);
-    if (!view.config.last_reload_ok)
-        degraded.push_back("config: the last reload was refused, the old one is in force");
-    body["degraded"] = std::move(degraded);
-    co_return http::Response::json(body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n",
-                                   reasons.empty() ? 200 : 503);
-}
-
-json module_json(const ModuleState& m)
-{
-    return {{"name", m.name},
-            {"state", to_string(m.condition)},
-            {"reason", m.reason},
-            {"since", rfc3339(m.since)},
-            {"restarts", m.restarts}};
-}
-
-Task<http::Response> modules(const SelfView& view)
-{
-    json list = json::array();
-    if (const auto& now = view.board.modules.get()) {
-        for (const auto& m : now->value)
-            list.push_back(module_json(m));
-    }
+    for (auto& reason : view.degraded())
+        degraded.push_back(std::move(reason));
     const auto& c = view.config;
     json body{{"modules", std::move(list)},
               {"config",
@@ -63,7 +41,7 @@ Task<http::Response> modules(const SelfView& view)
                 {"last_reload_ok", c.last_reload_ok},
                 {"mistakes", c.mistakes},
                 {"needs_restart", c.needs_restart}}},
-              {"store", {{"ok", view.store_warning.empty()}, {"reason", view.store_warning}}}};
+              {"degraded", view.degraded()}};
     co_return http::Response::json(body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 

@@ -4,6 +4,7 @@
 #include "http/router.hpp"
 #include "opsd/module.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ struct SelfView {
     telemetry::Registry& metrics;
     const ConfigState& config;
     const std::shared_ptr<const http::Router>& router;
-    const std::string& store_warning;  ///< "" or why the state on disk cannot be used
+    std::function<std::vector<std::string>()> degraded;  ///< what of the daemon itself works only in part
 };
 
 /// /-/healthy, /-/ready, /metrics, /api/v1/modules, /api/v1/version, /api/openapi.json.
