@@ -1,6 +1,6 @@
 #pragma once
-// An HTTP/1.1 client: deadlines, size limits, TLS with verification, Unix sockets, keep-alive, conditional GET.
-// Credentials never follow a redirect to another host; redirects are not followed unless asked for.
+// An HTTP/1.1 client: deadlines, size limits, TLS with verification, Unix sockets, keep-alive, conditional
+// GET. Credentials never follow a redirect to another host; redirects are not followed unless asked for.
 
 #include "opsd/async.hpp"
 #include "opsd/config.hpp"
@@ -20,7 +20,7 @@ struct ClientRequest {
     std::string url;  ///< http://host:port/path, https://..., or unix:/run/opsd/opsd.sock:/path
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
-    std::chrono::milliseconds timeout{5000};      ///< for the whole exchange (not for a stream's body)
+    std::chrono::milliseconds timeout{5000};  ///< for the whole exchange (not for a stream's body)
     std::size_t max_body = 16 << 20;
     int max_redirects = 0;
 };
@@ -33,13 +33,14 @@ struct ClientResponse {
 };
 
 struct TlsClientOptions {
-    std::string ca_file;    ///< "": the system's
+    std::string ca_file;                     ///< "": the system's
     std::string certificate_file, key_file;  ///< for mTLS
     bool verify = true;
 };
 
 /// One client per use; keeps idle connections per host (at most `idle_per_host`, closed after 60 s).
-/// Errors: unavailable (connect, DNS, reset), timeout, protocol, denied (TLS verification), invalid_argument (URL).
+/// Errors: unavailable (connect, DNS, reset), timeout, protocol, denied (TLS verification), invalid_argument
+/// (URL).
 class HttpClient {
 public:
     HttpClient(Executor executor, TlsClientOptions tls = {}, std::size_t idle_per_host = 2);
@@ -50,7 +51,8 @@ public:
 
     /// Streams the body: `on_chunk` returns false to stop. `idle` is the longest silence allowed.
     using OnChunk = std::function<bool(std::string_view)>;
-    Task<Result<ClientResponse>> stream(ClientRequest request, std::chrono::milliseconds idle, OnChunk on_chunk);
+    Task<Result<ClientResponse>> stream(ClientRequest request, std::chrono::milliseconds idle,
+                                        OnChunk on_chunk);
 
 private:
     struct Impl;
