@@ -1,7 +1,7 @@
 #include "opsd/module.hpp"
-#include "opsd/worker.hpp"
 #include "opsd/queue.hpp"
 #include "opsd/task_group.hpp"
+#include "opsd/worker.hpp"
 #include "support.hpp"
 TEST(Worker, RunsAJob)
 {
