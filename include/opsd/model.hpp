@@ -81,6 +81,7 @@ struct UnitState {
     std::string id;
     std::string name;  ///< spec health 3.4: from the Description
     std::string description;
+    std::vector<std::string> aliases;  ///< other names it was asked for by
     Health health = Health::unknown;
     std::string state;   ///< one word: running, done, waiting, failed, flapping, stuck, stopped, ...
     std::string reason;  ///< one sentence saying why
