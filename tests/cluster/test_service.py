@@ -2,10 +2,9 @@
 
 import os
 import re
-import signal
 import time
 
-from harness import UNITS, Node, NodeTest, eventually
+from harness import UNITS, NodeTest, eventually
 
 
 class TheService(NodeTest):
