@@ -15,9 +15,9 @@ enum class Errc {
     denied,            ///< we, or the caller, may not
     timeout,           ///< the deadline passed; worth a retry
     cancelled,         ///< we are stopping, or the caller lost interest
-    unavailable,       ///< the other side is down or refused; worth a retry
+    unavailable,       ///< the other side is down or refused, or the disk is full; worth a retry
     protocol,          ///< the other side answered something we cannot read
-    internal,          ///< a bug or a failure of this machine (no memory, no descriptors, disk full)
+    internal,          ///< a bug or a failure of this machine (no memory, no descriptors)
 };
 
 /// The code's name, for logs, metrics and JSON ("not_found").

@@ -14,7 +14,7 @@ struct ProcessResult {
     int signal = 0;      ///< the signal that ended it, 0 if it exited
     bool timed_out = false;
     bool truncated = false;  ///< more than max_output was written; the rest is lost
-    std::string output;      ///< stdout and stderr as written
+    std::string output;      ///< stdout and stderr as written, through one pipe
     std::chrono::milliseconds took{};
 };
 
@@ -27,7 +27,9 @@ struct ProcessSpec {
 };
 
 /// Runs a command. Nothing of it outlives the call, also when the call times out or is cancelled: the whole
-/// process group is killed and the pipe closed. Errors: not_found, denied, internal.
+/// process group is killed and the pipe closed. It gets no input, no descriptor but 0, 1 and 2, default
+/// signals. Out of reach: what left the group (setsid), and a process stuck in the kernel, which the next
+/// call collects. Errors: not_found, denied, invalid_argument (no command), internal.
 Task<Result<ProcessResult>> run_process(ProcessSpec spec);
 
 }  // namespace opsd
