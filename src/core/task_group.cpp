@@ -1,6 +1,7 @@
 #include "opsd/task_group.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 
 #include <cassert>
 
@@ -59,6 +60,9 @@ Failure describe(const std::exception_ptr& error)
 {
     try {
         std::rethrow_exception(error);
+    } catch (const asio::multiple_exceptions& e) {
+        // `a || b` of which both failed: when the task was cancelled, both say so.
+        return describe(e.first_exception());
     } catch (const boost::system::system_error& e) {
         return {e.what(), e.code() == asio::error::operation_aborted};
     } catch (const std::exception& e) {
