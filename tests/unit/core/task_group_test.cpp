@@ -170,6 +170,17 @@ TEST(TaskGroup, ATaskMayCancelItsOwnGroup)
     });
 }
 
+TEST(TaskGroup, MayBeCancelledOutsideTheLoopJustWhenATaskEnds)
+{
+    asio::io_context io{1};
+    TaskGroup group{io.get_executor(), no_failure};
+    group.spawn("ends", nap(0ms));
+    io.run_one();
+    group.cancel();
+    io.run();
+    EXPECT_EQ(group.size(), 0U);
+}
+
 TEST(Describe, TellsCancellationFromFailure)
 {
     const auto thrown = [](const auto& error) { return describe(std::make_exception_ptr(error)); };
