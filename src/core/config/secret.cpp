@@ -1,6 +1,7 @@
 // Reading a secret where it lies. Files only: a FIFO or a device would block the daemon's start for ever.
 
 #include "core/config/local_file.hpp"
+#include "opsd/config.hpp"
 
 #include <fmt/format.h>
 

@@ -22,10 +22,14 @@ struct Refused {
     std::string text;
 };
 
+// With anchors refused, yaml-cpp finds every alias undefined and says so before the handler sees it.
+constexpr auto no_aliases =
+    "aliases (*name) are not allowed; write the value out, in quotes if it begins with *";
+
 /// Builds a Value from events and refuses what a configuration has no use for.
 class Builder final : public YAML::EventHandler {
 public:
-    explicit Builder(const Where& where) : base_{where} {}
+    Builder(std::string_view text, const Where& where) : text_{text}, base_{where} {}
 
     [[nodiscard]] bool complete() const { return complete_; }
     Value take() { return std::move(root_); }
@@ -45,17 +49,16 @@ public:
         add(mark, Value{});
     }
 
-    void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override
-    {
-        throw Refused{line(mark),
-                      "aliases (*name) are not allowed; write the value out, in quotes if it begins with *"};
-    }
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { throw Refused{line(mark), no_aliases}; }
 
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   const std::string& text) override
     {
         refuse_anchor(mark, anchor);
-        if (tag != "?" && tag != "!") refuse_tag(mark);
+        if (tag == "!")
+            check_quotes(mark);
+        else if (tag != "?")
+            refuse_tag(mark);
         if (wants_key()) {
             begin_field(mark, text);
             return;
@@ -107,6 +110,23 @@ private:
                       "tags (!name) are not allowed; put the value in quotes if it begins with !"};
     }
 
+    /// yaml-cpp lets the end of the file close a quote, and with it swallow every setting that follows.
+    void check_quotes(const YAML::Mark& mark) const
+    {
+        const auto at = static_cast<std::size_t>(std::max(mark.pos, 0));
+        const char open = at < text_.size() ? text_[at] : '\0';
+        if (open == '|' || open == '>') return;
+        if (open != '"' && open != '\'') refuse_tag(mark);  // "! text"
+        for (auto i = at + 1; i < text_.size(); ++i) {
+            const bool doubled = open == '\'' && text_.substr(i, 2) == "''";
+            if (doubled || (open == '"' && text_[i] == '\\'))
+                ++i;
+            else if (text_[i] == open)
+                return;
+        }
+        throw Refused{line(mark), fmt::format("the quote {} that opens here is never closed", open)};
+    }
+
     void begin_field(const YAML::Mark& mark, const std::string& key)
     {
         auto& level = levels_.back();
@@ -132,7 +152,9 @@ private:
     {
         refuse_anchor(mark, anchor);
         if (tag != "?" && !tag.empty()) refuse_tag(mark);
-        if (wants_key()) throw Refused{line(mark), "a key is a list or a section, must be a text"};
+        if (wants_key())
+            throw Refused{line(mark),
+                          "a key is a list or a section, must be a text; is a bracket left open?"};
         if (levels_.size() >= detail::max_levels) {
             throw Refused{line(mark), fmt::format("more than {} levels", detail::max_levels)};
         }
@@ -169,6 +191,7 @@ private:
         level.key.reset();
     }
 
+    std::string_view text_;
     Where base_;
     Value root_;
     std::vector<Level> levels_;
@@ -224,6 +247,7 @@ std::optional<Refused> refuse_bytes(std::string_view text, int first_line)
 
 std::string yaml_sentence(const YAML::Exception& error)
 {
+    if (error.msg.starts_with(YAML::ErrorMsg::UNKNOWN_ANCHOR)) return no_aliases;
     return "cannot be read as YAML: " + error.msg + "; check the indentation, brackets and quotes here";
 }
 
@@ -250,7 +274,8 @@ std::expected<Value, Mistake> parse_document(std::string_view text, const Where&
         return mistake(0, fmt::format("is {} bytes, at most {} are allowed", text.size(), max_bytes));
     if (auto refused = refuse_bytes(text, where.line))
         return mistake(refused->line, std::move(refused->text));
-    Builder builder{where};
+    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // positions count from behind it
+    Builder builder{text, where};
     try {
         auto value = read_events(text, builder);
         if (value.where.file.empty()) value.where = where;  // an empty document
