@@ -1,0 +1,2 @@
+// Boost.URL compiled once, here, with its own warnings off.
+#include <boost/url/src.hpp>
