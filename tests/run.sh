@@ -109,9 +109,9 @@ stage_release() {
     step release lintian lint_package
 }
 
-# Errors of the package; the lines without one are what we chose.
+# The project has no public mail address: that is all we allow ourselves.
 lint_package() {
-    lintian --fail-on error --suppress-tags no-copyright-file,debian-changelog-file-missing build/release/package/*.deb
+    lintian --fail-on error --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog build/release/package/*.deb
 }
 
 changed_sources() {
