@@ -42,9 +42,10 @@ build() {
     say "1. What the build needs"
     packaging/dependencies.sh build
     say "2. Building opsd (about six minutes on two cores, then seconds)"
-    [ -f build/release/build.ninja ] || cmake --preset release -DOPSD_TESTS=OFF >build-release.log 2>&1 ||
-        { cat build-release.log; rm -f build-release.log; die "cannot configure the build: see above"; }
-    rm -f build-release.log
+    if [ ! -f build/release/build.ninja ]; then
+        cmake --preset release -DOPSD_TESTS=OFF >"$scratch/configure.log" 2>&1 ||
+            { cat "$scratch/configure.log" >&2; die "cannot configure the build: see above"; }
+    fi
     cmake --build --preset release --target opsd
     "$opsd" version
 }
@@ -85,8 +86,8 @@ run_here() {
     say "3. Running opsd on this machine's systemd (nothing is installed; state and log in $scratch)"
     mkdir -p "$scratch/state" "$scratch/run"
     write_config "$port" "$scratch/run/opsd.sock"
-    STATE_DIRECTORY=$scratch/state RUNTIME_DIRECTORY=$scratch/run \
-        "$opsd" daemon --config "$scratch/etc/opsd.yaml" >"$scratch/log" 2>&1 &
+    "$opsd" daemon --config "$scratch/etc/opsd.yaml" --config-dir "$scratch/etc/conf.d" --state-dir "$scratch/state" \
+        >"$scratch/log" 2>&1 &
     daemon=$!
     base=http://127.0.0.1:$port
     prefix=()
@@ -150,9 +151,9 @@ LINES
     printf 'local: states and causes only, journal lines with a token (opsd token create).\n'
 }
 
-build
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/opsd-quickstart.XXXXXX")
 mkdir "$scratch/etc"
+build
 if [ -d /run/systemd/system ]; then run_here; else run_node; fi
 show
 [ -z "$once" ] || exit 0

@@ -66,15 +66,22 @@ public:
         const auto until = monotonic_ + time;
         settle();
         while (!sleepers_.empty() && sleepers_.begin()->first <= until) {
-            auto first = sleepers_.extract(sleepers_.begin());
-            move_to(first.key());
-            first.mapped()->cancel();
+            const auto [at, sleeper] = *sleepers_.begin();
+            sleepers_.erase(sleepers_.begin());
+            *sleeper.rung = true;
+            move_to(at);
+            sleeper.alarm->cancel();
             settle();
         }
         move_to(until);
     }
 
 private:
+    struct Sleeper {
+        asio::steady_timer* alarm;
+        bool* rung;  // true: advance() took the entry out
+    };
+
     void move_to(Monotonic at)
     {
         now_ += at - monotonic_;
@@ -83,7 +90,7 @@ private:
 
     WallTime now_;
     Monotonic monotonic_;
-    std::multimap<Monotonic, asio::steady_timer*> sleepers_;
+    std::multimap<Monotonic, Sleeper> sleepers_;
 };
 
 }  // namespace opsd

@@ -4,11 +4,12 @@
 
 #include "opsd/async.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <list>
 #include <memory>
-#include <optional>
+#include <utility>
 
 namespace opsd {
 
@@ -16,7 +17,10 @@ namespace opsd {
 template <class T>
 class Feed {
     struct Mailbox {
-        Mailbox(const Executor& executor, std::size_t limit) : capacity{limit}, arrived{executor, never} {}
+        Mailbox(const Executor& executor, std::size_t limit)
+          : capacity{std::max<std::size_t>(limit, 1)}
+          , arrived{executor, never}
+        {}
         std::size_t capacity;
         std::deque<std::shared_ptr<const T>> events;
         std::uint64_t missed = 0;

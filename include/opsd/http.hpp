@@ -143,7 +143,7 @@ struct Route {
     Access access = Access::read;
     std::string summary;
     Handler handler;
-    std::vector<Parameter> parameters;
+    std::vector<Parameter> parameters = {};
     bool audited = false;  ///< mutating calls: written to the audit log with their outcome
 };
 

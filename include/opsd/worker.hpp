@@ -60,6 +60,8 @@ public:
                     result.emplace(job());
             } catch (const std::exception& e) {
                 result.emplace(fail(Errc::internal, std::string{"cannot finish the job: "} + e.what()));
+            } catch (...) {
+                result.emplace(fail(Errc::internal, "cannot finish the job: it threw no std::exception"));
             }
             finish(std::move(*result));
         };

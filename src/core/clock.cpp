@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 
@@ -27,6 +28,7 @@ namespace {
 bool take(std::string_view& text, std::size_t digits, char separator, int& value)
 {
     if (text.size() < digits + (separator != '\0' ? 1 : 0)) return false;
+    if (text.front() == '-') return false;  // from_chars would take "-0"
     const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, value);
     if (ec != std::errc{} || end != text.data() + digits || value < 0) return false;
     text.remove_prefix(digits);
@@ -125,17 +127,17 @@ Task<> ManualClock::sleep_for(milliseconds time)
     asio::steady_timer alarm{executor, never};
     bool rung = false;
     struct Leave {
-        std::multimap<Monotonic, asio::steady_timer*>& all;
-        std::multimap<Monotonic, asio::steady_timer*>::iterator at;
+        std::multimap<Monotonic, Sleeper>& all;
+        std::multimap<Monotonic, Sleeper>::iterator at;
         const bool& rung;
         ~Leave()
         {
             if (!rung) all.erase(at);
         }
     };
-    const Leave leave{sleepers_, sleepers_.emplace(monotonic_ + time, &alarm), rung};
+    const auto due = monotonic_ + std::max(time, milliseconds{0});
+    const Leave leave{sleepers_, sleepers_.emplace(due, Sleeper{&alarm, &rung}), rung};
     co_await wait_event(alarm);
-    rung = true;  // advance() took the entry out
 }
 
 }  // namespace opsd

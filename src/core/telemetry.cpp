@@ -105,6 +105,7 @@ void write_histogram(Page& page, const std::string& name, const Family<Histogram
 
 void Histogram::observe(double value) noexcept
 {
+    if (std::isnan(value)) return;  // it would belong to no bucket and spoil the sum for ever
     const auto at = std::ranges::lower_bound(bounds_, value);
     ++counts_[static_cast<std::size_t>(at - bounds_.begin())];
     sum_ += value;

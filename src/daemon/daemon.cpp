@@ -141,8 +141,11 @@ Task<> Daemon::open_state()
     wanted.max_bytes = plan_.store.max_size.count;
     wanted.statement_timeout = plan_.store.statement_timeout;
     auto made = files::make_directories(options_.paths.state, 0750);
-    Result<OpenedStore> opened =
-        made ? co_await open_store(wanted, clock_, metrics_) : fail(std::move(made).error());
+    Result<OpenedStore> opened = fail(Errc::internal, "cannot open the store: not tried");
+    if (made)
+        opened = co_await open_store(wanted, clock_, metrics_);
+    else
+        opened = fail(std::move(made).error());
     if (opened) {
         store_warning_ = opened->warning;
     } else {
@@ -379,15 +382,17 @@ Task<> Daemon::stop()
     systemd::notify_stopping("stopping");
     server_->drain();
     const auto grace = plan_.http.stop_grace;
-    co_await with_grace(executor, clock_, grace, supervisor_->stop(), [this, grace] {
+    const auto name_modules = [this, grace] {
         log_.warning("modules still stopping after {} ms: {}", grace.count(),
                      fmt::join(supervisor_->running(), ", "));
-    });
-    co_await with_grace(executor, clock_, grace, server_->joined(), [this, grace] {
+    };
+    const auto cut_connections = [this, grace] {
         log_.warning("{} connection(s) still open after {} ms, cutting them", server_->connections(),
                      grace.count());
         server_->abort();
-    });
+    };
+    co_await with_grace(executor, clock_, grace, supervisor_->stop(), name_modules);
+    co_await with_grace(executor, clock_, grace, server_->joined(), cut_connections);
     co_await end_tasks(identity_);
     co_await end_tasks(tasks_);
     co_await access_->stop();

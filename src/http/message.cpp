@@ -3,6 +3,7 @@
 #include "opsd/http.hpp"
 
 #include "http/gzip.hpp"
+#include "http/status.hpp"
 
 #include <nlohmann/json.hpp>
 #include <openssl/evp.h>
@@ -110,54 +111,6 @@ std::string etag_of(std::string_view body)
     return etag + '"';
 }
 
-std::string_view title_of(unsigned status)
-{
-    switch (status) {
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 408:
-        return "Request Timeout";
-    case 409:
-        return "Conflict";
-    case 410:
-        return "Gone";
-    case 413:
-        return "Content Too Large";
-    case 415:
-        return "Unsupported Media Type";
-    case 417:
-        return "Expectation Failed";
-    case 422:
-        return "Unprocessable Content";
-    case 429:
-        return "Too Many Requests";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 500:
-        return "Internal Server Error";
-    case 501:
-        return "Not Implemented";
-    case 502:
-        return "Bad Gateway";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return "Error";
-    }
-}
-
 unsigned status_of(Errc code)
 {
     switch (code) {
@@ -240,7 +193,7 @@ Response Response::problem(unsigned status, std::string_view detail)
 {
     nlohmann::ordered_json body;
     body["type"] = "about:blank";
-    body["title"] = title_of(status);
+    body["title"] = reason_phrase(status);
     body["status"] = status;
     body["detail"] = detail;
     auto response = json(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", status);

@@ -1,0 +1,164 @@
+#include "http/router.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+namespace opsd::http {
+namespace {
+
+constexpr std::size_t method_count = 6;
+
+std::size_t index_of(Method method) noexcept { return static_cast<std::size_t>(method); }
+
+/// The segments of a path or pattern; slashes at both ends do not count.
+std::vector<std::string_view> split(std::string_view path)
+{
+    std::vector<std::string_view> segments;
+    if (path.starts_with('/')) path.remove_prefix(1);
+    if (path.ends_with('/')) path.remove_suffix(1);
+    while (!path.empty()) {
+        const auto slash = path.find('/');
+        segments.push_back(path.substr(0, slash));
+        if (slash == std::string_view::npos) break;
+        path.remove_prefix(slash + 1);
+    }
+    return segments;
+}
+
+bool is_parameter(std::string_view segment) { return segment.starts_with('{') && segment.ends_with('}'); }
+
+std::string_view name_of(std::string_view segment) { return segment.substr(1, segment.size() - 2); }
+
+bool is_name(std::string_view name)
+{
+    const auto fits = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+    return !name.empty() && std::ranges::all_of(name, fits) && (name.front() < '0' || name.front() > '9');
+}
+
+std::unexpected<Error> refused(const Route& route, std::string_view why)
+{
+    return fail(Errc::invalid_argument,
+                fmt::format("cannot add the route {} {}: {}", to_string(route.method), route.pattern, why));
+}
+
+Result<> check_parameters(const Route& route, const std::set<std::string_view>& in_pattern)
+{
+    std::set<std::pair<std::string_view, std::string_view>> seen;
+    for (const auto& parameter : route.parameters) {
+        if (parameter.in != "path" && parameter.in != "query") {
+            return refused(
+                route, fmt::format("its parameter \"{}\" must be in \"path\" or \"query\"", parameter.name));
+        }
+        if (parameter.name.empty() || parameter.help.empty())
+            return refused(route, "a parameter lacks its name or help");
+        if (parameter.in == "path" && !in_pattern.contains(parameter.name)) {
+            return refused(route, fmt::format("its path has no {{{}}}", parameter.name));
+        }
+        if (!seen.emplace(parameter.in, parameter.name).second) {
+            return refused(route, fmt::format("its parameter \"{}\" is declared twice", parameter.name));
+        }
+    }
+    return {};
+}
+
+Result<> check(const Route& route)
+{
+    if (!route.pattern.starts_with('/')) return refused(route, "the path must begin with \"/\"");
+    if (!route.handler) return refused(route, "it has no handler");
+    if (route.summary.empty()) return refused(route, "it has no summary");
+    if (route.method == Method::head) return refused(route, "a GET row answers HEAD as well");
+    std::set<std::string_view> names;
+    for (const auto segment : split(route.pattern)) {
+        if (segment.empty()) return refused(route, "the path has an empty segment");
+        if (segment.find_first_of("{}") == std::string_view::npos) continue;
+        if (!is_parameter(segment) || !is_name(name_of(segment))) {
+            return refused(route, fmt::format("\"{}\" must be one whole segment like {{unit}}", segment));
+        }
+        if (!names.insert(name_of(segment)).second) {
+            return refused(route, fmt::format("its path has {} twice", segment));
+        }
+    }
+    return check_parameters(route, names);
+}
+
+}  // namespace
+
+struct Router::Node {
+    std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
+    std::unique_ptr<Node> parameter;
+    std::array<const Route*, method_count> routes{};
+
+    using Segments = std::vector<std::string_view>;
+    /// Every node that the path reaches, literals before parameters.
+    void reach(const Segments& path, std::size_t depth, std::vector<const Node*>& found) const
+    {
+        if (depth == path.size()) {
+            if (std::ranges::any_of(routes, [](const Route* route) { return route != nullptr; }))
+                found.push_back(this);
+            return;
+        }
+        const auto literal = literals.find(path[depth]);
+        if (literal != literals.end()) literal->second->reach(path, depth + 1, found);
+        if (parameter) parameter->reach(path, depth + 1, found);
+    }
+};
+
+Router::Router() : root_{std::make_unique<Node>()} {}
+Router::~Router() = default;
+
+Result<std::shared_ptr<const Router>> Router::build(std::vector<Route> routes)
+{
+    auto router = std::make_shared<Router>();
+    router->routes_ = std::move(routes);
+    for (const auto& route : router->routes_) {
+        auto valid = check(route);
+        if (!valid) return fail(std::move(valid).error());
+        auto* node = router->root_.get();
+        for (const auto segment : split(route.pattern)) {
+            auto& next = is_parameter(segment) ? node->parameter : node->literals[std::string{segment}];
+            if (!next) next = std::make_unique<Node>();
+            node = next.get();
+        }
+        auto& place = node->routes[index_of(route.method)];
+        if (place != nullptr) return refused(route, fmt::format("{} is there already", place->pattern));
+        place = &route;
+    }
+    return router;
+}
+
+Router::Match Router::find(Method method, std::string_view path) const
+{
+    const auto segments = split(path);
+    std::vector<const Node*> nodes;
+    root_->reach(segments, 0, nodes);
+    Match match;
+    std::array<bool, method_count> allowed{};
+    for (const auto* node : nodes) {
+        for (std::size_t i = 0; i < method_count; ++i)
+            allowed[i] = allowed[i] || node->routes[i] != nullptr;
+        if (match.route != nullptr) continue;
+        match.route = node->routes[index_of(method == Method::head ? Method::get : method)];
+    }
+    if (nodes.empty()) return match;
+    allowed[index_of(Method::head)] = allowed[index_of(Method::get)];
+    allowed[index_of(Method::options)] = true;
+    for (std::size_t i = 0; i < method_count; ++i) {
+        if (allowed[i])
+            match.allow += (match.allow.empty() ? "" : ", ") + std::string{to_string(static_cast<Method>(i))};
+    }
+    if (match.route == nullptr) return match;
+    const auto pattern = split(match.route->pattern);
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        if (is_parameter(pattern[i]))
+            match.params.add(std::string{name_of(pattern[i])}, std::string{segments[i]});
+    }
+    return match;
+}
+
+const std::vector<Route>& Router::routes() const noexcept { return routes_; }
+
+}  // namespace opsd::http

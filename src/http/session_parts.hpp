@@ -1,0 +1,50 @@
+#pragma once
+// The insides of Session, shared by the files that implement it.
+
+#include "http/session.hpp"
+
+namespace opsd::http {
+
+using namespace std::chrono_literals;
+
+/// One request and what is known about it so far.
+struct Session::Turn {
+    Limits limits;
+    std::shared_ptr<Table> table;  // and with it the route, whatever a reload does
+    Head head{};
+    Request request{};
+    bool understood = false;  // the request can be shown to handlers and audit
+    bool known_method = true;
+    const Route* route = nullptr;
+    std::string allow{};
+    bool keep_alive = false;
+    std::chrono::steady_clock::time_point begin{};
+};
+
+/// A handler at work in its own task, so that its timeout does not wait for it.
+struct Session::Call {
+    Call(const Request& given, const Executor& executor) : request{given}, event{executor, never} {}
+    const Request& request;
+    std::optional<Response> response;
+    bool finished = false;
+    asio::steady_timer event;
+};
+
+/// A stream being written.
+struct Session::Streaming {
+    Streaming(const Executor& executor, bool chunks, std::chrono::milliseconds limit)
+      : chunked{chunks}
+      , write_timeout{limit}
+      , ended_event{executor, never}
+      , changed{executor, never}
+    {}
+    bool chunked;
+    std::chrono::milliseconds write_timeout;
+    bool ended = false;     // the client left or the server drains: the producer should return
+    bool failed = false;    // what was written is not whole: no last chunk
+    bool finished = false;  // the producer returned
+    asio::steady_timer ended_event;
+    asio::steady_timer changed;
+};
+
+}  // namespace opsd::http

@@ -1,0 +1,123 @@
+#include "http/router.hpp"
+
+#include "support.hpp"
+
+#include <nlohmann/json.hpp>
+
+using namespace opsd;
+using http::Access;
+using http::Method;
+
+namespace {
+
+Task<http::Response> nothing(const http::Request&) { co_return http::Response::no_content(); }
+
+http::Route row(Method method, std::string pattern)
+{
+    return {method, std::move(pattern), Access::read, "Something", nothing};
+}
+
+std::string refusal(std::vector<http::Route> routes)
+{
+    auto built = http::Router::build(std::move(routes));
+    return built ? "accepted" : built.error().message;
+}
+
+std::string found(const http::Router& router, Method method, std::string_view path)
+{
+    const auto match = router.find(method, path);
+    if (match.route == nullptr) return match.allow.empty() ? "404" : "405 " + match.allow;
+    auto text = match.route->pattern;
+    for (const auto& [name, value] : match.params)
+        text += " " + name + "=" + value;
+    return text;
+}
+
+}  // namespace
+
+TEST(Router, RefusesWhatCannotBeServed)
+{
+    EXPECT_EQ(refusal({row(Method::get, "/a/{x}"), row(Method::get, "/a/{y}/")}),
+              "cannot add the route GET /a/{y}/: /a/{x} is there already");
+    EXPECT_EQ(refusal({row(Method::get, "a")}), "cannot add the route GET a: the path must begin with \"/\"");
+    EXPECT_EQ(refusal({row(Method::get, "/a//b")}),
+              "cannot add the route GET /a//b: the path has an empty segment");
+    EXPECT_EQ(refusal({row(Method::get, "/a/x{b}")}),
+              "cannot add the route GET /a/x{b}: \"x{b}\" must be one whole segment like {unit}");
+    EXPECT_EQ(refusal({row(Method::get, "/{a}/{a}")}),
+              "cannot add the route GET /{a}/{a}: its path has {a} twice");
+    EXPECT_EQ(refusal({row(Method::head, "/a")}),
+              "cannot add the route HEAD /a: a GET row answers HEAD as well");
+    auto unhandled = row(Method::get, "/a");
+    unhandled.handler = nullptr;
+    EXPECT_EQ(refusal({unhandled}), "cannot add the route GET /a: it has no handler");
+    auto silent = row(Method::get, "/a");
+    silent.summary.clear();
+    EXPECT_EQ(refusal({silent}), "cannot add the route GET /a: it has no summary");
+    auto wrong = row(Method::get, "/a/{b}");
+    wrong.parameters = {{"c", "path", "Help"}};
+    EXPECT_EQ(refusal({wrong}), "cannot add the route GET /a/{b}: its path has no {c}");
+    wrong.parameters = {{"c", "header", "Help"}};
+    EXPECT_EQ(refusal({wrong}),
+              "cannot add the route GET /a/{b}: its parameter \"c\" must be in \"path\" or \"query\"");
+}
+
+TEST(Router, PrefersLiteralsAndFallsBack)
+{
+    const auto router =
+        http::Router::build({row(Method::get, "/units/{unit}"), row(Method::get, "/units/all"),
+                             row(Method::get, "/units/all/one"), row(Method::get, "/units/{unit}/history"),
+                             row(Method::post, "/units/all"), row(Method::get, "/")})
+            .value();
+    EXPECT_EQ(found(*router, Method::get, "/units/all"), "/units/all");
+    EXPECT_EQ(found(*router, Method::get, "/units/all/"), "/units/all");
+    EXPECT_EQ(found(*router, Method::get, "/units/ssh.service"), "/units/{unit} unit=ssh.service");
+    EXPECT_EQ(found(*router, Method::get, "/units/all/history"), "/units/{unit}/history unit=all")
+        << "a literal that leads nowhere";
+    EXPECT_EQ(found(*router, Method::head, "/units/all/one"), "/units/all/one");
+    EXPECT_EQ(found(*router, Method::get, "/"), "/");
+    EXPECT_EQ(found(*router, Method::get, "/units"), "404");
+    EXPECT_EQ(found(*router, Method::get, "/units/a/b/c"), "404");
+    EXPECT_EQ(found(*router, Method::put, "/units/all"), "405 GET, HEAD, POST, OPTIONS");
+    EXPECT_EQ(found(*router, Method::post, "/units/x"), "405 GET, HEAD, OPTIONS");
+}
+
+TEST(Router, DescribesItselfAsOpenApi)
+{
+    auto unit = row(Method::get, "/api/v1/units/{unit}/");
+    unit.parameters = {{"unit", "path", "Its name"}, {"since", "query", "From when", "string"}};
+    auto act = row(Method::post, "/api/v1/units/{unit}");
+    act.access = Access::operate;
+    act.audited = true;
+    auto open = row(Method::get, "/-/healthy");
+    open.access = Access::open;
+    const auto router = http::Router::build({unit, act, open}).value();
+    const auto document = nlohmann::json::parse(router->openapi("1.2.3"));
+    EXPECT_EQ(document["openapi"], "3.1.0");
+    EXPECT_EQ(document["info"]["version"], "1.2.3");
+    const auto& get = document["paths"]["/api/v1/units/{unit}"]["get"];
+    EXPECT_EQ(get["x-opsd-access"], "read");
+    EXPECT_EQ(get["parameters"].size(), 2U);
+    EXPECT_EQ(get["parameters"][0]["required"], true);
+    EXPECT_TRUE(get["responses"].contains("404"));
+    const auto& post = document["paths"]["/api/v1/units/{unit}"]["post"];
+    EXPECT_EQ(post["x-opsd-audited"], true);
+    EXPECT_EQ(post["parameters"][0]["name"], "unit")
+        << "path parameters are listed even when nobody described them";
+    EXPECT_TRUE(document["paths"]["/-/healthy"]["get"]["security"].empty());
+    for (const auto& scheme : post["security"])
+        EXPECT_TRUE(document["components"]["securitySchemes"].contains(scheme.begin().key()));
+}
+
+TEST(Router, DescribesItselfAsAPage)
+{
+    auto unit = row(Method::get, "/api/v1/units/{unit}");
+    unit.summary = "One | unit";
+    unit.parameters = {{"since", "query", "From when"}};
+    const auto page = http::Router::build({unit, row(Method::get, "/metrics")}).value()->markdown();
+    EXPECT_NE(page.find("\n## /api/v1\n"), std::string::npos) << page;
+    EXPECT_NE(page.find("\n## /metrics\n"), std::string::npos);
+    EXPECT_NE(page.find("| GET | `/api/v1/units/{unit}` | read | One \\| unit | `?since`: From when |\n"),
+              std::string::npos)
+        << page;
+}
