@@ -41,10 +41,6 @@ config::Schema<AuthOptions> auth_schema()
 {
     using namespace std::chrono_literals;
     return config::Schema<AuthOptions>{}
-        .field(&AuthOptions::anonymous, "anonymous",
-               "What callers without credentials may do on loopback and on the Unix socket; from elsewhere "
-               "nothing",
-               config::one_of({"none", "local", "viewer"}))
         .field(&AuthOptions::admin_groups, "admin_groups", "Unix groups that are admin on the socket",
                few_names())
         .field(&AuthOptions::operator_groups, "operator_groups",

@@ -22,7 +22,7 @@ struct JwtIssuer {
 };
 
 struct AuthOptions {
-    std::string anonymous = "local";
+    std::string anonymous = "local";  ///< none, local or viewer; the option http.anonymous
     std::vector<std::string> admin_groups;
     std::vector<std::string> operator_groups{"opsd"};
     std::vector<std::string> viewer_groups{"systemd-journal", "adm"};
@@ -31,6 +31,7 @@ struct AuthOptions {
     config::Duration token_ttl{5LL * 24 * 3600 * 1000};
 };
 
+/// Everything but `anonymous`, which belongs to the section http.
 config::Schema<AuthOptions> auth_schema();
 
 }  // namespace opsd::http

@@ -45,19 +45,19 @@ public:
         return fail(Errc::invalid_argument,
                     "cannot use the field \"role\": it must be viewer, operator or admin");
     }
-    /// "expires" (a time) or "expires_in" (a duration); nothing without either.
+    /// "expires" (a time) or "lifetime" (a duration); nothing without either.
     [[nodiscard]] Result<std::optional<WallTime>> expiry(WallTime now) const
     {
-        if (has("expires") && has("expires_in")) {
-            return fail(Errc::invalid_argument, "cannot use both \"expires\" and \"expires_in\": give one");
+        if (has("expires") && has("lifetime")) {
+            return fail(Errc::invalid_argument, "cannot use both \"expires\" and \"lifetime\": give one");
         }
         if (has("expires")) return parse_rfc3339(text("expires"));
-        if (!has("expires_in")) return std::nullopt;
+        if (!has("lifetime")) return std::nullopt;
         config::Duration span{};
-        const auto decoded = config::decode(config::Value::scalar(text("expires_in")), span);
+        const auto decoded = config::decode(config::Value::scalar(text("lifetime")), span);
         if (!decoded)
             return fail(Errc::invalid_argument,
-                        "cannot use the field \"expires_in\": " + decoded.error().message);
+                        "cannot use the field \"lifetime\": " + decoded.error().message);
         return now + span;
     }
 
@@ -74,6 +74,11 @@ json json_of(const TokenInfo& token)
     if (token.expires) value["expires"] = rfc3339(*token.expires);
     if (token.last_used) value["last_used"] = rfc3339(*token.last_used);
     return value;
+}
+
+std::string path_value(const Request& request, const char* name)
+{
+    return std::string{request.path_params.get(name)};
 }
 
 Response answer(const Result<>& result)
@@ -93,7 +98,7 @@ Task<Response> list_tokens(TokenStore& store)
 
 Task<Response> create_token(TokenStore& store, const Clock& clock, const Request& request)
 {
-    const auto body = Body::read(request, {"name", "role", "expires", "expires_in"});
+    const auto body = Body::read(request, {"name", "role", "expires", "lifetime"});
     if (!body) co_return Response::problem(body.error());
     const auto role = body->role();
     if (!role) co_return Response::problem(role.error());
@@ -109,7 +114,7 @@ Task<Response> create_token(TokenStore& store, const Clock& clock, const Request
 
 Task<Response> revoke_token(TokenStore& store, const Request& request)
 {
-    const auto done = co_await store.revoke_token(std::string{request.path_params.get("id")});
+    const auto done = co_await store.revoke_token(path_value(request, "id"));
     co_return answer(done);
 }
 
@@ -143,14 +148,13 @@ Task<Response> set_password(TokenStore& store, const Request& request)
 {
     const auto body = Body::read(request, {"password"});
     if (!body) co_return Response::problem(body.error());
-    const auto done =
-        co_await store.set_password(std::string{request.path_params.get("name")}, body->text("password"));
+    const auto done = co_await store.set_password(path_value(request, "name"), body->text("password"));
     co_return answer(done);
 }
 
 Task<Response> remove_user(TokenStore& store, const Request& request)
 {
-    const auto done = co_await store.remove_user(std::string{request.path_params.get("name")});
+    const auto done = co_await store.remove_user(path_value(request, "name"));
     co_return answer(done);
 }
 
@@ -195,7 +199,7 @@ std::vector<Route> auth_routes(TokenStore& store, DefaultAuthenticator& authenti
         {Method::post,
          "/api/v1/tokens",
          Access::admin,
-         "Create a token: name, role, and expires (a time) or expires_in (30d); its text is shown this once",
+         "Create a token: name, role, and expires (a time) or lifetime (30d); its text is shown this once",
          create,
          {},
          true},

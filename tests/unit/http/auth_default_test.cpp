@@ -233,8 +233,7 @@ TEST(Auth, MaterialNamesTheKeyFileThatIsWrong)
 
 TEST(Auth, TheOptionsAreASchema)
 {
-    const auto parsed = config::parse_yaml("anonymous: viewer\n"
-                                           "admin_groups: [wheel]\n"
+    const auto parsed = config::parse_yaml("admin_groups: [wheel]\n"
                                            "certificates:\n"
                                            "  - {subject: CN=agent, role: operator}\n"
                                            "jwt:\n"
@@ -246,12 +245,12 @@ TEST(Auth, TheOptionsAreASchema)
     const auto options = auth_schema().parse(&*parsed, "auth", mistakes);
     for (const auto& mistake : mistakes)
         ADD_FAILURE() << mistake.to_string();
-    EXPECT_EQ(options.anonymous, "viewer");
+    EXPECT_EQ(options.admin_groups.at(0), "wheel");
     EXPECT_EQ(options.certificates.at(0).role, "operator");
     EXPECT_EQ(options.jwt.at(0).public_key_file, "/etc/opsd/dcos.pem");
     EXPECT_EQ(options.token_ttl, std::chrono::hours{1});
     const auto odd =
-        config::parse_yaml("anonymous: admin\njwt: [{public_key_file: \"\", role: root}]\n", "opsd.yaml");
+        config::parse_yaml("token_ttl: 1s\njwt: [{public_key_file: \"\", role: root}]\n", "opsd.yaml");
     (void)auth_schema().parse(&*odd, "auth", mistakes);
     EXPECT_EQ(mistakes.size(), 3U);
 }

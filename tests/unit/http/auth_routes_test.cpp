@@ -74,7 +74,7 @@ TEST(AuthRoutes, ATokensTextIsShownOnce)
     Fixture f;
     run([&]() -> Task<> {
         const auto made = co_await f.call(Method::post, "/api/v1/tokens",
-                                          R"({"name":"ci","role":"viewer","expires_in":"2d"})");
+                                          R"({"name":"ci","role":"viewer","lifetime":"2d"})");
         EXPECT_EQ(made.status, 201U) << made.body;
         EXPECT_EQ(header(made, "Cache-Control"), "no-store");
         const auto token = json::parse(made.body);
@@ -110,10 +110,9 @@ TEST(AuthRoutes, MistakesInTheBodyAreNamed)
             {R"({"name":7,"role":"viewer"})", "must be a text"},
             {R"({"name":"c i","role":"viewer"})", "name must be"},
             {R"({"name":"ci","role":"viewer","expires":"tomorrow"})", "tomorrow"},
-            {R"({"name":"ci","role":"viewer","expires_in":"soon"})", "expires_in"},
-            {R"({"name":"ci","role":"viewer","expires_in":"99999d"})", "36500d"},
-            {R"({"name":"ci","role":"viewer","expires":"2030-01-01T00:00:00Z","expires_in":"1d"})",
-             "give one"},
+            {R"({"name":"ci","role":"viewer","lifetime":"soon"})", "lifetime"},
+            {R"({"name":"ci","role":"viewer","lifetime":"99999d"})", "36500d"},
+            {R"({"name":"ci","role":"viewer","expires":"2030-01-01T00:00:00Z","lifetime":"1d"})", "give one"},
             {R"({"name":"ci","role":"viewer","expires":"2020-01-01T00:00:00Z"})", "expired already"},
         };
         for (const auto& [body, part] : mistakes) {
