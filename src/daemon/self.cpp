@@ -21,7 +21,10 @@ using namespace std::chrono_literals;
 namespace {
 
 /// Reasons quote what the outside said, which may not be UTF-8.
-std::string text_of(const json& body) { return body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
+std::string text_of(const json& body)
+{
+    return body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
 
 Task<http::Response> healthy(const http::Request&) { co_return http::Response::text("ok\n"); }
 
