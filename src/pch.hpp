@@ -1,3 +1,4 @@
+#pragma once
 // What nearly every translation unit needs; only with OPSD_PCH, so that headers stay self-contained.
 #include "opsd/module.hpp"
 

@@ -1,6 +1,6 @@
 #pragma once
-// What every test of coroutines needs. gtest's ASSERT_* returns and cannot be used in a coroutine: EXPECT_* and
-// co_return there.
+// What every test of coroutines needs. gtest's ASSERT_* returns and cannot be used in a coroutine: EXPECT_*
+// and co_return there.
 
 #include "opsd/async.hpp"
 

@@ -33,7 +33,8 @@ inline Task<> wait_event(asio::steady_timer& event)
 {
     [[maybe_unused]] auto [ec] = co_await event.async_wait(tuple);
     const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) throw boost::system::system_error{asio::error::operation_aborted};
+    if (state.cancelled() != asio::cancellation_type::none)
+        throw boost::system::system_error{asio::error::operation_aborted};
 }
 
 /// The expiry of a timer that is used as an event: never by itself.

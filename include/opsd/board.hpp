@@ -44,7 +44,8 @@ public:
     /// Waits for a version newer than `seen`. Versions in between may be skipped.
     Task<Ptr> next(std::uint64_t seen)
     {
-        while (version() <= seen) co_await wait_event(changed_);
+        while (version() <= seen)
+            co_await wait_event(changed_);
         co_return current_;
     }
 

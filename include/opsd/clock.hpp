@@ -19,7 +19,8 @@ using Monotonic = std::chrono::microseconds;
 /// "2026-11-22T17:39:05.123Z": RFC 3339, UTC, milliseconds. A time before the epoch prints as the epoch.
 [[nodiscard]] std::string rfc3339(WallTime time);
 
-/// Reads RFC 3339 with Z or a numeric offset and up to nine fractional digits. Errc::invalid_argument otherwise.
+/// Reads RFC 3339 with Z or a numeric offset and up to nine fractional digits. Errc::invalid_argument
+/// otherwise.
 [[nodiscard]] Result<WallTime> parse_rfc3339(std::string_view text);
 
 /// "3 h 4 min", "12 s", "250 ms": two units at most, for sentences.
@@ -47,7 +48,8 @@ public:
 class ManualClock final : public Clock {
 public:
     explicit ManualClock(WallTime start, Monotonic since_boot = std::chrono::hours{1})
-      : now_{start}, monotonic_{since_boot}
+      : now_{start}
+      , monotonic_{since_boot}
     {}
     [[nodiscard]] WallTime now() const override { return now_; }
     [[nodiscard]] Monotonic monotonic() const override { return monotonic_; }
@@ -64,15 +66,22 @@ public:
         const auto until = monotonic_ + time;
         settle();
         while (!sleepers_.empty() && sleepers_.begin()->first <= until) {
-            auto first = sleepers_.extract(sleepers_.begin());
-            move_to(first.key());
-            first.mapped()->cancel();
+            const auto [at, sleeper] = *sleepers_.begin();
+            sleepers_.erase(sleepers_.begin());
+            *sleeper.rung = true;
+            move_to(at);
+            sleeper.alarm->cancel();
             settle();
         }
         move_to(until);
     }
 
 private:
+    struct Sleeper {
+        asio::steady_timer* alarm;
+        bool* rung;  // true: advance() took the entry out
+    };
+
     void move_to(Monotonic at)
     {
         now_ += at - monotonic_;
@@ -81,7 +90,7 @@ private:
 
     WallTime now_;
     Monotonic monotonic_;
-    std::multimap<Monotonic, asio::steady_timer*> sleepers_;
+    std::multimap<Monotonic, Sleeper> sleepers_;
 };
 
 }  // namespace opsd

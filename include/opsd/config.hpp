@@ -1,7 +1,7 @@
 #pragma once
-// Configuration. One Schema per section gives parsing, validation, defaults, `opsd config schema` (JSON Schema),
-// `opsd config show` and docs/configuration.md. The text format is YAML; no YAML type is visible here.
-// Every mistake of a file is reported at once, each with file, line, path and the nearest valid key.
+// Configuration. One Schema per section gives parsing, validation, defaults, `opsd config schema` (JSON
+// Schema), `opsd config show` and docs/configuration.md. The text format is YAML; no YAML type is visible
+// here. Every mistake of a file is reported at once, each with file, line, path and the nearest valid key.
 
 #include "opsd/result.hpp"
 
@@ -57,7 +57,7 @@ struct Value {
     static Value scalar(std::string text, bool quoted = false);
     static Value map();
     static Value list();
-    void set(std::string key, Value value);  ///< appends or replaces
+    void set(std::string key, Value value);     ///< appends or replaces
     bool operator==(const Value& other) const;  ///< contents only, not `where`
 };
 struct Value::Entry {
@@ -75,7 +75,8 @@ struct Mistake {
 using Mistakes = std::vector<Mistake>;
 
 /// Reads one YAML document. Refused with a Mistake: syntax errors, duplicate keys, aliases and anchors (a
-/// billion laughs), more than 64 levels or 1 MiB, tags, a root that is not a map. An empty document is an empty map.
+/// billion laughs), more than 64 levels or 1 MiB, tags, a root that is not a map. An empty document is an
+/// empty map.
 std::expected<Value, Mistake> parse_yaml(std::string_view text, const std::string& file);
 
 /// Lays `over` onto `base`: maps merge key by key, anything else is replaced.
@@ -127,7 +128,9 @@ Rule<T> at_least(T minimum)
 template <class T>
 Rule<T> between(T low, T high)
 {
-    return {show(encode(low)) + " to " + show(encode(high)), [low, high](const T& v) { return v >= low && v <= high; }, {}};
+    return {show(encode(low)) + " to " + show(encode(high)),
+            [low, high](const T& v) { return v >= low && v <= high; },
+            {}};
 }
 Rule<std::string> one_of(std::vector<std::string> words);
 
@@ -139,68 +142,71 @@ struct Description {
     std::string rule;
     std::string help;
     bool needs_restart = false;
-    std::vector<std::string> words;    ///< allowed words, if limited
-    std::vector<Description> fields;   ///< of a section
+    std::vector<std::string> words;   ///< allowed words, if limited
+    std::vector<Description> fields;  ///< of a section
 };
 
 namespace detail {
 /// Visits the fields of a map: calls assign(index, value) for known keys, reports unknown ones.
-void walk(const Value& object, const std::string& path, const std::vector<std::string>& names, Mistakes& mistakes,
-          const std::function<void(std::size_t, const Value&)>& assign);
+void walk(const Value& object, const std::string& path, const std::vector<std::string>& names,
+          Mistakes& mistakes, const std::function<void(std::size_t, const Value&)>& assign);
 }  // namespace detail
 
 /// The options of one section as a struct with defaults in its member initialisers:
-///   Schema<Options>{}.field(&Options::interval, "interval", "Time between two scrapes", at_least(Duration{1s}))
+///   Schema<Options>{}.field(&Options::interval, "interval", "Time between scrapes", at_least(Duration{1s}))
 template <class Options>
 class Schema {
 public:
     /// An option that changes on reload.
     template <class T>
-    Schema& field(T Options::*member, std::string name, std::string help, Rule<T> rule = {})
+    Schema& field(T Options::* member, std::string name, std::string help, Rule<T> rule = {})
     {
         return add(member, std::move(name), std::move(help), std::move(rule), false);
     }
     /// An option that only a restart of the daemon changes; a reload says so.
     template <class T>
-    Schema& fixed(T Options::*member, std::string name, std::string help, Rule<T> rule = {})
+    Schema& fixed(T Options::* member, std::string name, std::string help, Rule<T> rule = {})
     {
         return add(member, std::move(name), std::move(help), std::move(rule), true);
     }
     /// A section within the section.
     template <class Inner>
-    Schema& section(Inner Options::*member, std::string name, std::string help, Schema<Inner> schema)
+    Schema& section(Inner Options::* member, std::string name, std::string help, Schema<Inner> schema)
     {
         Description d{name, "section", {}, {}, std::move(help), false, {}, schema.describe()};
         fields_.push_back({std::move(d),
-                           [member, schema](Options& o, const Value& v, const std::string& path, Mistakes& m) {
-                               o.*member = schema.parse(&v, path, m);
-                           },
+                           [member, schema](Options& o, const Value& v, const std::string& path,
+                                            Mistakes& m) { o.*member = schema.parse(&v, path, m); },
                            [member, schema](const Options& o) { return schema.show(o.*member); }});
         return *this;
     }
     /// A list of sections. Replaces the default list when present.
     template <class Inner>
-    Schema& list(std::vector<Inner> Options::*member, std::string name, std::string help, Schema<Inner> schema)
+    Schema& list(std::vector<Inner> Options::* member, std::string name, std::string help,
+                 Schema<Inner> schema)
     {
         Description d{name, "list of sections", {}, {}, std::move(help), false, {}, schema.describe()};
         auto show_list = [member, schema](const Options& o) {
             Value all = Value::list();
-            for (const auto& item : o.*member) all.items.push_back(schema.show(item));
+            for (const auto& item : o.*member)
+                all.items.push_back(schema.show(item));
             return all;
         };
         d.default_value = show_list(Options{});
-        fields_.push_back({std::move(d),
-                           [member, schema](Options& o, const Value& v, const std::string& path, Mistakes& m) {
-                               if (v.kind != Value::Kind::list) {
-                                   m.push_back({v.where, path, "must be a list of sections"});
-                                   return;
-                               }
-                               (o.*member).clear();
-                               for (std::size_t i = 0; i < v.items.size(); ++i) {
-                                   (o.*member).push_back(schema.parse(&v.items[i], path + "[" + std::to_string(i) + "]", m));
-                               }
-                           },
-                           show_list});
+        fields_.push_back(
+            {std::move(d),
+             [member, schema](Options& o, const Value& v, const std::string& path, Mistakes& m) {
+                 if (v.kind != Value::Kind::list) {
+                     m.push_back({v.where, path, "must be a list of sections"});
+                     return;
+                 }
+                 (o.*member).clear();
+                 for (std::size_t i = 0; i < v.items.size(); ++i) {
+                     (o.*member).push_back(
+                         schema.parse(&v.items[i], path + "[" + std::to_string(i) + "]", m));
+                 }
+             },
+             show_list});
         return *this;
     }
 
@@ -211,7 +217,8 @@ public:
         Options options{};
         if (object == nullptr || object->kind == Value::Kind::null) return options;
         std::vector<std::string> names;
-        for (const auto& f : fields_) names.push_back(f.description.name);
+        for (const auto& f : fields_)
+            names.push_back(f.description.name);
         detail::walk(*object, path, names, mistakes, [&](std::size_t index, const Value& value) {
             fields_[index].assign(options, value, path + "." + names[index], mistakes);
         });
@@ -221,7 +228,8 @@ public:
     [[nodiscard]] std::vector<Description> describe() const
     {
         std::vector<Description> all;
-        for (const auto& f : fields_) all.push_back(f.description);
+        for (const auto& f : fields_)
+            all.push_back(f.description);
         return all;
     }
 
@@ -229,7 +237,8 @@ public:
     [[nodiscard]] Value show(const Options& options) const
     {
         Value all = Value::map();
-        for (const auto& f : fields_) all.set(f.description.name, f.show(options));
+        for (const auto& f : fields_)
+            all.set(f.description.name, f.show(options));
         return all;
     }
 
@@ -241,24 +250,33 @@ private:
     };
 
     template <class T>
-    Schema& add(T Options::*member, std::string name, std::string help, Rule<T> rule, bool needs_restart)
+    Schema& add(T Options::* member, std::string name, std::string help, Rule<T> rule, bool needs_restart)
     {
         const Options defaults{};
-        Description d{std::move(name), type_name(defaults.*member), encode(defaults.*member), rule.text, std::move(help),
-                      needs_restart, rule.words, {}};
-        fields_.push_back({std::move(d),
-                           [member, rule = std::move(rule)](Options& o, const Value& v, const std::string& path, Mistakes& m) {
-                               T decoded{};
-                               const auto done = decode(v, decoded);
-                               if (!done) {
-                                   m.push_back({v.where, path, done.error().message});
-                               } else if (rule.holds && !rule.holds(decoded)) {
-                                   m.push_back({v.where, path, "is " + config::show(encode(decoded)) + ", must be " + rule.text});
-                               } else {
-                                   o.*member = std::move(decoded);
-                               }
-                           },
-                           [member](const Options& o) { return encode(o.*member); }});
+        Description d{std::move(name),
+                      type_name(defaults.*member),
+                      encode(defaults.*member),
+                      rule.text,
+                      std::move(help),
+                      needs_restart,
+                      rule.words,
+                      {}};
+        fields_.push_back(
+            {std::move(d),
+             [member, rule = std::move(rule)](Options& o, const Value& v, const std::string& path,
+                                              Mistakes& m) {
+                 T decoded{};
+                 const auto done = decode(v, decoded);
+                 if (!done) {
+                     m.push_back({v.where, path, done.error().message});
+                 } else if (rule.holds && !rule.holds(decoded)) {
+                     m.push_back(
+                         {v.where, path, "is " + config::show(encode(decoded)) + ", must be " + rule.text});
+                 } else {
+                     o.*member = std::move(decoded);
+                 }
+             },
+             [member](const Options& o) { return encode(o.*member); }});
         return *this;
     }
 
@@ -270,17 +288,22 @@ class AnySchema {
 public:
     template <class Options>
     explicit AnySchema(Schema<Options> schema)
-      : describe_{[schema] { return schema.describe(); }},
-        show_{[schema](const Value* v) {
-            Mistakes ignored;
-            return schema.show(schema.parse(v, "", ignored));
-        }},
-        check_{[schema](const Value* v, const std::string& path, Mistakes& m) { (void)schema.parse(v, path, m); }}
+      : describe_{[schema] { return schema.describe(); }}
+      , show_{[schema](const Value* v) {
+          Mistakes ignored;
+          return schema.show(schema.parse(v, "", ignored));
+      }}
+      , check_{[schema](const Value* v, const std::string& path, Mistakes& m) {
+          (void)schema.parse(v, path, m);
+      }}
     {}
     [[nodiscard]] std::vector<Description> describe() const { return describe_(); }
     /// The effective options that `section` (or null) gives.
     [[nodiscard]] Value show(const Value* section) const { return show_(section); }
-    void check(const Value* section, const std::string& path, Mistakes& mistakes) const { check_(section, path, mistakes); }
+    void check(const Value* section, const std::string& path, Mistakes& mistakes) const
+    {
+        check_(section, path, mistakes);
+    }
 
 private:
     std::function<std::vector<Description>()> describe_;
@@ -297,11 +320,11 @@ struct SectionSchema {
 
 /// What the daemon and the `opsd config` verbs read.
 struct Sources {
-    std::string file = "/etc/opsd/opsd.yaml";          ///< may be missing unless `file_required`
-    bool file_required = false;                        ///< the operator named it
-    std::string directory = "/etc/opsd/conf.d";        ///< *.yaml in name order; may be missing
+    std::string file = "/etc/opsd/opsd.yaml";                      ///< may be missing unless `file_required`
+    bool file_required = false;                                    ///< the operator named it
+    std::string directory = "/etc/opsd/conf.d";                    ///< *.yaml in name order; may be missing
     std::vector<std::pair<std::string, std::string>> environment;  ///< OPSD_HEALTH__FLAPPING__RESTARTS=5
-    std::vector<std::string> settings;                 ///< --set health.flapping.restarts=5
+    std::vector<std::string> settings;                             ///< --set health.flapping.restarts=5
 };
 
 /// Reads all sources (flag > environment > conf.d > file), merges them and checks every section. Environment

@@ -1,13 +1,15 @@
 #pragma once
-// Events to many. Bounded multicast: a slow subscriber is told how many it missed and never blocks the writer.
+// Events to many. Bounded multicast: a slow subscriber is told how many it missed and never blocks the
+// writer.
 
 #include "opsd/async.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <list>
 #include <memory>
-#include <optional>
+#include <utility>
 
 namespace opsd {
 
@@ -15,7 +17,10 @@ namespace opsd {
 template <class T>
 class Feed {
     struct Mailbox {
-        Mailbox(const Executor& executor, std::size_t limit) : capacity{limit}, arrived{executor, never} {}
+        Mailbox(const Executor& executor, std::size_t limit)
+          : capacity{std::max<std::size_t>(limit, 1)}
+          , arrived{executor, never}
+        {}
         std::size_t capacity;
         std::deque<std::shared_ptr<const T>> events;
         std::uint64_t missed = 0;
@@ -45,7 +50,8 @@ public:
         Task<Item> next()
         {
             auto& box = *at_;
-            while (box.events.empty() && box.missed == 0) co_await wait_event(box.arrived);
+            while (box.events.empty() && box.missed == 0)
+                co_await wait_event(box.arrived);
             Item item;
             if (box.missed > 0) {
                 item.missed = std::exchange(box.missed, 0);
@@ -67,7 +73,8 @@ public:
     Feed(const Feed&) = delete;
     Feed& operator=(const Feed&) = delete;
 
-    /// `capacity` events may wait for this subscriber; beyond it the oldest are dropped and counted as missed.
+    /// `capacity` events may wait for this subscriber; beyond it the oldest are dropped and counted as
+    /// missed.
     [[nodiscard]] std::unique_ptr<Subscription> subscribe(std::size_t capacity)
     {
         return std::make_unique<Subscription>(*this, capacity);

@@ -20,11 +20,11 @@ std::string_view to_string(Method method) noexcept;
 
 /// Who a caller is, in ascending order of what they may do.
 enum class Role {
-    none,      ///< no credentials, from another machine
-    local,     ///< no credentials, on loopback or the Unix socket: states, causes, metrics; no journal lines
-    viewer,    ///< reads everything that is not secret
-    operator_, ///< also acknowledges, pauses, starts backups and bundles
-    admin,     ///< also restores, tokens, users
+    none,       ///< no credentials, from another machine
+    local,      ///< no credentials, on loopback or the Unix socket: states, causes, metrics; no journal lines
+    viewer,     ///< reads everything that is not secret
+    operator_,  ///< also acknowledges, pauses, starts backups and bundles
+    admin,      ///< also restores, tokens, users
 };
 std::string_view to_string(Role role) noexcept;  ///< "none", "local", "viewer", "operator", "admin"
 std::optional<Role> parse_role(std::string_view word) noexcept;  ///< viewer, operator, admin only
@@ -43,7 +43,7 @@ std::string_view to_string(Access access) noexcept;
 struct Caller {
     std::string name;  ///< token name, user, certificate subject, "uid 0"; "" without credentials
     Role role = Role::none;
-    std::string via;   ///< "peer", "token", "jwt", "certificate", "loopback", ""
+    std::string via;      ///< "peer", "token", "jwt", "certificate", "loopback", ""
     std::string address;  ///< of the peer, "unix" on the socket
     [[nodiscard]] bool may_read() const noexcept { return role >= Role::viewer; }
 };
@@ -67,13 +67,13 @@ private:
 
 struct Request {
     Method method = Method::get;
-    std::string path;     ///< percent-decoded, no query, never containing "..", "//" or a NUL
-    Params path_params;   ///< "{unit}" of the pattern, decoded
-    Params query;         ///< decoded
-    Params headers;       ///< names in lower case
-    std::string body;     ///< at most the server's body limit
+    std::string path;    ///< percent-decoded, no query, never containing "..", "//" or a NUL
+    Params path_params;  ///< "{unit}" of the pattern, decoded
+    Params query;        ///< decoded
+    Params headers;      ///< names in lower case
+    std::string body;    ///< at most the server's body limit
     Caller caller;
-    std::string id;       ///< X-Request-Id, taken from the client when it is plain, else made here
+    std::string id;  ///< X-Request-Id, taken from the client when it is plain, else made here
 };
 
 /// Handed to a streaming handler.
@@ -91,21 +91,22 @@ using Stream = std::function<Task<>(StreamWriter&)>;
 /// An immutable body that many answers share: rendered once per version of what it shows.
 struct Content {
     std::string body;
-    std::string gzip;    ///< the same, compressed; empty when not worth it
-    std::string etag;    ///< strong, with quotes
+    std::string gzip;  ///< the same, compressed; empty when not worth it
+    std::string etag;  ///< strong, with quotes
     std::string type = "application/json";
     std::optional<WallTime> last_modified;
 };
 /// Makes a Content: the ETag is a hash of the body; compressed when `compress` and larger than 1 KiB.
-std::shared_ptr<const Content> make_content(std::string body, std::string type = "application/json", bool compress = true);
+std::shared_ptr<const Content> make_content(std::string body, std::string type = "application/json",
+                                            bool compress = true);
 
 /// An answer. Server adds Date, ETag handling (304), gzip, HEAD, Content-Length, X-Request-Id, nosniff.
 struct Response {
     unsigned status = 200;
     std::string type = "text/plain; charset=utf-8";
     std::string body;
-    std::shared_ptr<const Content> content;  ///< set: body and type are taken from it
-    Stream producer;                         ///< set: chunked, body unused
+    std::shared_ptr<const Content> content;                    ///< set: body and type are taken from it
+    Stream producer;                                           ///< set: chunked, body unused
     std::vector<std::pair<std::string, std::string>> headers;  ///< extra ones
 
     static Response json(std::string body, unsigned status = 200);
@@ -120,7 +121,8 @@ struct Response {
     Response& with(std::string name, std::string value);
 };
 
-/// `id: 7\nevent: transition\ndata: {...}\n\n`; an empty `id` or `event` is left out; newlines in data are split.
+/// `id: 7\nevent: transition\ndata: {...}\n\n`; an empty `id` or `event` is left out; newlines in data are
+/// split.
 [[nodiscard]] std::string sse(std::string_view id, std::string_view event, std::string_view data);
 
 using Handler = std::function<Task<Response>(const Request&)>;
@@ -128,12 +130,13 @@ using Handler = std::function<Task<Response>(const Request&)>;
 /// A path or query parameter, for OpenAPI and docs/api.md.
 struct Parameter {
     std::string name;
-    std::string in;    ///< "path" or "query"
+    std::string in;  ///< "path" or "query"
     std::string help;
     std::string type = "string";
 };
 
-/// One row of a module's route table. A GET row also answers HEAD. A trailing slash of the request is ignored.
+/// One row of a module's route table. A GET row also answers HEAD. A trailing slash of the request is
+/// ignored.
 struct Route {
     Method method = Method::get;
     std::string pattern;  ///< "/system/health/v1/units/{unit}"; a parameter is one whole segment

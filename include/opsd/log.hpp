@@ -1,6 +1,6 @@
 #pragma once
-// What the daemon says about itself. Lines go to stderr with the journal's <priority> prefix when journald reads
-// it, else with time and level. A logger is passed to whoever needs it; there is no global one.
+// What the daemon says about itself. Lines go to stderr with the journal's <priority> prefix when journald
+// reads it, else with time and level. A logger is passed to whoever needs it; there is no global one.
 
 #include <fmt/core.h>
 
@@ -10,7 +10,8 @@
 
 namespace opsd {
 
-/// By consequence. error: we could not do what was asked. warning: we coped. info: state changed. debug: the rest.
+/// By consequence. error: we could not do what was asked. warning: we coped. info: state changed. debug: the
+/// rest.
 enum class Level { error = 3, warning = 4, info = 6, debug = 7 };  // the values are syslog priorities
 
 /// Where lines go; implemented over spdlog in src/core/log.cpp, by a vector in tests.
@@ -32,13 +33,25 @@ public:
     Log(std::shared_ptr<LogSink> sink, std::string name) : sink_{std::move(sink)}, name_{std::move(name)} {}
 
     template <class... Args>
-    void error(fmt::format_string<Args...> text, Args&&... args) const { say(Level::error, text, std::forward<Args>(args)...); }
+    void error(fmt::format_string<Args...> text, Args&&... args) const
+    {
+        say(Level::error, text, std::forward<Args>(args)...);
+    }
     template <class... Args>
-    void warning(fmt::format_string<Args...> text, Args&&... args) const { say(Level::warning, text, std::forward<Args>(args)...); }
+    void warning(fmt::format_string<Args...> text, Args&&... args) const
+    {
+        say(Level::warning, text, std::forward<Args>(args)...);
+    }
     template <class... Args>
-    void info(fmt::format_string<Args...> text, Args&&... args) const { say(Level::info, text, std::forward<Args>(args)...); }
+    void info(fmt::format_string<Args...> text, Args&&... args) const
+    {
+        say(Level::info, text, std::forward<Args>(args)...);
+    }
     template <class... Args>
-    void debug(fmt::format_string<Args...> text, Args&&... args) const { say(Level::debug, text, std::forward<Args>(args)...); }
+    void debug(fmt::format_string<Args...> text, Args&&... args) const
+    {
+        say(Level::debug, text, std::forward<Args>(args)...);
+    }
 
     /// The same sink under another name.
     [[nodiscard]] Log named(std::string name) const { return Log{sink_, std::move(name)}; }

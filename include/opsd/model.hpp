@@ -37,27 +37,27 @@ struct NodeIdentity {
 struct UnitFacts {
     std::string id;
     std::string description;
-    std::string load_state;       ///< loaded, not-found, bad-setting, error, masked
-    std::string active_state;     ///< active, reloading, inactive, failed, activating, deactivating, maintenance
-    std::string sub_state;        ///< running, exited, dead, auto-restart, listening, ...
+    std::string load_state;    ///< loaded, not-found, bad-setting, error, masked
+    std::string active_state;  ///< active, reloading, inactive, failed, activating, deactivating, maintenance
+    std::string sub_state;     ///< running, exited, dead, auto-restart, listening, ...
     std::string unit_file_state;  ///< enabled, disabled, static, masked, ...
     std::string fragment_path;
-    std::string load_error;       ///< text of LoadError
-    bool details = false;         ///< false: only load/active/sub state and description are known yet
-    std::string type;             ///< of a service: simple, oneshot, notify, ...
-    std::string result;           ///< success, exit-code, signal, core-dump, timeout, watchdog, start-limit-hit, ...
+    std::string load_error;  ///< text of LoadError
+    bool details = false;    ///< false: only load/active/sub state and description are known yet
+    std::string type;        ///< of a service: simple, oneshot, notify, ...
+    std::string result;  ///< success, exit-code, signal, core-dump, timeout, watchdog, start-limit-hit, ...
     bool remain_after_exit = false;
-    int main_code = 0;            ///< CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3; 0: never ran or runs
-    int main_status = 0;          ///< exit status or signal number
+    int main_code = 0;    ///< CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3; 0: never ran or runs
+    int main_status = 0;  ///< exit status or signal number
     std::uint32_t main_pid = 0;
-    std::uint32_t restarts = 0;   ///< NRestarts since the last manual start
-    std::string status_text;      ///< STATUS= of the service
+    std::uint32_t restarts = 0;  ///< NRestarts since the last manual start
+    std::string status_text;     ///< STATUS= of the service
     bool condition_result = true;
     bool assert_result = true;
-    Monotonic condition_at{};     ///< when conditions were last evaluated; 0: never
+    Monotonic condition_at{};  ///< when conditions were last evaluated; 0: never
     std::vector<std::string> triggered_by;
-    std::string job_type;         ///< of the pending job, "" without one
-    std::string invocation_id;    ///< 32 hex digits
+    std::string job_type;       ///< of the pending job, "" without one
+    std::string invocation_id;  ///< 32 hex digits
     Monotonic state_change_at{};
     Monotonic active_enter_at{};
     Monotonic active_exit_at{};
@@ -79,14 +79,15 @@ struct Acknowledgement {
 /// The verdict about one unit with its evidence.
 struct UnitState {
     std::string id;
-    std::string name;         ///< spec health 3.4: from the Description
+    std::string name;  ///< spec health 3.4: from the Description
     std::string description;
+    std::vector<std::string> aliases;  ///< other names it was asked for by
     Health health = Health::unknown;
-    std::string state;        ///< one word: running, done, waiting, failed, flapping, stuck, stopped, ...
-    std::string reason;       ///< one sentence saying why
-    WallTime since{};         ///< when it entered this state
+    std::string state;   ///< one word: running, done, waiting, failed, flapping, stuck, stopped, ...
+    std::string reason;  ///< one sentence saying why
+    WallTime since{};    ///< when it entered this state
     std::uint32_t restarts_in_window = 0;
-    std::string journal;      ///< lines of this invocation, newest last; readable by viewers only
+    std::string journal;            ///< lines of this invocation, newest last; readable by viewers only
     bool journal_complete = false;  ///< false: the lines may still be coming
     std::optional<Acknowledgement> acknowledged;
     std::shared_ptr<const UnitFacts> facts;
@@ -95,15 +96,15 @@ struct UnitState {
 /// The node's health: units sorted by id.
 struct NodeHealth {
     Health health = Health::unknown;
-    std::string reason;       ///< "" when healthy
+    std::string reason;             ///< "" when healthy
     bool systemd_readable = false;  ///< false: the units are what was last known
-    WallTime read_at{};       ///< when systemd last confirmed this picture
+    WallTime read_at{};             ///< when systemd last confirmed this picture
     std::vector<std::shared_ptr<const UnitState>> units;
 };
 
 /// One change of a unit's state, as kept in the history and sent as an event.
 struct Transition {
-    std::int64_t id = 0;      ///< ascending, the SSE id
+    std::int64_t id = 0;  ///< ascending, the SSE id
     std::string unit;
     WallTime at{};            ///< first time
     WallTime last_at{};       ///< of the newest folded repetition
@@ -125,7 +126,7 @@ std::string_view to_string(ModuleCondition condition) noexcept;
 struct ModuleState {
     std::string name;
     ModuleCondition condition = ModuleCondition::starting;
-    std::string reason;       ///< why degraded or failed
+    std::string reason;  ///< why degraded or failed
     WallTime since{};
     std::uint64_t restarts = 0;
 };

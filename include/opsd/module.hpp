@@ -1,6 +1,7 @@
 #pragma once
 // A module: a name, a configuration section, routes, and a task that lives until it is cancelled.
-// Adding one is a folder under src/modules and a line in src/daemon/catalog.cpp; see docs/writing-a-module.md.
+// Adding one is a folder under src/modules and a line in src/daemon/catalog.cpp; see
+// docs/writing-a-module.md.
 
 #include "opsd/board.hpp"
 #include "opsd/clock.hpp"
@@ -22,15 +23,15 @@ namespace opsd {
 /// The latest of everything that modules publish. One writer per cell.
 struct Board {
     explicit Board(const Executor& e) : identity{e}, health{e}, modules{e} {}
-    Latest<NodeIdentity> identity;              ///< written by the daemon
-    Latest<NodeHealth> health;                  ///< written by module health
-    Latest<std::vector<ModuleState>> modules;   ///< written by the daemon
+    Latest<NodeIdentity> identity;             ///< written by the daemon
+    Latest<NodeHealth> health;                 ///< written by module health
+    Latest<std::vector<ModuleState>> modules;  ///< written by the daemon
 };
 
 /// What happened, for whoever listens.
 struct Feeds {
     explicit Feeds(const Executor& e) : transitions{e} {}
-    Feed<Transition> transitions;               ///< written by module health
+    Feed<Transition> transitions;  ///< written by module health
 };
 
 /// Where things are on this machine.
@@ -38,18 +39,18 @@ struct Paths {
     std::string state = "/var/lib/opsd";
     std::string runtime = "/run/opsd";
     std::string systemd_units = "/etc/systemd/system";  ///< holds dcos.target.wants
-    std::string journal;             ///< journal directory; "" is the machine's own
-    std::string system_bus;          ///< D-Bus address; "" is the machine's own
-    std::string credentials;         ///< $CREDENTIALS_DIRECTORY
+    std::string journal;                                ///< journal directory; "" is the machine's own
+    std::string system_bus;                             ///< D-Bus address; "" is the machine's own
+    std::string credentials;                            ///< $CREDENTIALS_DIRECTORY
 };
 
 /// How a module says how it is. Shown on /-/ready, /api/v1/modules and as a metric.
 class ModuleReporter {
 public:
     virtual ~ModuleReporter() = default;
-    virtual void running() = 0;                        ///< all is well (again)
-    virtual void degraded(std::string reason) = 0;     ///< works, but not fully; the reason is a sentence
-    virtual void failed(std::string reason) = 0;       ///< cannot do its job now; it keeps trying
+    virtual void running() = 0;                     ///< all is well (again)
+    virtual void degraded(std::string reason) = 0;  ///< works, but not fully; the reason is a sentence
+    virtual void failed(std::string reason) = 0;    ///< cannot do its job now; it keeps trying
 };
 
 /// Everything a module may use. References outlive the module.
@@ -69,17 +70,17 @@ struct Services {
 class Module {
 public:
     virtual ~Module() = default;
-    /// Its rows of the route table. Handlers may be called before run() starts and after it ended: they answer
-    /// from the model.
+    /// Its rows of the route table. Handlers may be called before run() starts and after it ended: they
+    /// answer from the model.
     virtual std::vector<http::Route> routes() { return {}; }
-    /// Lives until cancelled. An exception or an early return is a failure: the module is reported as failed and
-    /// a new instance is started after a back-off of 1 s to 60 s.
+    /// Lives until cancelled. An exception or an early return is a failure: the module is reported as failed
+    /// and a new instance is started after a back-off of 1 s to 60 s.
     virtual Task<> run() = 0;
 };
 
 /// One line of the catalog.
 struct CatalogEntry {
-    std::string name;     ///< also its configuration section
+    std::string name;  ///< also its configuration section
     std::string summary;
     config::AnySchema schema;
     /// Validates what the schema cannot and does no I/O.

@@ -1,9 +1,11 @@
 #pragma once
 // The bounded hand-over between a source and a sink. Written here because asio::experimental::channel of
-// Boost 1.81 never accepts an item again after a pending receive was cancelled. One executor, like everything.
+// Boost 1.81 never accepts an item again after a pending receive was cancelled. One executor, like
+// everything.
 
 #include "opsd/async.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -11,16 +13,21 @@
 
 namespace opsd {
 
-/// What a full queue does with one more item. Metrics drop the oldest; logs wait, for the journal is the buffer.
+/// What a full queue does with one more item. Metrics drop the oldest; logs wait, for the journal is the
+/// buffer.
 enum class WhenFull { wait, drop_newest, drop_oldest };
 
-/// A queue with a capacity and a policy. Dropped items are counted, never silent.
+/// A queue with a capacity and a policy. Dropped items are counted, never silent. News wakes everybody who
+/// waits: a wake-up of one is lost when that one is cancelled before it runs.
 template <class T>
 class BoundedQueue {
 public:
     /// `capacity` in items, at least 1.
     BoundedQueue(const Executor& executor, std::size_t capacity, WhenFull when_full)
-      : capacity_{capacity}, when_full_{when_full}, not_empty_{executor, never}, not_full_{executor, never}
+      : capacity_{std::max<std::size_t>(capacity, 1)}
+      , when_full_{when_full}
+      , not_empty_{executor, never}
+      , not_full_{executor, never}
     {}
     BoundedQueue(const BoundedQueue&) = delete;
     BoundedQueue& operator=(const BoundedQueue&) = delete;
@@ -35,7 +42,7 @@ public:
             items_.pop_front();
         }
         items_.push_back(std::move(item));
-        not_empty_.cancel_one();
+        not_empty_.cancel();
         return true;
     }
 
@@ -57,7 +64,7 @@ public:
         }
         std::optional<T> item{std::move(items_.front())};
         items_.pop_front();
-        not_full_.cancel_one();
+        not_full_.cancel();
         co_return item;
     }
 
@@ -71,7 +78,7 @@ public:
         while (batch.size() < max && !items_.empty()) {
             batch.push_back(std::move(items_.front()));
             items_.pop_front();
-            not_full_.cancel_one();
+            not_full_.cancel();
         }
         co_return batch;
     }

@@ -5,6 +5,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace opsd {
 
@@ -15,9 +16,9 @@ enum class Errc {
     denied,            ///< we, or the caller, may not
     timeout,           ///< the deadline passed; worth a retry
     cancelled,         ///< we are stopping, or the caller lost interest
-    unavailable,       ///< the other side is down or refused; worth a retry
+    unavailable,       ///< the other side is down or refused, or the disk is full; worth a retry
     protocol,          ///< the other side answered something we cannot read
-    internal,          ///< a bug or a failure of this machine (no memory, no descriptors, disk full)
+    internal,          ///< a bug or a failure of this machine (no memory, no descriptors)
 };
 
 /// The code's name, for logs, metrics and JSON ("not_found").
@@ -33,7 +34,10 @@ struct Error {
     [[nodiscard]] Error wrap(std::string_view context) &&;
 
     /// Is the same request worth repeating later?
-    [[nodiscard]] bool retryable() const noexcept { return code == Errc::timeout || code == Errc::unavailable; }
+    [[nodiscard]] bool retryable() const noexcept
+    {
+        return code == Errc::timeout || code == Errc::unavailable;
+    }
 };
 
 /// A value or the reason why there is none.
@@ -47,6 +51,9 @@ using Result = std::expected<T, Error>;
 }
 
 /// Passes an error on: `if (!x) return fail(std::move(x).error());`
-[[nodiscard]] inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>{std::move(error)}; }
+[[nodiscard]] inline std::unexpected<Error> fail(Error error)
+{
+    return std::unexpected<Error>{std::move(error)};
+}
 
 }  // namespace opsd

@@ -1,6 +1,6 @@
 #pragma once
-// The daemon's durable state: one SQLite file (WAL), written and read on a thread of its own. A module sees SQL
-// text and cells; the database library stays inside src/io/store.
+// The daemon's durable state: one SQLite file (WAL), written and read on a thread of its own. A module sees
+// SQL text and cells; the database library stays inside src/io/store.
 
 #include "opsd/async.hpp"
 #include "opsd/result.hpp"
@@ -38,8 +38,8 @@ class Store {
 public:
     virtual ~Store() = default;
 
-    /// Brings the tables of `owner` to version steps.size() by running the missing steps, each once, each in one
-    /// transaction with its version number. Errc::invalid_argument when the file is of a newer opsd.
+    /// Brings the tables of `owner` to version steps.size() by running the missing steps, each once, each in
+    /// one transaction with its version number. Errc::invalid_argument when the file is of a newer opsd.
     virtual Task<Result<>> migrate(std::string owner, std::vector<std::string> steps) = 0;
 
     /// Runs a query, at most `max_rows` rows (a bound, not a page).

@@ -1,6 +1,6 @@
 #pragma once
-// A nursery: every coroutine the daemon starts lives in one group, the group can cancel them all, and its owner
-// waits until the last one is gone. One executor only, like everything else.
+// A nursery: every coroutine the daemon starts lives in one group, the group can cancel them all, and its
+// owner waits until the last one is gone. One executor only, like everything else.
 
 #include "opsd/async.hpp"
 

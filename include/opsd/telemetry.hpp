@@ -42,7 +42,10 @@ private:
 /// Observations in fixed buckets (upper bounds, ascending, +Inf implied).
 class Histogram {
 public:
-    explicit Histogram(std::span<const double> bounds) : bounds_{bounds.begin(), bounds.end()}, counts_(bounds.size() + 1) {}
+    explicit Histogram(std::span<const double> bounds)
+      : bounds_{bounds.begin(), bounds.end()}
+      , counts_(bounds.size() + 1)
+    {}
     void observe(double value) noexcept;
     [[nodiscard]] const std::vector<double>& bounds() const noexcept { return bounds_; }
     [[nodiscard]] const std::vector<std::uint64_t>& counts() const noexcept { return counts_; }
@@ -69,8 +72,8 @@ private:
     std::string text_;
 };
 
-/// All metrics of the process. Loop thread only. Series are few and bounded: labels come from route templates,
-/// module names and the like, never from a client's input.
+/// All metrics of the process. Loop thread only. Series are few and bounded: labels come from route
+/// templates, module names and the like, never from a client's input.
 class Registry {
 public:
     /// The series of this family with these labels; made on first use, stable for life. Name and kind of a
@@ -78,7 +81,8 @@ public:
     /// labelled overflow="true" takes the rest.
     Counter& counter(std::string_view name, std::string_view help, const Labels& labels = {});
     Gauge& gauge(std::string_view name, std::string_view help, const Labels& labels = {});
-    Histogram& histogram(std::string_view name, std::string_view help, std::span<const double> bounds, const Labels& labels = {});
+    Histogram& histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
+                         const Labels& labels = {});
 
     /// Called at each scrape to write families whose samples are read from the model. The returned handle
     /// unregisters when destroyed.
@@ -99,6 +103,7 @@ private:
 };
 
 /// 1 ms to 10 s: what requests and calls take.
-inline constexpr double latency_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+inline constexpr double latency_bounds[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                            0.1,    0.25,  0.5,    1,     2.5,  5,     10};
 
 }  // namespace opsd::telemetry

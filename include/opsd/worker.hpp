@@ -54,16 +54,21 @@ public:
         auto work = [job = std::move(job), finish = std::move(finish)](bool stopping) mutable {
             std::optional<R> result;
             try {
-                if (stopping) result.emplace(fail(Errc::cancelled, "cannot run the job: the worker is stopping"));
-                else result.emplace(job());
+                if (stopping)
+                    result.emplace(fail(Errc::cancelled, "cannot run the job: the worker is stopping"));
+                else
+                    result.emplace(job());
             } catch (const std::exception& e) {
                 result.emplace(fail(Errc::internal, std::string{"cannot finish the job: "} + e.what()));
+            } catch (...) {
+                result.emplace(fail(Errc::internal, "cannot finish the job: it threw no std::exception"));
             }
             finish(std::move(*result));
         };
         const bool accepted = post(std::move(work));
         if (!accepted) co_return fail(Errc::unavailable, full_message());
-        while (!shared->result) co_await wait_event(shared->done);
+        while (!shared->result)
+            co_await wait_event(shared->done);
         co_return std::move(*shared->result);
     }
 

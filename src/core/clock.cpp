@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <ctime>
 
@@ -16,8 +17,9 @@ std::string rfc3339(WallTime time)
     const year_month_day date{day};
     const hh_mm_ss clock{floor<milliseconds>(time - day)};
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()),
-                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-                       clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                       clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
+                       clock.subseconds().count());
 }
 
 namespace {
@@ -26,6 +28,7 @@ namespace {
 bool take(std::string_view& text, std::size_t digits, char separator, int& value)
 {
     if (text.size() < digits + (separator != '\0' ? 1 : 0)) return false;
+    if (text.front() == '-') return false;  // from_chars would take "-0"
     const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, value);
     if (ec != std::errc{} || end != text.data() + digits || value < 0) return false;
     text.remove_prefix(digits);
@@ -45,7 +48,8 @@ bool take_fraction(std::string_view& text, microseconds& fraction)
         if (digits < 6) value = value * 10 + (text[digits] - '0');
     }
     if (digits == 0 || digits > 9) return false;
-    for (auto missing = digits; missing < 6; ++missing) value *= 10;
+    for (auto missing = digits; missing < 6; ++missing)
+        value *= 10;
     text.remove_prefix(digits);
     fraction = microseconds{value};
     return true;
@@ -70,7 +74,8 @@ Result<WallTime> parse_rfc3339(std::string_view text)
 {
     const auto bad = [text] {
         return fail(Errc::invalid_argument,
-                    fmt::format("cannot read the time \"{}\": write it like 2026-11-22T17:39:05Z", text.substr(0, 64)));
+                    fmt::format("cannot read the time \"{}\": write it like 2026-11-22T17:39:05Z",
+                                text.substr(0, 64)));
     };
     auto rest = text;
     int y = 0, mo = 0, d = 0, h = 0, mi = 0, s = 0;
@@ -90,7 +95,8 @@ std::string human_duration(milliseconds time)
 {
     const auto ms = time.count() < 0 ? -time.count() : time.count();
     const auto two = [](std::int64_t big, const char* big_unit, std::int64_t small, const char* small_unit) {
-        return small == 0 ? fmt::format("{} {}", big, big_unit) : fmt::format("{} {} {} {}", big, big_unit, small, small_unit);
+        return small == 0 ? fmt::format("{} {}", big, big_unit)
+                          : fmt::format("{} {} {} {}", big, big_unit, small, small_unit);
     };
     if (ms < 1000) return fmt::format("{} ms", ms);
     if (ms < 60'000) return fmt::format("{} s", ms / 1000);
@@ -121,17 +127,17 @@ Task<> ManualClock::sleep_for(milliseconds time)
     asio::steady_timer alarm{executor, never};
     bool rung = false;
     struct Leave {
-        std::multimap<Monotonic, asio::steady_timer*>& all;
-        std::multimap<Monotonic, asio::steady_timer*>::iterator at;
+        std::multimap<Monotonic, Sleeper>& all;
+        std::multimap<Monotonic, Sleeper>::iterator at;
         const bool& rung;
         ~Leave()
         {
             if (!rung) all.erase(at);
         }
     };
-    const Leave leave{sleepers_, sleepers_.emplace(monotonic_ + time, &alarm), rung};
+    const auto due = monotonic_ + std::max(time, milliseconds{0});
+    const Leave leave{sleepers_, sleepers_.emplace(due, Sleeper{&alarm, &rung}), rung};
     co_await wait_event(alarm);
-    rung = true;  // advance() took the entry out
 }
 
 }  // namespace opsd

@@ -15,9 +15,12 @@ constexpr std::size_t max_series = 1000;
 std::string_view to_string(Kind kind)
 {
     switch (kind) {
-    case Kind::counter: return "counter";
-    case Kind::gauge: return "gauge";
-    case Kind::histogram: return "histogram";
+    case Kind::counter:
+        return "counter";
+    case Kind::gauge:
+        return "gauge";
+    case Kind::histogram:
+        return "histogram";
     }
     return "untyped";
 }
@@ -26,18 +29,25 @@ std::string_view to_string(Kind kind)
 void append_escaped(std::string& to, std::string_view text, bool quote)
 {
     for (const char c : text) {
-        if (c == '\\') to += "\\\\";
-        else if (c == '\n') to += "\\n";
-        else if (c == '"' && quote) to += "\\\"";
-        else to += c;
+        if (c == '\\')
+            to += "\\\\";
+        else if (c == '\n')
+            to += "\\n";
+        else if (c == '"' && quote)
+            to += "\\\"";
+        else
+            to += c;
     }
 }
 
 void append_number(std::string& to, double value)
 {
-    if (std::isnan(value)) to += "NaN";
-    else if (std::isinf(value)) to += value > 0 ? "+Inf" : "-Inf";
-    else fmt::format_to(std::back_inserter(to), "{}", value);
+    if (std::isnan(value))
+        to += "NaN";
+    else if (std::isinf(value))
+        to += value > 0 ? "+Inf" : "-Inf";
+    else
+        fmt::format_to(std::back_inserter(to), "{}", value);
 }
 
 template <class Metric>
@@ -48,11 +58,12 @@ struct Family {
 
 /// The series with these labels, or the one that takes what is beyond the bound.
 template <class Metric, class Make>
-Metric& series_of(std::map<std::string, Family<Metric>, std::less<>>& families, std::string_view name, std::string_view help,
-                  Labels labels, Make make)
+Metric& series_of(std::map<std::string, Family<Metric>, std::less<>>& families, std::string_view name,
+                  std::string_view help, Labels labels, Make make)
 {
     auto at = families.find(name);
-    if (at == families.end()) at = families.emplace(std::string{name}, Family<Metric>{std::string{help}, {}}).first;
+    if (at == families.end())
+        at = families.emplace(std::string{name}, Family<Metric>{std::string{help}, {}}).first;
     auto& all = at->second.series;
     auto found = all.find(labels);
     if (found != all.end()) return *found->second;
@@ -68,7 +79,8 @@ template <class Metric>
 void write_family(Page& page, const std::string& name, Kind kind, const Family<Metric>& family)
 {
     page.family(name, kind, family.help);
-    for (const auto& [labels, metric] : family.series) page.sample(labels, metric->value());
+    for (const auto& [labels, metric] : family.series)
+        page.sample(labels, metric->value());
 }
 
 void write_histogram(Page& page, const std::string& name, const Family<Histogram>& family)
@@ -80,7 +92,8 @@ void write_histogram(Page& page, const std::string& name, const Family<Histogram
         with_bound.emplace_back("le", "");
         for (std::size_t i = 0; i < metric->counts().size(); ++i) {
             below += metric->counts()[i];
-            with_bound.back().second = i < metric->bounds().size() ? fmt::format("{}", metric->bounds()[i]) : "+Inf";
+            with_bound.back().second =
+                i < metric->bounds().size() ? fmt::format("{}", metric->bounds()[i]) : "+Inf";
             page.sample("_bucket", with_bound, static_cast<double>(below));
         }
         page.sample("_sum", labels, metric->sum());
@@ -92,6 +105,7 @@ void write_histogram(Page& page, const std::string& name, const Family<Histogram
 
 void Histogram::observe(double value) noexcept
 {
+    if (std::isnan(value)) return;  // it would belong to no bucket and spoil the sum for ever
     const auto at = std::ranges::lower_bound(bounds_, value);
     ++counts_[static_cast<std::size_t>(at - bounds_.begin())];
     sum_ += value;
@@ -144,10 +158,12 @@ Gauge& Registry::gauge(std::string_view name, std::string_view help, const Label
     return series_of(impl_->gauges, name, help, labels, [] { return std::make_unique<Gauge>(); });
 }
 
-Histogram& Registry::histogram(std::string_view name, std::string_view help, std::span<const double> bounds, const Labels& labels)
+Histogram& Registry::histogram(std::string_view name, std::string_view help, std::span<const double> bounds,
+                               const Labels& labels)
 {
     assert(!impl_->counters.contains(name) && !impl_->gauges.contains(name));
-    return series_of(impl_->histograms, name, help, labels, [bounds] { return std::make_unique<Histogram>(bounds); });
+    return series_of(impl_->histograms, name, help, labels,
+                     [bounds] { return std::make_unique<Histogram>(bounds); });
 }
 
 std::shared_ptr<void> Registry::collect(Collector collector)
@@ -163,10 +179,14 @@ std::shared_ptr<void> Registry::collect(Collector collector)
 std::string Registry::render() const
 {
     Page page;
-    for (const auto& [name, family] : impl_->counters) write_family(page, name, Kind::counter, family);
-    for (const auto& [name, family] : impl_->gauges) write_family(page, name, Kind::gauge, family);
-    for (const auto& [name, family] : impl_->histograms) write_histogram(page, name, family);
-    for (const auto& collector : impl_->collectors) collector(page);
+    for (const auto& [name, family] : impl_->counters)
+        write_family(page, name, Kind::counter, family);
+    for (const auto& [name, family] : impl_->gauges)
+        write_family(page, name, Kind::gauge, family);
+    for (const auto& [name, family] : impl_->histograms)
+        write_histogram(page, name, family);
+    for (const auto& collector : impl_->collectors)
+        collector(page);
     return page.text();
 }
 

@@ -4,7 +4,9 @@
 
 namespace opsd {
 
-WorkerThread::WorkerThread(std::string name, std::size_t capacity) : name_{std::move(name)}, capacity_{capacity}
+WorkerThread::WorkerThread(std::string name, std::size_t capacity)
+  : name_{std::move(name)}
+  , capacity_{capacity}
 {
     thread_ = std::thread{[this] { loop(); }};
     ::pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
@@ -39,8 +41,8 @@ std::size_t WorkerThread::waiting() const
 
 std::string WorkerThread::full_message() const
 {
-    return "cannot queue the job: " + std::to_string(capacity_) + " jobs wait for the " + name_ +
-           " thread already; the disk may be slow, try again later";
+    return "cannot queue the job: " + std::to_string(capacity_) + " jobs wait for the " + name_
+           + " thread already; the disk may be slow, try again later";
 }
 
 void WorkerThread::loop()

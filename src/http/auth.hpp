@@ -1,5 +1,6 @@
 #pragma once
-// Who is calling. The server gathers what a connection and a request show; an Authenticator turns it into a Caller.
+// Who is calling. The server gathers what a connection and a request show; an Authenticator turns it into a
+// Caller.
 
 #include "opsd/http.hpp"
 
@@ -16,11 +17,11 @@ struct Credentials {
         std::uint32_t gid = 0;
         std::int32_t pid = 0;
     };
-    std::string address;                ///< of the peer; "unix"
-    bool loopback = false;              ///< 127.0.0.0/8, ::1 or a Unix socket
-    std::optional<Peer> peer;           ///< of a Unix socket (SO_PEERCRED)
-    std::string certificate_subject;    ///< verified client certificate, RFC 2253; "" without
-    std::string authorization;          ///< the header; "" without
+    std::string address;              ///< of the peer; "unix"
+    bool loopback = false;            ///< 127.0.0.0/8, ::1 or a Unix socket
+    std::optional<Peer> peer;         ///< of a Unix socket (SO_PEERCRED)
+    std::string certificate_subject;  ///< verified client certificate, RFC 2253; "" without
+    std::string authorization;        ///< the header; "" without
 };
 
 class Authenticator {

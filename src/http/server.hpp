@@ -17,33 +17,33 @@ namespace opsd::http {
 /// Bounds of everything a client can make us hold or wait for.
 struct Limits {
     std::int64_t connections = 10'000;
-    std::int64_t connections_per_address = 1'000;        ///< not for the Unix socket and loopback
-    config::Bytes header{16 * 1024};                     ///< beyond: 431
-    config::Bytes body{1 << 20};                         ///< beyond: 413
-    config::Duration header_timeout{10'000};             ///< from the first byte of a request: 408
+    std::int64_t connections_per_address = 1'000;  ///< not for the Unix socket and loopback
+    config::Bytes header{16 * 1024};               ///< beyond: 431
+    config::Bytes body{1 << 20};                   ///< beyond: 413
+    config::Duration header_timeout{10'000};       ///< from the first byte of a request: 408
     config::Duration body_timeout{30'000};
-    config::Duration idle_timeout{75'000};               ///< between two requests
-    config::Duration write_timeout{10'000};              ///< one response or chunk to a slow client
-    config::Duration handler_timeout{60'000};            ///< 504 when a handler takes longer
-    std::int64_t streams = 500;                          ///< open follow streams; beyond: 503 with Retry-After
+    config::Duration idle_timeout{75'000};     ///< between two requests
+    config::Duration write_timeout{10'000};    ///< one response or chunk to a slow client
+    config::Duration handler_timeout{60'000};  ///< 504 when a handler takes longer
+    std::int64_t streams = 500;                ///< open follow streams; beyond: 503 with Retry-After
 };
 
 /// Where to listen.
 struct Listener {
     enum class Kind { tcp, unix_socket, passed };
     Kind kind = Kind::tcp;
-    std::string address = "127.0.0.1";   ///< or path of the Unix socket
+    std::string address = "127.0.0.1";  ///< or path of the Unix socket
     std::uint16_t port = 1050;
-    unsigned mode = 0666;                ///< of the Unix socket
-    int fd = -1;                         ///< passed by socket activation
+    unsigned mode = 0666;                    ///< of the Unix socket
+    int fd = -1;                             ///< passed by socket activation
     std::string certificate_file, key_file;  ///< TLS when set
-    std::string client_ca_file;          ///< accept client certificates signed by it
+    std::string client_ca_file;              ///< accept client certificates signed by it
 };
 
 class Server {
 public:
-    Server(Executor executor, Limits limits, Authenticator& authenticator, AuditSink& audit, const Clock& clock,
-           telemetry::Registry& metrics, Log log);
+    Server(Executor executor, Limits limits, Authenticator& authenticator, AuditSink& audit,
+           const Clock& clock, telemetry::Registry& metrics, Log log);
     ~Server();
 
     /// Replaces the route table; requests in flight finish with the old one.
@@ -56,10 +56,10 @@ public:
     /// Reads the certificate files of all listeners again; on any error all old ones stay in use.
     Result<> reload_certificates();
 
-    Task<> run();      ///< accepts until drain() or cancellation
-    void drain();      ///< no new connections; idle ones close; requests in flight finish; streams end
-    void abort();      ///< cancels what is left
-    Task<> joined();   ///< waits until no session is left
+    Task<> run();     ///< accepts until drain() or cancellation
+    void drain();     ///< no new connections; idle ones close; requests in flight finish; streams end
+    void abort();     ///< cancels what is left
+    Task<> joined();  ///< waits until no session is left
     [[nodiscard]] std::size_t connections() const;
 
 private:

@@ -1,5 +1,6 @@
 #pragma once
-// The journal, read on a thread of its own: an sd_journal handle belongs to one thread for life and stays open.
+// The journal, read on a thread of its own: an sd_journal handle belongs to one thread for life and stays
+// open.
 
 #include "opsd/async.hpp"
 #include "opsd/clock.hpp"
@@ -18,14 +19,15 @@ struct JournalLine {
     int priority = 6;
     std::string identifier;  ///< SYSLOG_IDENTIFIER, else _COMM
     std::uint32_t pid = 0;
-    std::string message;     ///< valid UTF-8 (other bytes become U+FFFD), control characters replaced, cut at max_line
+    std::string
+        message;  ///< valid UTF-8 (other bytes become U+FFFD), control characters replaced, cut at max_line
 };
 
 /// Which lines.
 struct JournalQuery {
     std::string unit;
-    std::string invocation_id;        ///< "" : any; then only this boot
-    std::size_t max_lines = 50;       ///< newest ones
+    std::string invocation_id;   ///< "" : any; then only this boot
+    std::size_t max_lines = 50;  ///< newest ones
     std::size_t max_bytes = 16 * 1024;
     std::size_t max_line = 2048;
 };
@@ -37,8 +39,9 @@ public:
     explicit JournalReader(std::string directory);
     ~JournalReader();
 
-    /// The newest lines about a unit, oldest first: its own (_SYSTEMD_UNIT) and what PID 1 (UNIT), the coredump
-    /// handler (COREDUMP_UNIT) and others (OBJECT_SYSTEMD_UNIT) say about it. Deadline 2 s of reading.
+    /// The newest lines about a unit, oldest first: its own (_SYSTEMD_UNIT) and what PID 1 (UNIT), the
+    /// coredump handler (COREDUMP_UNIT) and others (OBJECT_SYSTEMD_UNIT) say about it. Deadline 2 s of
+    /// reading.
     Task<Result<std::vector<JournalLine>>> lines_of(JournalQuery query);
 
 private:

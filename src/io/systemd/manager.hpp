@@ -67,23 +67,24 @@ public:
     virtual Task<Result<std::vector<ListedUnit>>> list_units_by_names(std::vector<std::string> names) = 0;
     virtual Task<Result<std::vector<ListedFile>>> list_unit_files() = 0;
 
-    /// All facts of one unit: GetAll of the Unit interface and, where it has one that matters (service, socket,
-    /// timer, mount, path), of its own. Calls beyond the window wait their turn.
+    /// All facts of one unit: GetAll of the Unit interface and, where it has one that matters (service,
+    /// socket, timer, mount, path), of its own. Calls beyond the window wait their turn.
     virtual Task<Result<UnitFacts>> read_unit(std::string object_path) = 0;
 
     /// Asks systemd for signals and delivers them to `observer` until the connection ends. Once.
     virtual Task<Result<>> subscribe(Observer& observer) = 0;
 
-    /// Pumps the connection; returns why it ended. Runs as a task of the caller's group beside its other work.
+    /// Pumps the connection; returns why it ended. Runs as a task of the caller's group beside its other
+    /// work.
     virtual Task<Error> run() = 0;
 };
 
 /// How to reach systemd.
 struct ConnectOptions {
-    std::string address;                              ///< D-Bus address; "" is the machine's own
-    bool allow_private_socket = true;                 ///< use /run/systemd/private when we are root
+    std::string address;               ///< D-Bus address; "" is the machine's own
+    bool allow_private_socket = true;  ///< use /run/systemd/private when we are root
     std::chrono::milliseconds call_timeout{5000};
-    std::size_t window = 100;                         ///< calls in flight, 1 to 120
+    std::size_t window = 100;  ///< calls in flight, 1 to 120
 };
 
 /// Opens a connection (non-blocking; authentication happens while run() pumps).

@@ -1,0 +1,57 @@
+// `opsd config ...` and `opsd docs ...`: no daemon needed.
+
+#include "cli/cli.hpp"
+#include "cli/commands.hpp"
+#include "daemon/offline.hpp"
+#include "daemon/options.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace opsd::cli {
+namespace {
+
+int refused(const config::Mistakes& mistakes)
+{
+    for (const auto& mistake : mistakes)
+        fmt::print(stderr, "{}\n", mistake.to_string());
+    return exit_config;
+}
+
+}  // namespace
+
+int config_check(const config::Sources& sources)
+{
+    const auto checked = daemon::check_configuration(sources);
+    if (!checked) return refused(checked.error());
+    fmt::print("The configuration is good.\n");
+    return exit_ok;
+}
+
+int config_show(const config::Sources& sources)
+{
+    const auto root = daemon::check_configuration(sources);
+    if (!root) return refused(root.error());
+    fmt::print("{}", config::effective(*root, daemon::all_sections()));
+    return exit_ok;
+}
+
+int config_schema()
+{
+    fmt::print("{}\n", config::json_schema(daemon::all_sections()));
+    return exit_ok;
+}
+
+int docs(const std::string& page)
+{
+    if (page == "configuration")
+        fmt::print("{}", config::markdown(daemon::all_sections()));
+    else if (page == "example")
+        fmt::print("{}", config::example(daemon::all_sections()));
+    else
+        fmt::print("{}", daemon::api_page());
+    return exit_ok;
+}
+
+}  // namespace opsd::cli

@@ -1,0 +1,14 @@
+#include "daemon/catalog.hpp"
+
+#include "modules/health/module.hpp"
+
+namespace opsd::daemon {
+
+std::vector<CatalogEntry> catalog()
+{
+    return {
+        health::catalog_entry(),
+    };
+}
+
+}  // namespace opsd::daemon

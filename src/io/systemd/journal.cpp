@@ -1,0 +1,279 @@
+#include "io/systemd/journal.hpp"
+
+#include "io/systemd/journal_run.hpp"
+#include "io/systemd/journal_text.hpp"
+#include "opsd/worker.hpp"
+
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+namespace opsd::systemd {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds reading_limit{2};
+constexpr std::size_t most_waiting = 256;
+constexpr std::size_t most_looked_at = 20'000;
+constexpr const char* coredump_message = "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1";
+
+struct JournalClose {
+    void operator()(sd_journal* p) const noexcept { sd_journal_close(p); }
+};
+using Journal = std::unique_ptr<sd_journal, JournalClose>;
+
+/// The value of a field of the current entry, "" without one; valid until the next call on the journal.
+std::string_view field(sd_journal* journal, const char* name)
+{
+    const void* data = nullptr;
+    std::size_t size = 0;
+    if (sd_journal_get_data(journal, name, &data, &size) < 0) return {};
+    const std::string_view text{static_cast<const char*>(data), size};
+    return text.substr(std::min(std::strlen(name) + 1, size));
+}
+
+JournalLine current_line(sd_journal* journal, std::size_t max_line)
+{
+    JournalLine line;
+    std::uint64_t usec = 0;
+    if (sd_journal_get_realtime_usec(journal, &usec) >= 0) {
+        line.at = WallTime{std::chrono::microseconds{static_cast<std::int64_t>(usec)}};
+    }
+    line.priority = static_cast<int>(std::min(number_field(field(journal, "PRIORITY"), 6), 7U));
+    line.pid = number_field(field(journal, "_PID"), 0);
+    line.identifier = printable_text(field(journal, "SYSLOG_IDENTIFIER"), 64);
+    if (line.identifier.empty()) line.identifier = printable_text(field(journal, "_COMM"), 64);
+    line.message = printable_text(field(journal, "MESSAGE"), max_line);
+    return line;
+}
+
+/// (a AND b AND c), as one alternative of the query.
+int add_alternative(sd_journal* journal, const std::vector<std::string>& terms)
+{
+    int r = sd_journal_add_disjunction(journal);
+    for (const auto& term : terms) {
+        if (r >= 0 && !term.empty()) r = sd_journal_add_match(journal, term.data(), term.size());
+    }
+    return r;
+}
+
+/// Who may speak about a unit: itself, PID 1, and root's daemons. Anybody can write a UNIT= field, so what
+/// journald vouches for (_PID, _UID) is asked for too, as journalctl does. `boot` is "" or one boot's id.
+int add_matches(sd_journal* journal, const std::string& unit, const std::string& boot)
+{
+    const auto this_boot = boot.empty() ? std::string{} : "_BOOT_ID=" + boot;
+    int r = add_alternative(journal, {"_SYSTEMD_UNIT=" + unit, this_boot});
+    if (r >= 0) r = add_alternative(journal, {"UNIT=" + unit, "_PID=1", this_boot});
+    if (r >= 0) r = add_alternative(journal, {"OBJECT_SYSTEMD_UNIT=" + unit, "_UID=0", this_boot});
+    if (r >= 0)
+        r = add_alternative(journal, {"COREDUMP_UNIT=" + unit, "_UID=0", coredump_message, this_boot});
+    return r;
+}
+
+/// The invocation of `unit` that the current entry names: in which field depends on who speaks.
+std::string_view named_invocation(sd_journal* journal, const std::string& unit)
+{
+    if (field(journal, "_SYSTEMD_UNIT") == unit) return field(journal, "_SYSTEMD_INVOCATION_ID");
+    if (field(journal, "UNIT") == unit) return field(journal, "INVOCATION_ID");
+    return field(journal, "OBJECT_SYSTEMD_INVOCATION_ID");
+}
+
+/// What an empty answer may mean.
+enum class Files { none, readable, denied };
+
+Files look_into(const fs::path& directory, int depth)
+{
+    std::error_code ec;
+    auto seen = Files::none;
+    fs::directory_iterator it{directory, ec};
+    if (ec == std::errc::permission_denied) return Files::denied;
+    for (; !ec && it != fs::directory_iterator{}; it.increment(ec)) {
+        std::error_code ignored;
+        auto found = Files::none;
+        if (it->path().extension() == ".journal") {
+            found =
+                ::access(it->path().c_str(), R_OK) == 0 || errno == ENOENT ? Files::readable : Files::denied;
+        } else if (depth > 0 && it->is_directory(ignored)) {
+            found = look_into(it->path(), depth - 1);
+        }
+        seen = std::max(seen, found);
+    }
+    return seen;
+}
+
+Error failure(const JournalQuery& query, const std::string& directory, int error)
+{
+    const auto where = directory.empty() ? std::string{"the journal"} : "the journal in " + directory;
+    const auto what = fmt::format("cannot read the log lines of {} from {}: ", query.unit, where);
+    if (error == EACCES || error == EPERM) {
+        return {Errc::denied,
+                what + "no permission; add the user that opsd runs as to the group systemd-journal"};
+    }
+    if (error == ENOENT || error == ENOTDIR) {
+        return {
+            Errc::not_found,
+            what + "there are no journal files; is systemd-journald running, with Storage= other than none?"};
+    }
+    return {Errc::unavailable, what + std::strerror(error)};
+}
+
+}  // namespace
+
+/// All of it is used on the worker's thread only. Functions return a negative errno, as sd-journal does.
+struct JournalReader::Impl {
+    using Lines = std::vector<JournalLine>;
+    using Identity = std::pair<dev_t, ino_t>;
+
+    explicit Impl(std::string dir) : directory{std::move(dir)}
+    {
+        if (directory.empty())
+            roots = {"/var/log/journal", "/run/log/journal"};
+        else
+            roots = {directory};
+    }
+
+    Result<Lines> read(const JournalQuery& query);
+    int try_read(const JournalQuery& query, Lines& lines);
+    int open();
+    int walk_back(const JournalQuery& query, Lines& lines);
+    int why_nothing();
+    [[nodiscard]] std::string boot();
+    [[nodiscard]] std::vector<Identity> identities() const;
+
+    std::string directory;
+    std::vector<std::string> roots;
+    std::vector<Identity>
+        opened;  ///< the roots when they were opened: another one means that it came or went
+    Journal journal;
+    WorkerThread worker{"journal", most_waiting};  // last: its thread uses the rest
+};
+
+std::vector<JournalReader::Impl::Identity> JournalReader::Impl::identities() const
+{
+    std::vector<Identity> all;
+    for (const auto& root : roots) {
+        struct stat file{};
+        const bool there = ::stat(root.c_str(), &file) == 0;
+        all.push_back(there ? Identity{file.st_dev, file.st_ino} : Identity{});
+    }
+    return all;
+}
+
+int JournalReader::Impl::open()
+{
+    journal.reset();
+    opened = identities();
+    sd_journal* raw = nullptr;
+    int r = directory.empty() ? sd_journal_open(&raw, SD_JOURNAL_LOCAL_ONLY)
+                              : sd_journal_open_directory(&raw, directory.c_str(), 0);
+    if (r < 0) return r;
+    journal.reset(raw);
+    r = sd_journal_get_fd(
+        raw);  // watches the directories: sd_journal_process() then notices new and rotated files
+    return std::min(r, 0);
+}
+
+/// The boot that "this boot" means: of the machine's own journal the running one, of another its last.
+std::string JournalReader::Impl::boot()
+{
+    if (directory.empty()) {
+        sd_id128_t id{};
+        std::array<char, SD_ID128_STRING_MAX> text{};
+        return sd_id128_get_boot(&id) < 0 ? std::string{} : sd_id128_to_string(id, text.data());
+    }
+    sd_journal_flush_matches(journal.get());
+    if (sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0) return {};
+    return std::string{field(journal.get(), "_BOOT_ID")};
+}
+
+/// Newest first, until a limit; then turned round.
+int JournalReader::Impl::walk_back(const JournalQuery& query, Lines& lines)
+{
+    const auto until = std::chrono::steady_clock::now() + reading_limit;
+    RunFilter run{query.invocation_id};
+    std::size_t bytes = 0;
+    std::size_t looked_at = 0;
+    int r = sd_journal_seek_tail(journal.get());
+    while (r >= 0 && lines.size() < query.max_lines && std::chrono::steady_clock::now() < until) {
+        if (looked_at++ == most_looked_at) break;
+        r = sd_journal_previous(journal.get());
+        if (r <= 0) break;
+        const auto verdict = run.judge(named_invocation(journal.get(), query.unit));
+        if (verdict == RunFilter::Verdict::stop) break;
+        if (verdict == RunFilter::Verdict::restart) {
+            lines.clear();
+            bytes = 0;
+            continue;
+        }
+        lines.push_back(current_line(journal.get(), std::min(query.max_line, query.max_bytes)));
+        bytes += lines.back().message.size();
+        if (bytes <= query.max_bytes) continue;
+        lines.pop_back();
+        break;
+    }
+    lines.resize(std::min(lines.size(), run.belonging(r == 0)));
+    std::ranges::reverse(lines);
+    return std::min(r, 0);
+}
+
+/// sd-journal silently leaves out what it may not read.
+int JournalReader::Impl::why_nothing()
+{
+    auto seen = Files::none;
+    for (const auto& root : roots)
+        seen = std::max(seen, look_into(root, 1));
+    if (seen == Files::readable) return 0;
+    journal.reset();  // the next call looks again
+    return seen == Files::denied ? -EACCES : -ENOENT;
+}
+
+int JournalReader::Impl::try_read(const JournalQuery& query, Lines& lines)
+{
+    int r = 0;
+    if (!journal || opened != identities()) r = open();
+    if (r >= 0) r = sd_journal_process(journal.get());
+    if (r < 0) return r;
+    sd_journal_set_data_threshold(journal.get(), std::max<std::size_t>(query.max_line + 64, 1024));
+    const auto this_boot = boot();
+    sd_journal_flush_matches(journal.get());
+    r = add_matches(journal.get(), query.unit, this_boot);
+    if (r >= 0) r = walk_back(query, lines);
+    return r < 0 ? r : lines.empty() ? why_nothing() : 0;
+}
+
+Result<JournalReader::Impl::Lines> JournalReader::Impl::read(const JournalQuery& query)
+{
+    int r = 0;
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        Lines lines;
+        r = try_read(query, lines);
+        if (r >= 0) return lines;
+        journal.reset();  // rotated or removed below us (ESTALE, EBADMSG, ...): once more with a fresh one
+        if (r == -EACCES || r == -ENOENT) break;
+    }
+    return fail(failure(query, directory, -r));
+}
+
+JournalReader::JournalReader(std::string directory) : impl_{std::make_unique<Impl>(std::move(directory))} {}
+
+JournalReader::~JournalReader() = default;
+
+Task<Result<std::vector<JournalLine>>> JournalReader::lines_of(JournalQuery query)
+{
+    auto* impl = impl_.get();
+    auto job = [impl, query = std::move(query)] { return impl->read(query); };
+    auto lines = co_await impl->worker.run(std::move(job));
+    co_return lines;
+}
+
+}  // namespace opsd::systemd

@@ -1,0 +1,98 @@
+#include "modules/health/evidence.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace opsd::health {
+namespace {
+
+constexpr Monotonic first_pause = std::chrono::seconds{5};
+constexpr Monotonic longest_pause = std::chrono::minutes{1};
+
+}  // namespace
+
+void EvidencePlan::want(const EvidenceWish& wish, Monotonic now)
+{
+    auto [it, fresh] = units_.try_emplace(wish.unit);
+    auto& unit = it->second;
+    if (!fresh && unit.key == wish.key) return;
+    unit.key = wish.key;
+    unit.invocation_id = wish.invocation_id;
+    if (fresh) {
+        unit.due = now;
+        unit.order = ++orders_;
+    } else if (unit.stage == Stage::idle) {
+        // A further series: one reading, when its lines have settled and the pause is over.
+        unit.stage = Stage::again;
+        unit.due = std::max(now + settle_, unit.series_began + unit.pause);
+        unit.pause = std::min(unit.pause * 2, longest_pause);
+        unit.order = ++orders_;
+    } else if (unit.stage == Stage::again) {
+        // The newer lines need their time too, but a flapper must not push the reading away for ever.
+        unit.due = std::max(unit.due, std::min(now + settle_, unit.series_began + 2 * settle_));
+    }
+}
+
+void EvidencePlan::forget(const std::string& unit) { units_.erase(unit); }
+
+std::optional<EvidencePlan::Job> EvidencePlan::next(Monotonic now)
+{
+    auto newest = units_.end();
+    for (auto it = units_.begin(); it != units_.end(); ++it) {
+        const auto& wish = it->second;
+        if (wish.stage == Stage::idle || wish.due > now) continue;
+        if (newest == units_.end() || wish.order > newest->second.order) newest = it;
+    }
+    if (newest == units_.end()) return std::nullopt;
+    const auto& [unit, wish] = *newest;
+    return Job{unit, wish.key, wish.invocation_id, wish.order, wish.stage == Stage::again};
+}
+
+void EvidencePlan::done(const Job& job, Monotonic now)
+{
+    const auto it = units_.find(job.unit);
+    if (it == units_.end()) return;
+    auto& wish = it->second;
+    if (wish.order != job.order) return;  // forgotten and wanted anew meanwhile
+    if (!job.last) {
+        wish.stage = Stage::again;
+        wish.due = now + settle_;
+        wish.pause = first_pause;
+        wish.series_began = now;
+        return;
+    }
+    wish.series_began = now;
+    if (wish.pause == Monotonic{}) wish.pause = first_pause;
+    wish.stage = Stage::idle;
+    if (wish.key == job.key) return;
+    // It changed while it was read: the newer key is a series of its own.
+    const EvidenceWish newer{job.unit, std::exchange(wish.key, job.key), wish.invocation_id};
+    want(newer, now);
+}
+
+std::optional<Monotonic> EvidencePlan::next_due() const
+{
+    std::optional<Monotonic> first;
+    for (const auto& [unit, wish] : units_) {
+        if (wish.stage != Stage::idle && (!first || wish.due < *first)) first = wish.due;
+    }
+    return first;
+}
+
+std::string journal_text(std::span<const systemd::JournalLine> lines)
+{
+    std::string text;
+    for (const auto& line : lines) {
+        text += rfc3339(line.at);
+        text += ' ';
+        text += line.identifier.empty() ? "?" : line.identifier;
+        if (line.pid != 0) text += fmt::format("[{}]", line.pid);
+        text += ": ";
+        text += line.message;
+        text += '\n';
+    }
+    return text;
+}
+
+}  // namespace opsd::health

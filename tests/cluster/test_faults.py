@@ -1,0 +1,244 @@
+"""What opsd lives through: systemd, the bus and journald in trouble, clocks, disks and a sudden death."""
+
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+import time
+
+from harness import UNITS, NodeTest, eventually
+
+VIEWER = "http: {anonymous: viewer}\n"
+LIBFAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+
+
+class BusAndSystemd(NodeTest):
+    options = ("--unit", UNITS, "--enable", "ok-simple.service", "--enable", "ok-notify.service")
+    config = VIEWER + "health: {globs: ['ok-*']}\n"
+
+    def states(self):
+        return {u["id"]: u["health"] for u in self.node.health()["units"]}
+
+    def test_a_killed_bus_daemon_costs_nothing_but_a_moment(self):
+        self.node.exec("systemctl", "kill", "-s", "KILL", "dbus.service")
+        self.node.kill_unit("ok-notify.service")
+        self.node.wait_unit("ok-notify.service", 15, health=1, state="failed")
+        eventually(lambda: self.node.get("/-/ready").status == 200, 15)
+        self.node.exec("systemctl", "start", "ok-notify.service")
+        self.node.wait_unit("ok-notify.service", health=0)
+
+    def test_without_a_bus_the_node_is_unknown_with_a_reason_and_keeps_its_units(self):
+        before = self.states()
+        self.node.exec("systemctl", "stop", "dbus.socket", "dbus.service")
+        ready = eventually(lambda: (lambda a: a if a.status == 503 else None)(self.node.get("/-/ready")), 15)
+        self.assertIn("systemd", str(ready.json()["reasons"]))
+        node = self.node.get("/api/v1/health").json()
+        self.assertEqual(node["health"], 3)
+        self.assertTrue(node["reason"])
+        self.assertEqual(set(self.states()), set(before), "no unit vanishes")
+        self.assertNotIn(0, self.states().values(), "nothing that cannot be read is shown as healthy")
+        self.assertEqual(self.node.opsd("health").returncode, 3)
+        self.assertEqual(self.node.get("/-/healthy").status, 200)
+        self.assertEqual(self.node.get("/system/health/v1").status, 200)
+        self.node.sh("systemctl --no-block stop ok-reload.service; systemctl start dbus.socket")
+        eventually(lambda: self.node.get("/-/ready").status == 200, 20)
+        eventually(lambda: self.states().get("ok-simple.service") == 0)
+
+    def test_daemon_reexec_and_daemon_reload_lose_nothing(self):
+        pid = self.node.main_pid()
+        for verb in ("daemon-reexec", "daemon-reload", "daemon-reexec"):
+            self.node.exec("systemctl", verb)
+            self.node.exec("systemctl", "restart", "ok-notify.service")
+            self.node.wait_unit("ok-notify.service", 15, health=0, state="running")
+            self.node.kill_unit("ok-notify.service")
+            self.node.wait_unit("ok-notify.service", 15, health=1, state="failed")
+        self.assertEqual(self.node.main_pid(), pid)
+        self.node.exec("systemctl", "restart", "ok-notify.service")
+        eventually(lambda: self.node.get("/-/ready").status == 200, 15)
+
+
+class Journald(NodeTest):
+    options = ("--unit", UNITS, "--enable", "ok-simple.service")
+    config = VIEWER + "health: {globs: ['ok-*', 'bad-exit*']}\n"
+
+    def test_without_journald_states_are_right_and_output_says_what_is_missing(self):
+        pid = self.node.main_pid()
+        self.node.exec("systemctl", "stop", "systemd-journald.socket", "systemd-journald-dev-log.socket",
+                       "systemd-journald-audit.socket", "systemd-journald.service", check=False)
+        self.node.sh("rm -rf /var/log/journal /run/log/journal")
+        self.node.kill_unit("ok-simple.service")
+        unit = self.node.wait_unit("ok-simple.service", health=1, state="failed")
+        self.assertIn("KILL", unit["reason"])
+        output = {u["id"]: u["output"] for u in self.node.health()["units"]}["ok-simple.service"]
+        self.assertIn("KILL", output.splitlines()[0])
+        self.assertEqual(self.node.main_pid(), pid, "its own log going nowhere does not end it")
+        self.node.sh("mkdir -m 2755 /var/log/journal; chgrp systemd-journal /var/log/journal")
+        self.node.exec("systemctl", "start", "systemd-journald.socket", "systemd-journald.service")
+        self.node.exec("systemctl", "start", "bad-exit.service", check=False)
+        eventually(lambda: "cannot open the configuration" in str(self.node.health()), 20)
+
+
+class Flapping(NodeTest):
+    config = VIEWER + "health: {globs: ['flap@*', 'fast.service', 'calm.service']}\n"
+    many = 1000
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.unit_file("flap@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=8s\n"
+                                            "ExecStart=/bin/false\n", reload=False)
+        cls.node.unit_file("fast.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=0\n"
+                                           "ExecStart=/bin/false\n", reload=False)
+        cls.node.unit_file("calm.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+        cls.node.exec("systemctl", "start", "calm.service")
+
+    def anonymous_memory(self):
+        with open(f"/proc/{self.node.outside_pid()}/status", encoding="utf-8") as file:
+            return int(next(line for line in file if line.startswith("RssAnon")).split()[1]) * 1024
+
+    def test_a_unit_that_flaps_faster_than_it_can_be_read(self):
+        self.node.exec("systemctl", "start", "--no-block", "fast.service")
+        self.node.wait_unit("fast.service", 20, health=1, state="flapping")
+        begin = time.monotonic()
+        for _ in range(20):
+            self.assertEqual(self.node.get("/system/health/v1").status, 200)
+        self.assertLess(time.monotonic() - begin, 5)
+        self.assertEqual(self.node.unit("calm.service")["health"], 0)
+        self.node.exec("systemctl", "stop", "fast.service")
+        self.node.wait_unit("fast.service", 15, state="stopped")
+        rows = self.node.get("/api/v1/units/fast.service/history?limit=1000").json()["transitions"]
+        self.assertLess(len(rows), 50, "repetitions are folded")
+
+    def test_a_thousand_units_flapping_at_once(self):
+        names = [f"flap@{i:04}.service" for i in range(self.many)]
+        self.node.exec("systemctl", "start", "--no-block", *names, timeout=120)
+        pid = self.node.main_pid()
+
+        def sick():
+            states = [u["health"] for u in self.node.health()["units"] if u["id"].startswith("flap@")]
+            return len(states) == self.many and states.count(1) >= self.many * 9 // 10
+        eventually(sick, 90, 0.5)
+        slowest = 0
+        for _ in range(30):
+            begin = time.monotonic()
+            self.assertEqual(self.node.get("/system/health/v1").status, 200)
+            slowest = max(slowest, time.monotonic() - begin)
+            time.sleep(0.1)
+        self.assertLess(slowest, 2.0)
+        self.assertLess(self.anonymous_memory(), 128 << 20)
+        self.node.exec("systemctl", "stop", "flap@*.service", timeout=180)
+
+        def settled():
+            units = {u["id"]: u["state"] for u in self.node.get("/api/v1/units").json()["units"]}
+            return all(units.get(n, "stopped") != "flapping" and units.get(n, "stopped") != "running" for n in names)
+        eventually(settled, 60, 0.5)
+        eventually(lambda: self.node.unit("calm.service")["health"] == 0, 15)
+        self.assertEqual(self.node.main_pid(), pid)
+        eventually(lambda: self.node.get("/-/ready").status == 200, 15)
+
+
+class Clock(NodeTest):
+    options = ("--unit", UNITS, "--enable", "ok-simple.service")
+    config = VIEWER + "health: {globs: ['ok-*']}\n"
+    start = False
+
+    def step(self, offset):
+        self.node.configure(offset + "\n", name="faketime")
+
+    def test_steps_of_an_hour_change_no_verdict_and_lose_no_history(self):
+        if not os.path.exists(LIBFAKETIME):
+            self.skipTest("libfaketime is not installed")
+        self.step("+0")
+        self.node.unit_file("opsd.service.d/clock.conf",
+                            f"[Service]\nEnvironment=LD_PRELOAD={LIBFAKETIME} FAKETIME_TIMESTAMP_FILE=/etc/opsd/faketime "
+                            "FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 DONT_FAKE_MONOTONIC=1\n")
+        self.node.start()
+        pid = self.node.main_pid()
+        self.node.wait_unit("ok-simple.service", health=0, state="running")
+        for offset in ("+1h", "-1h", "+0"):
+            self.step(offset)
+            self.node.kill_unit("ok-simple.service")
+            self.node.wait_unit("ok-simple.service", health=1, state="failed")
+            self.node.exec("systemctl", "start", "ok-simple.service")
+            self.node.wait_unit("ok-simple.service", health=0, state="running")
+            self.assertEqual(self.node.get("/-/ready").status, 200)
+        self.assertEqual(self.node.main_pid(), pid)
+        rows = self.node.get("/api/v1/units/ok-simple.service/history").json()["transitions"]
+        kept = sum(row["count"] for row in rows if row["to"] == "failed")
+        self.assertEqual(kept, 3)
+        ids = [row["id"] for row in rows]
+        self.assertEqual(ids, sorted(ids, reverse=True), "order is by id, whatever the clock said")
+
+
+class SuddenDeath(NodeTest):
+    config = VIEWER + "health: {globs: ['w@*']}\n"
+
+    def test_killed_in_the_middle_of_writes_nothing_committed_is_lost(self):
+        self.node.unit_file("w@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=200ms\n"
+                                          "ExecStart=/bin/sh -c 'sleep 0.$$(($$$$ %% 5))'\n")
+        names = [f"w@{i}.service" for i in range(40)]
+        self.node.exec("systemctl", "start", "--no-block", *names)
+        last = 0
+        for round_ in range(8):
+            time.sleep(0.6 + 0.17 * round_)
+            pid = self.node.main_pid()
+            rows = self.node.get("/api/v1/units/w@0.service/history").json()["transitions"]
+            newest = max((row["id"] for row in rows), default=0)
+            self.assertGreaterEqual(newest, last, "ids never go back")
+            last = newest
+            self.node.exec("kill", "-9", str(pid))
+            eventually(lambda: self.node.main_pid() not in (0, pid) and self.node.get("/-/healthy").status == 200, 15)
+            modules = self.node.get("/api/v1/modules").json()
+            self.assertTrue(modules["store"]["ok"], modules["store"])
+        self.node.exec("systemctl", "stop", "w@*.service")
+        self.node.exec("systemctl", "stop", "opsd")
+        self.assertEqual(self.integrity(), "ok")
+
+    def integrity(self):
+        with tempfile.TemporaryDirectory() as directory:
+            source = f"{self.node.root}/var/lib/opsd"
+            for name in os.listdir(source):
+                if name.startswith("state.db"):
+                    shutil.copy(os.path.join(source, name), directory)
+            database = sqlite3.connect(os.path.join(directory, "state.db"))
+            try:
+                return database.execute("PRAGMA integrity_check").fetchone()[0]
+            finally:
+                database.close()
+
+
+class FullDisk(NodeTest):
+    options = ("--unit", UNITS, "--enable", "ok-simple.service")
+    config = VIEWER + "health: {globs: ['ok-*']}\n"
+    start = False
+
+    def test_a_full_disk_costs_history_not_health_and_heals(self):
+        self.node.exec("mount", "-t", "tmpfs", "-o", "size=2m,mode=0700,uid=opsd,gid=opsd", "tmpfs", "/var/lib/opsd")
+        self.node.start()
+        pid = self.node.main_pid()
+        self.node.wait_unit("ok-simple.service", health=0)
+        self.node.sh("dd if=/dev/zero of=/var/lib/opsd/filler bs=4k status=none; true", check=False)
+        for _ in range(30):
+            self.node.kill_unit("ok-simple.service")
+            self.node.wait_unit("ok-simple.service", health=1, state="failed")
+            self.node.exec("systemctl", "start", "ok-simple.service")
+            self.node.wait_unit("ok-simple.service", health=0)
+        self.assertEqual(self.node.main_pid(), pid)
+        said = eventually(lambda: self.node.get("/-/ready").json()["degraded"], 15, what="degraded")
+        self.assertRegex(json.dumps(said), r"(?i)disk|space|full")
+        self.node.exec("rm", "/var/lib/opsd/filler")
+        self.node.exec("systemctl", "reset-failed", check=False)
+
+        def writes_again():
+            self.node.exec("systemctl", "restart", "ok-simple.service")
+            return self.node.get("/-/ready").json()["degraded"] == []
+        eventually(writes_again, 90, 1)
+
+    def test_it_starts_with_a_full_disk_too(self):
+        self.node.exec("systemctl", "stop", "opsd")
+        self.node.sh("umount /var/lib/opsd 2>/dev/null; mount -t tmpfs -o size=64k,mode=0700,uid=opsd,gid=opsd tmpfs "
+                     "/var/lib/opsd; dd if=/dev/zero of=/var/lib/opsd/filler bs=4k status=none; true")
+        self.node.start()
+        self.node.wait_unit("ok-simple.service", health=0)
+        self.assertTrue(self.node.get("/-/ready").json()["degraded"])

@@ -1,0 +1,102 @@
+"""The Debian package on a real system: install, upgrade, remove, purge; and what the metrics look like to Prometheus."""
+
+import glob
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from harness import TOP, UNITS, Node, NodeTest, eventually, run
+
+RELEASE = os.path.join(TOP, "build/release")
+
+
+def make_package(directory, version):
+    run("cpack", "--config", f"{RELEASE}/CPackConfig.cmake", "-B", directory, "-D", f"CPACK_PACKAGE_VERSION={version}", timeout=300)
+    return glob.glob(f"{directory}/opsd_{version}_*.deb")[0]
+
+
+@unittest.skipUnless(os.path.exists(f"{RELEASE}/CPackConfig.cmake"), "build/release is not configured")
+class Package(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(prefix="opsd-deb.")
+        cls.first = make_package(f"{cls.directory}/1", "0.1.0")
+        cls.second = make_package(f"{cls.directory}/2", "0.1.1")
+        cls.node = Node("--bind", cls.directory, opsd=False)
+        cls.node.exec("rm", "-f", "/usr/sbin/policy-rc.d")     # of a machine that is a container: no service may start
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.node.remove()
+        shutil.rmtree(cls.directory, ignore_errors=True)
+
+    def dpkg(self, *words):
+        return self.node.exec("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *words, timeout=120)
+
+    def serves(self):
+        return eventually(lambda: self.node.get("/-/ready").status == 200, 15)
+
+    def test_install_upgrade_remove_purge(self):
+        before = self.files()
+        self.dpkg("--install", self.first)
+        self.serves()
+        self.assertEqual(self.node.show("opsd", "ActiveState"), "active")
+        self.assertEqual(self.node.show("opsd", "User"), "opsd")
+        self.assertEqual(self.node.exec("systemctl", "is-enabled", "opsd").stdout.strip(), "enabled")
+        self.assertEqual(self.node.exec("systemctl", "is-enabled", "opsd.socket", check=False).stdout.strip(), "disabled")
+        self.assertEqual(self.node.opsd("unit", "list").returncode, 0)
+        self.assertEqual(self.node.opsd("config", "check").returncode, 0)
+        self.node.opsd("token", "create", "kept", "--role", "viewer")
+        self.assertEqual(self.node.sh("bash -n /usr/share/bash-completion/completions/opsd").returncode, 0)
+        self.assertTrue(self.node.exec("zcat", "/usr/share/man/man1/opsd.1.gz").stdout.startswith(".\\\""))
+        self.assertIn("stripped", self.node.exec("file", "/usr/bin/opsd").stdout)
+
+        self.node.sh("echo '# mine' >>/etc/opsd/opsd.yaml; printf 'log: {level: debug}\\n' >/etc/opsd/conf.d/mine.yaml")
+        pid = self.node.main_pid()
+        self.dpkg("--force-confold", "--install", self.second)
+        self.serves()
+        self.assertNotEqual(self.node.main_pid(), pid, "an upgrade restarts it")
+        self.assertIn("# mine", self.node.exec("cat", "/etc/opsd/opsd.yaml").stdout)
+        self.assertIn("kept", self.node.opsd("token", "list").stdout)
+        self.assertIn("0.1.1", self.dpkg("--status", "opsd").stdout)
+
+        self.dpkg("--remove", "opsd")
+        self.assertEqual(self.node.show("opsd", "ActiveState"), "inactive")
+        self.assertEqual(self.node.sh("ls /etc/opsd/opsd.yaml /var/lib/opsd").returncode, 0, "state and settings stay")
+        self.assertNotEqual(self.node.sh("ls /usr/bin/opsd", check=False).returncode, 0)
+        self.dpkg("--install", self.second)
+        self.serves()
+        self.assertIn("kept", self.node.opsd("token", "list").stdout)
+
+        self.dpkg("--purge", "opsd")
+        left = self.files() - before
+        self.assertEqual({name for name in left if "/var/lib/dpkg" not in name and "/var/cache" not in name}, set())
+        self.assertEqual(self.node.sh("pgrep -u opsd", check=False).stdout, "")
+
+    def test_a_disabled_service_stays_disabled_over_an_upgrade(self):
+        self.dpkg("--install", self.first)
+        self.node.exec("systemctl", "disable", "--now", "opsd")
+        self.dpkg("--install", self.second)
+        self.assertEqual(self.node.exec("systemctl", "is-enabled", "opsd", check=False).stdout.strip(), "disabled")
+        self.dpkg("--purge", "opsd")
+
+    def files(self):
+        """All paths with our name outside this source tree."""
+        found = self.node.sh("find / -xdev \\( -path /proc -o -path /sys -o -path " + TOP + " -o -path " + self.directory +
+                             " -o -path /tmp \\) -prune -o -name '*opsd*' -print; find /run /var -xdev -name '*opsd*'", check=False)
+        return {line for line in found.stdout.splitlines() if "opsd-testbed" not in line and "journal" not in line}
+
+
+class Metrics(NodeTest):
+    options = ("--unit", UNITS, "--enable", "ok-simple.service", "--enable", "bad-exit.service")
+
+    def test_prometheus_can_read_them_and_finds_nothing_to_improve(self):
+        promtool = shutil.which("promtool", path=os.environ["PATH"] + f":{TOP}/build/tools/usr/bin")
+        if promtool is None:
+            self.skipTest("promtool is not there")
+        eventually(lambda: "bad-exit.service" in self.node.get("/metrics").text)
+        text = self.node.get("/metrics").text
+        done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))

@@ -1,0 +1,282 @@
+"""The unit health of a node, end to end: every state that a unit can be in, seen over HTTP and by the CLI."""
+
+import json
+import signal
+import time
+
+from harness import UNITS, Events, NodeTest, eventually
+
+WATCHED = """
+health:
+  globs: ["ok-*", "bad-*", "odd-*", "many.dots.*"]
+  units: [missing.service, odd-masked.service, bad-setting.service, bad-dependency.service, odd-condition.service,
+          ok-oneshot-done.service]
+  stuck_after: {activating: 2s, deactivating: 2s, reloading: 2s}
+"""
+
+# unit: (health, state words that are right)
+EXPECTED = {
+    "ok-simple.service": (0, "running"),
+    "ok-notify.service": (0, "running"),
+    "ok-watchdog.service": (0, "running"),
+    "ok-reload.service": (0, "running"),
+    "ok-instance@a.service": (0, "running"),
+    "ok-oneshot.service": (0, "done"),
+    "ok-oneshot-done.service": (0, "done"),
+    "ok-tick.timer": (0, "waiting"),
+    "ok-echo.socket": (0, "listening"),
+    "ok-watch.path": (0, "waiting"),
+    "bad-exit.service": (1, "failed"),
+    "bad-signal.service": (1, "failed"),
+    "bad-exec.service": (1, "failed"),
+    "bad-start-timeout.service": (1, "failed"),
+    "bad-watchdog.service": (1, "failed"),
+    "bad-start-limit.service": (1, "failed"),
+    "bad-flapping.service": (1, "flapping"),
+    "bad-dependency.service": (1, "dependency"),
+    "bad-setting.service": (1, "bad-setting"),
+    "odd-masked.service": (1, "masked"),
+    "missing.service": (1, "not-found"),
+    "odd-condition.service": (0, "skipped"),
+    "odd-activating.service": (1, "stuck"),
+    "odd-deactivating.service": (1, "stuck"),
+    "odd-reloading.service": (1, "stuck"),
+    "many.dots.in.its.name.service": (0, "running"),
+}
+STARTED = [name for name in EXPECTED
+           if name not in ("missing.service", "odd-masked.service", "bad-setting.service", "many.dots.in.its.name.service")]
+
+
+class UnitsOfEveryState(NodeTest):
+    options = ("--unit", UNITS)
+    config = WATCHED
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.unit_file("many.dots.in.its.name.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+        cls.node.exec("systemctl", "start", "--no-block", "many.dots.in.its.name.service", *STARTED)
+        eventually(lambda: cls.node.show("odd-deactivating.service", "SubState") == "running")
+        eventually(lambda: cls.node.show("odd-reloading.service", "SubState") == "running")
+        cls.node.exec("systemctl", "stop", "--no-block", "odd-deactivating.service")
+        cls.node.exec("systemctl", "reload", "--no-block", "odd-reloading.service")
+
+    def test_every_state_has_its_verdict(self):
+        wrong = {}
+
+        def look():
+            wrong.clear()
+            seen = {u["id"]: u for u in self.node.get("/api/v1/units", via="unix").json()["units"]}
+            for name, (health, state) in EXPECTED.items():
+                unit = seen.get(name, {})
+                if (unit.get("health"), unit.get("state")) != (health, state):
+                    wrong[name] = f"{unit.get('health')} {unit.get('state')}, not {health} {state}: {unit.get('reason')}"
+            return not wrong
+
+        try:
+            eventually(look, 20)
+        except AssertionError:
+            self.fail(json.dumps(wrong, indent=1))
+
+    def test_node_health_has_the_seven_fields_of_dcos(self):
+        answer = self.node.health()
+        self.assertEqual(list(answer), ["units", "hostname", "ip", "dcos_version", "node_role", "mesos_id",
+                                        "dcos_diagnostics_version"])
+        self.assertEqual(answer["hostname"], "node1")
+        ids = [unit["id"] for unit in answer["units"]]
+        self.assertEqual(ids, sorted(ids))
+        for unit in answer["units"]:
+            self.assertEqual(list(unit), ["id", "health", "output", "description", "help", "name"])
+            self.assertIn(unit["health"], (0, 1, 3))
+            self.assertEqual(bool(unit["output"]), unit["health"] != 0, unit["id"])
+
+    def test_each_unhealthy_unit_says_why(self):
+        wanted = {"bad-exit.service": "3", "bad-signal.service": "SEGV", "bad-exec.service": "203",
+                  "bad-start-timeout.service": "time", "bad-watchdog.service": "watchdog",
+                  "missing.service": "no unit file", "bad-setting.service": "ExecStart"}
+
+        def all_say_it():
+            units = {u["id"]: u["reason"] for u in self.node.get("/api/v1/units", via="unix").json()["units"]}
+            silent = {name: units[name] for name, text in wanted.items() if text not in units[name]}
+            if silent:
+                raise ValueError(silent)
+            return True
+        eventually(all_say_it, 15)
+
+    def test_output_has_the_units_own_words_and_those_of_pid_1(self):
+        def complete():
+            output = {u["id"]: u["output"] for u in self.node.health(via="unix")["units"]}["bad-exit.service"]
+            return output if "cannot open the configuration" in output and "Failed with result" in output else None
+        self.assertIn("exit", eventually(complete, 10).splitlines()[0])
+
+    def test_loopback_without_credentials_sees_causes_but_no_journal_lines(self):
+        eventually(lambda: "cannot open" in str(self.node.health(via="unix")), 10)
+        answer = {u["id"]: u["output"] for u in self.node.health()["units"]}
+        self.assertIn("3", answer["bad-exit.service"])
+        self.assertNotIn("cannot open the configuration", json.dumps(answer))
+
+    def test_the_cli_shows_the_same_and_is_a_nagios_plugin(self):
+        table = self.node.opsd("unit", "list")
+        self.assertEqual(table.returncode, 0, table.stderr)
+        self.assertIn("bad-exit.service", table.stdout)
+        self.assertNotIn("\x1b", table.stdout)
+        listed = json.loads(self.node.opsd("unit", "list", "-o", "json").stdout)
+        self.assertIn("ok-simple.service", [u["id"] for u in listed["units"]])
+        node = self.node.opsd("health")
+        self.assertEqual(node.returncode, 2)
+        self.assertTrue(node.stdout.startswith("CRITICAL"), node.stdout)
+        self.assertEqual(self.node.opsd("unit", "show", "ok-simple.service").returncode, 0)
+        self.assertEqual(self.node.opsd("unit", "show", "bad-exit.service").returncode, 2)
+        for wrong in (("unit", "show", "nobody-knows.service"), ("unit", "show"), ("health", "--url", "unix:/nowhere"),
+                      ("health", "--no-such-option")):
+            done = self.node.opsd(*wrong)
+            self.assertEqual(done.returncode, 3, wrong)
+            self.assertTrue(done.stdout.startswith("UNKNOWN"), done.stdout)
+        self.assertEqual(self.node.opsd("unit", "list", "--url", "unix:/nowhere").returncode, 69)
+        self.assertEqual(self.node.opsd("unit", "list", "--no-such-option").returncode, 64)
+
+    def test_an_unchanged_answer_costs_a_304(self):
+        def unchanged():
+            first = self.node.get("/api/v1/units/ok-simple.service")
+            again = self.node.get("/api/v1/units/ok-simple.service", headers={"If-None-Match": first.headers["ETag"]})
+            return (again.status, again.body) == (304, b"")
+        eventually(unchanged, 10)
+
+    def test_metrics_show_every_unit(self):
+        text = self.node.get("/metrics").text
+        for name in ("ok-simple.service", "bad-exit.service"):
+            self.assertIn(f'"{name}"', text)
+        self.assertRegex(text, r'opsd_unit_health\{[^}]*unit="bad-exit.service"[^}]*\} 1')
+
+
+class WhatHappensToUnits(NodeTest):
+    options = ("--unit", UNITS, "--enable", "ok-simple.service")
+    config = 'health:\n  globs: ["ok-*", "work-*"]\n'
+
+    def new_unit(self, name, body="ExecStart=/bin/sleep infinity"):
+        self.node.unit_file(name, f"[Service]\n{body}\n")
+        self.node.exec("systemctl", "start", name)
+        return self.node.wait_unit(name, health=0, state="running")
+
+    def test_a_killed_process_is_visible_at_once_and_its_evidence_within_a_second_and_a_half(self):
+        self.new_unit("work-kill.service")
+        process = int(self.node.show("work-kill.service", "MainPID"))
+        self.node.exec("kill", "-9", str(process))
+        killed = time.monotonic()
+        unit = self.node.wait_unit("work-kill.service", health=1, state="failed")
+        self.assertLess(time.monotonic() - killed, 0.5)
+        self.assertIn("KILL", unit["reason"])
+
+        def has_line():
+            output = {u["id"]: u["output"] for u in self.node.health(via="unix")["units"]}["work-kill.service"]
+            return "code=killed, status=9/KILL" in output
+        eventually(has_line, 10)
+        self.assertLess(time.monotonic() - killed, 1.5)
+
+    def test_transitions_are_history_and_events_and_a_reader_resumes_by_id(self):
+        self.new_unit("work-events.service")
+        events = Events(self.node)
+        self.node.kill_unit("work-events.service")
+        seen = events.until(lambda e: e["unit"] == "work-events.service" and e["to"] == "failed")
+        events.close()
+        self.node.exec("systemctl", "start", "work-events.service")
+        self.node.wait_unit("work-events.service", health=0)
+        rows = self.node.get("/api/v1/units/work-events.service/history", via="unix").json()["transitions"]
+        self.assertIn("failed", [row["to"] for row in rows])
+        failed = next(row for row in rows if row["to"] == "failed")
+        self.assertEqual((failed["from"], failed["result"], failed["to_health"]), ("running", "signal", 1))
+        self.assertRegex(failed["invocation_id"], "^[0-9a-f]{32}$")
+        resumed = Events(self.node, headers={"Last-Event-ID": seen["id"]})
+        event = resumed.until(lambda e: e["unit"] == "work-events.service")
+        resumed.close()
+        self.assertGreater(int(event["id"]), int(seen["id"]))
+        self.assertEqual(event["json"]["to"], "running")
+
+    def test_stopped_by_an_operator_is_not_a_crash(self):
+        self.new_unit("work-stop.service")
+        self.node.exec("systemctl", "stop", "work-stop.service")
+        unit = self.node.wait_unit("work-stop.service", state="stopped")
+        self.assertNotIn("fail", unit["reason"])
+
+    def test_planned_work_is_shown_beside_the_state(self):
+        self.new_unit("work-ack.service")
+        self.node.kill_unit("work-ack.service")
+        self.node.wait_unit("work-ack.service", health=1)
+        done = self.node.opsd("unit", "ack", "work-ack.service", "--for", "2h", "--reason", "new disk")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        unit = self.node.wait_unit("work-ack.service", health=1, state="failed")
+        self.assertEqual(unit["acknowledged"]["reason"], "new disk")
+        self.node.exec("systemctl", "restart", "opsd")
+        unit = eventually(lambda: self.node.unit("work-ack.service"), 10)
+        self.assertEqual(unit["acknowledged"]["reason"], "new disk", "an acknowledgement survives a restart")
+        self.assertEqual(self.node.opsd("unit", "unack", "work-ack.service").returncode, 0)
+        self.node.wait_unit("work-ack.service", acknowledged=None)
+
+    def test_crash_loops_are_flapping_also_while_the_unit_runs(self):
+        self.new_unit("work-flap.service", "Restart=always\nRestartSec=100ms\nExecStart=/bin/sleep infinity\n"
+                                           "[Unit]\nStartLimitIntervalSec=0")
+        for _ in range(4):
+            self.node.kill_unit("work-flap.service")
+            eventually(lambda: self.node.show("work-flap.service", "SubState") == "running")
+        unit = self.node.wait_unit("work-flap.service", health=1, state="flapping")
+        self.assertGreaterEqual(unit["restarts_in_window"], 3)
+        rows = self.node.get("/api/v1/units/work-flap.service/history", via="unix").json()["transitions"]
+        self.assertLess(len(rows), 12, "repeated flaps are folded")
+
+    def test_history_survives_a_restart_of_opsd(self):
+        self.new_unit("work-keep.service")
+        self.node.kill_unit("work-keep.service", signal.SIGABRT)
+        self.node.wait_unit("work-keep.service", health=1)
+
+        def rows():
+            return self.node.get("/api/v1/units/work-keep.service/history", via="unix").json()["transitions"]
+        before = eventually(lambda: [r for r in rows() if r["to"] == "failed"])
+        self.node.exec("systemctl", "restart", "opsd")
+        after = eventually(rows)
+        self.assertIn(before[0]["id"], [r["id"] for r in after])
+
+
+class UnitsOfDcos(NodeTest):
+    """Without a word of configuration opsd watches what dcos.target wants."""
+
+    options = ("--unit", UNITS)
+    start = False
+
+    def test_units_of_dcos_target_are_watched_by_default(self):
+        self.node.sh("mkdir -p /etc/systemd/system/dcos.target.wants && cd /etc/systemd/system/dcos.target.wants && "
+                     "ln -s ../ok-simple.service dcos-ok.service && ln -s ../bad-exit.service . && "
+                     "ln -s /nowhere dcos-gone.service && ln -s ../ok-simple.service dcos-setup.service && "
+                     "cp ../ok-simple.service ../dcos-ok.service && systemctl daemon-reload && "
+                     "systemctl start dcos-ok.service; systemctl start bad-exit.service; true")
+        self.node.start()
+
+        def seen():
+            units = {u["id"]: u["health"] for u in self.node.health()["units"]}
+            return units if units.get("bad-exit.service") == 1 and units.get("dcos-ok.service") == 0 else None
+        units = eventually(seen, 10)
+        self.assertEqual(units.get("dcos-gone.service"), 1, units)
+        self.assertNotIn("dcos-setup.service", units)
+        self.assertNotIn("dbus.service", units)
+
+
+class AnOrdinaryHost(NodeTest):
+    """No dcos.target and no configuration: units that are enabled or failed."""
+
+    options = ("--unit", UNITS, "--enable", "ok-simple.service", "--enable", "bad-exit.service")
+
+    def test_enabled_and_failed_units_are_watched(self):
+        self.node.exec("systemctl", "start", "bad-signal.service", check=False)
+
+        def seen():
+            units = {u["id"]: u["health"] for u in self.node.health()["units"]}
+            return units if "bad-signal.service" in units and "bad-exit.service" in units else None
+        units = eventually(seen, 10)
+        self.assertEqual((units["ok-simple.service"], units["bad-exit.service"], units["bad-signal.service"]), (0, 1, 1))
+        self.assertNotIn("ok-notify.service", units)
+
+    def test_a_unit_enabled_later_but_not_loaded_is_found(self):
+        self.node.unit_file("late.service", "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n")
+        self.node.exec("systemctl", "enable", "late.service")
+        self.node.wait_unit("late.service", health=1)
+        self.node.exec("systemctl", "start", "late.service")
+        self.node.wait_unit("late.service", health=0, state="running")

@@ -1,0 +1,132 @@
+#include "cli/cli.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+using namespace opsd::cli;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Outcome {
+    int status;
+    std::string out;
+    std::string err;
+};
+
+Outcome opsd(std::vector<std::string> words)
+{
+    words.insert(words.begin(), "opsd");
+    std::vector<char*> argv;
+    for (auto& word : words)
+        argv.push_back(word.data());
+    argv.push_back(nullptr);
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const int status = run(static_cast<int>(words.size()), argv.data());
+    std::fflush(stdout);
+    std::fflush(stderr);
+    auto out = testing::internal::GetCapturedStdout();
+    return {status, std::move(out), testing::internal::GetCapturedStderr()};
+}
+
+const std::string nowhere = "unix:/nonexistent/opsd.sock";
+
+/// A configuration file that goes away.
+struct File {
+    explicit File(const std::string& content)
+      : path{fs::temp_directory_path() / ("opsd-cli-" + std::to_string(::getpid()) + ".yaml")}
+    {
+        std::ofstream{path} << content;
+    }
+    ~File() { fs::remove(path); }
+    std::string path;
+};
+
+}  // namespace
+
+TEST(CommandLine, ADaemonThatDoesNotAnswerIs69WithWhatToDo)
+{
+    const auto got = opsd({"unit", "list", "--url", nowhere});
+    EXPECT_EQ(got.status, exit_unavailable);
+    EXPECT_NE(got.err.find("cannot reach opsd at unix:/nonexistent/opsd.sock"), std::string::npos) << got.err;
+    EXPECT_NE(got.err.find("systemctl status opsd"), std::string::npos) << got.err;
+    EXPECT_EQ(got.out, "");
+}
+
+TEST(CommandLine, PluginsSayUnknownOnStdoutAndExit3WhateverGoesWrong)
+{
+    for (const auto& words : {std::vector<std::string>{"health", "--url", nowhere},
+                              {"unit", "show", "a.service", "--url", nowhere},
+                              {"health", "--no-such-option"},
+                              {"unit", "show"},
+                              {"health", "--token-file", "/nonexistent/token"}}) {
+        const auto got = opsd(words);
+        EXPECT_EQ(got.status, exit_unknown) << words.back();
+        EXPECT_TRUE(got.out.starts_with("UNKNOWN - ")) << got.out;
+    }
+}
+
+TEST(CommandLine, WrongUsageIs64AndNamesHelp)
+{
+    for (const auto& words : {std::vector<std::string>{},
+                              {"nonsense"},
+                              {"unit"},
+                              {"unit", "list", "--bogus"},
+                              {"token", "create", "x", "--role", "god"},
+                              {"completion", "tcsh"}}) {
+        const auto got = opsd(words);
+        EXPECT_EQ(got.status, exit_usage);
+        EXPECT_NE(got.err.find("--help"), std::string::npos) << got.err;
+    }
+}
+
+TEST(CommandLine, HelpAndVersionSucceed)
+{
+    EXPECT_EQ(opsd({"--help"}).status, exit_ok);
+    const auto version = opsd({"version"});
+    EXPECT_EQ(version.status, exit_ok);
+    EXPECT_TRUE(version.out.starts_with("opsd ")) << version.out;
+}
+
+TEST(CommandLine, EveryMistakeOfAConfigurationIsShownAndTheStatusIs78)
+{
+    const File file{"health:\n  flaping: {}\nhttp:\n  anonymous: root\n"};
+    const auto got = opsd({"config", "check", "--config", file.path, "--config-dir", "/nonexistent"});
+    EXPECT_EQ(got.status, exit_config);
+    EXPECT_NE(got.err.find(":2: health.flaping: unknown key, did you mean \"flapping\"?"), std::string::npos)
+        << got.err;
+    EXPECT_NE(got.err.find(":4: http.anonymous: "), std::string::npos) << got.err;
+}
+
+TEST(CommandLine, WhatConfigShowPrintsIsAConfiguration)
+{
+    const auto shown = opsd({"config", "show", "--config-dir", "/nonexistent", "--set", "log.level=debug"});
+    ASSERT_EQ(shown.status, exit_ok) << shown.err;
+    EXPECT_NE(shown.out.find("level: debug"), std::string::npos) << shown.out;
+    const File file{shown.out};
+    EXPECT_EQ(opsd({"config", "check", "--config", file.path, "--config-dir", "/nonexistent"}).status,
+              exit_ok);
+}
+
+TEST(CommandLine, TheExampleWithEverySettingIsAConfiguration)
+{
+    const auto example = opsd({"docs", "example"});
+    const File file{example.out};
+    const auto got = opsd({"config", "check", "--config", file.path, "--config-dir", "/nonexistent"});
+    EXPECT_EQ(got.status, exit_ok) << got.err;
+}
+
+TEST(CommandLine, CompletionsNameTheCommands)
+{
+    for (const auto* shell : {"bash", "zsh", "fish"}) {
+        const auto got = opsd({"completion", shell});
+        EXPECT_EQ(got.status, exit_ok);
+        EXPECT_NE(got.out.find("history"), std::string::npos) << shell;
+    }
+}

@@ -1,0 +1,171 @@
+#include "opsd/task_group.hpp"
+#include "opsd/worker.hpp"
+#include "support.hpp"
+
+#include <latch>
+
+using namespace opsd;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A job that holds the thread until it is told to go on.
+struct Gate {
+    std::latch entered{1};
+    std::latch open{1};
+    Result<int> pass()
+    {
+        entered.count_down();
+        open.wait();
+        return 1;
+    }
+};
+
+Task<> run_job(WorkerThread& worker, std::function<Result<int>()> job, std::vector<std::string>& outcomes)
+{
+    auto result = co_await worker.run(std::move(job));
+    outcomes.push_back(result ? std::to_string(*result) : std::string{to_string(result.error().code)});
+}
+
+const auto no_failure = [](std::string_view task, const std::exception_ptr& e) {
+    ADD_FAILURE() << task << ": " << describe(e).what;
+};
+
+}  // namespace
+
+TEST(Worker, RunsAJobOnItsOwnThreadAndResumesAtHome)
+{
+    test::run([]() -> Task<> {
+        WorkerThread worker{"test"};
+        const auto home = std::this_thread::get_id();
+        auto where = []() -> Result<std::thread::id> { return std::this_thread::get_id(); };
+        const auto there = co_await worker.run(where);
+        EXPECT_NE(there.value(), home);
+        EXPECT_EQ(std::this_thread::get_id(), home);
+    });
+}
+
+TEST(Worker, JobsRunInTheOrderGiven)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        WorkerThread worker{"test"};
+        TaskGroup group{executor, no_failure};
+        std::vector<std::string> outcomes;
+        std::vector<std::string> wanted;
+        for (int i = 0; i < 100; ++i) {
+            group.spawn("job", run_job(worker, [i] { return Result<int>{i}; }, outcomes));
+            wanted.push_back(std::to_string(i));
+        }
+        co_await group.join();
+        EXPECT_EQ(outcomes, wanted);
+    });
+}
+
+TEST(Worker, AJobThatThrowsIsAnInternalError)
+{
+    test::run([]() -> Task<> {
+        WorkerThread worker{"test"};
+        auto standard = []() -> Result<int> { throw std::runtime_error{"no luck"}; };
+        auto odd = []() -> Result<int> { throw 5; };
+        auto fine = []() -> Result<int> { return 7; };
+        const auto first = co_await worker.run(standard);
+        const auto second = co_await worker.run(odd);
+        const auto third = co_await worker.run(fine);
+        EXPECT_EQ(first.error().code, Errc::internal);
+        EXPECT_EQ(first.error().message, "cannot finish the job: no luck");
+        EXPECT_EQ(second.error().message, "cannot finish the job: it threw no std::exception");
+        EXPECT_EQ(third.value(), 7) << "the thread lives on";
+    });
+}
+
+TEST(Worker, AFullQueueRefusesAtOnce)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        WorkerThread worker{"store", 2};
+        TaskGroup group{executor, no_failure};
+        Gate gate;
+        std::vector<std::string> outcomes;
+        group.spawn("in hand", run_job(worker, [&gate] { return gate.pass(); }, outcomes));
+        while (!gate.entered.try_wait())
+            co_await test::sleep(1ms);
+        for (int i = 0; i < 2; ++i)
+            group.spawn("waits", run_job(worker, [] { return Result<int>{2}; }, outcomes));
+        while (worker.waiting() < 2)
+            co_await test::sleep(0ms);
+        auto one_more = []() -> Result<int> { return 3; };
+        const auto refused = co_await worker.run(one_more);
+        EXPECT_EQ(refused.error().code, Errc::unavailable);
+        EXPECT_EQ(refused.error().message,
+                  "cannot queue the job: 2 jobs wait for the store thread already; the disk "
+                  "may be slow, try again later");
+        gate.open.count_down();
+        co_await group.join();
+        EXPECT_EQ(outcomes, (std::vector<std::string>{"1", "2", "2"}));
+    });
+}
+
+TEST(Worker, StoppingFinishesTheJobInHandAndCancelsThoseThatWait)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto worker = std::make_unique<WorkerThread>("test");
+        TaskGroup group{executor, no_failure};
+        Gate gate;
+        std::vector<std::string> outcomes;
+        bool ran = false;
+        group.spawn("in hand", run_job(*worker, [&gate] { return gate.pass(); }, outcomes));
+        while (!gate.entered.try_wait())
+            co_await test::sleep(1ms);
+        group.spawn("waits", run_job(
+                                 *worker,
+                                 [&ran] {
+                                     ran = true;
+                                     return Result<int>{2};
+                                 },
+                                 outcomes));
+        while (worker->waiting() < 1)
+            co_await test::sleep(0ms);
+        // Stopping waits for the job in hand, and that for the gate, which opens only once stopping has
+        // begun.
+        std::latch stopping{1};
+        std::thread stopper{[&] {
+            stopping.count_down();
+            worker.reset();
+        }};
+        stopping.wait();
+        std::this_thread::sleep_for(20ms);
+        gate.open.count_down();
+        stopper.join();
+        co_await group.join();
+        EXPECT_EQ(outcomes, (std::vector<std::string>{"1", "cancelled"}));
+        EXPECT_FALSE(ran);
+    });
+}
+
+TEST(Worker, ACancelledCallerIsNotWaitedForAndItsJobStillEnds)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        WorkerThread worker{"test"};
+        TaskGroup group{executor, no_failure};
+        Gate gate;
+        std::vector<std::string> outcomes;
+        auto owned = std::make_shared<int>(5);
+        const std::weak_ptr<int> watch = owned;
+        group.spawn("caller",
+                    run_job(worker, [&gate, owned = std::move(owned)] { return gate.pass(); }, outcomes));
+        while (!gate.entered.try_wait())
+            co_await test::sleep(1ms);
+        group.cancel();
+        co_await group.join();  // returns although the job has not
+        EXPECT_FALSE(watch.expired()) << "the job owns what it captured";
+        gate.open.count_down();
+        auto after = []() -> Result<int> { return 2; };
+        const auto next = co_await worker.run(after);
+        EXPECT_EQ(next.value(), 2);
+        EXPECT_TRUE(outcomes.empty()) << "its result was dropped";
+        EXPECT_TRUE(watch.expired());
+    });
+}
