@@ -277,10 +277,13 @@ Task<std::optional<Response>> Session::call_handler(Turn& turn)
 {
     Call call{turn.request, service_.executor};
     begin_tasks();
-    tasks_->spawn(turn.route->pattern, run_handler(call, *turn.route));
     call.event.expires_after(turn.limits.handler_timeout);
-    auto [ec] = co_await call.event.async_wait(tuple);
-    const bool late = !call.finished && !ec;
+    tasks_->spawn(turn.route->pattern, run_handler(call, *turn.route));
+    bool late = false;
+    if (!call.finished) {  // a handler that waits for nothing is done before spawn() returns
+        auto [ec] = co_await call.event.async_wait(tuple);
+        late = !call.finished && !ec;
+    }
     tasks_->cancel();
     if (late) {
         service_.log.error("{} {} took longer than {} (request {})", turn.head.method, turn.route->pattern,
