@@ -282,6 +282,26 @@ TEST_F(SystemdBus, SignalsArriveAndAStormOfThemLeavesRoomForTheLoop)
     });
 }
 
+TEST_F(SystemdBus, WhatAHandlerThrowsComesOutOfThePump)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        BusOptions to_daemon{.address = daemon->address(), .call_timeout = milliseconds{2000}};
+        auto bus = Bus::open(executor, to_daemon);
+        // NameAcquired is sent to everybody who says hello.
+        (*bus)->on_signal([](sd_bus_message*) { throw std::runtime_error{"a bug"}; });
+        std::string what;
+        try {
+            co_await (*bus)->run();
+        } catch (const std::runtime_error& e) {
+            what = e.what();
+        }
+        EXPECT_EQ(what, "a bug");
+        auto later = co_await bus_id(*bus);
+        EXPECT_EQ(later.error().code, Errc::unavailable) << later.error().message;
+    });
+}
+
 TEST_F(SystemdBus, OpeningWhatIsNotThereSaysSo)
 {
     test::run([]() -> Task<> {
