@@ -9,6 +9,8 @@
 namespace opsd::http {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t slice =
     256 * 1024;  // each gets the whole write timeout: a slow client may be slow, not stuck
 constexpr auto producer_grace = 1s;  // between "the stream ends" and cancelling who produces it
