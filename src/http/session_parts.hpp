@@ -5,8 +5,6 @@
 
 namespace opsd::http {
 
-using namespace std::chrono_literals;
-
 /// One request and what is known about it so far.
 struct Session::Turn {
     Limits limits;

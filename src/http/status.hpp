@@ -1,4 +1,5 @@
 #pragma once
+// The words that go with status codes.
 
 #include <string_view>
 
