@@ -29,7 +29,8 @@ void EvidencePlan::want(const EvidenceWish& wish, Monotonic now)
         unit.pause = std::min(unit.pause * 2, longest_pause);
         unit.order = ++orders_;
     } else if (unit.stage == Stage::again) {
-        unit.due = std::max(unit.due, now + settle_ < unit.due + settle_ ? now + settle_ : unit.due);
+        // The newer lines need their time too, but a flapper must not push the reading away for ever.
+        unit.due = std::max(unit.due, std::min(now + settle_, unit.series_began + 2 * settle_));
     }
 }
 
@@ -45,7 +46,7 @@ std::optional<EvidencePlan::Job> EvidencePlan::next(Monotonic now)
     }
     if (newest == units_.end()) return std::nullopt;
     const auto& [unit, wish] = *newest;
-    return Job{unit, wish.key, wish.invocation_id, wish.stage == Stage::again};
+    return Job{unit, wish.key, wish.invocation_id, wish.order, wish.stage == Stage::again};
 }
 
 void EvidencePlan::done(const Job& job, Monotonic now)
@@ -53,6 +54,7 @@ void EvidencePlan::done(const Job& job, Monotonic now)
     const auto it = units_.find(job.unit);
     if (it == units_.end()) return;
     auto& wish = it->second;
+    if (wish.order != job.order) return;  // forgotten and wanted anew meanwhile
     if (!job.last) {
         wish.stage = Stage::again;
         wish.due = now + settle_;

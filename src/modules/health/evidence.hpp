@@ -23,6 +23,7 @@ public:
         std::string unit;
         std::string key;
         std::string invocation_id;
+        std::uint64_t order = 0;
         bool last = false;  ///< no further reading follows for this key
     };
 
@@ -30,7 +31,7 @@ public:
     /// The unit recovered or is no longer watched.
     void forget(const std::string& unit);
 
-    /// The newest wish that is due, taken out of the plan until done().
+    /// The newest wish that is due. One at a time: done() follows before the next call.
     [[nodiscard]] std::optional<Job> next(Monotonic now);
     void done(const Job& job, Monotonic now);
     [[nodiscard]] std::optional<Monotonic> next_due() const;
@@ -43,7 +44,7 @@ private:
         std::string invocation_id;
         Stage stage = Stage::first;
         Monotonic due{};
-        Monotonic pause{};          ///< before the next series; 0: none was begun
+        Monotonic pause{};  ///< before the next series; 0: none was begun
         Monotonic series_began{};
         std::uint64_t order = 0;
     };

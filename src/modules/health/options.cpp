@@ -41,8 +41,8 @@ Schema<HistoryOptions> history_schema()
                at_least(Duration{1h}))
         .field(&HistoryOptions::max_rows, "max_rows", "Transitions kept at most",
                between<std::int64_t>(100, 10'000'000))
-        .field(&HistoryOptions::max_rows_per_unit, "max_rows_per_unit", "Transitions kept of one unit at most",
-               between<std::int64_t>(10, 1'000'000))
+        .field(&HistoryOptions::max_rows_per_unit, "max_rows_per_unit",
+               "Transitions kept of one unit at most", between<std::int64_t>(10, 1'000'000))
         .field(&HistoryOptions::fold_window, "fold_window",
                "The same transition of a unit again within this time becomes one counted row",
                between(Duration{0s}, Duration{24h}));
@@ -87,7 +87,8 @@ Result<> bad_name(const std::string& setting, const std::string& name, const std
 Schema<HealthOptions> schema()
 {
     return Schema<HealthOptions>{}
-        .field(&HealthOptions::units, "units", "Units to watch by name; they are expected to be there and well")
+        .field(&HealthOptions::units, "units",
+               "Units to watch by name; they are expected to be there and well")
         .field(&HealthOptions::globs, "globs",
                "Units to watch by pattern (* ? [a-z]); those that are enabled are expected to run")
         .field(&HealthOptions::targets, "targets",
@@ -96,7 +97,8 @@ Schema<HealthOptions> schema()
         .field(&HealthOptions::max_units, "max_units", "Units watched at most; more degrades the module",
                between<std::int64_t>(1, 100'000))
         .field(&HealthOptions::publish_interval, "publish_interval",
-               "Changes within this time become one version of the answer", between(Duration{0s}, Duration{1s}))
+               "Changes within this time become one version of the answer",
+               between(Duration{0s}, Duration{1s}))
         .section(&HealthOptions::stuck_after, "stuck_after", "How long a unit may stay between two states",
                  stuck_schema())
         .section(&HealthOptions::flapping, "flapping", "When a restarting unit is called flapping",
@@ -110,7 +112,8 @@ Result<> validate(const HealthOptions& options)
 {
     for (const auto& name : options.units) {
         if (!systemd::valid_unit_name(name))
-            return bad_name("health.units", name, "is not a unit name; write it with its suffix, like ssh.service");
+            return bad_name("health.units", name,
+                            "is not a unit name; write it with its suffix, like ssh.service");
         if (name.find("@.") != std::string::npos)
             return bad_name("health.units", name, "is a template; name an instance, like getty@tty1.service");
     }

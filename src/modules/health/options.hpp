@@ -65,8 +65,8 @@ struct HealthOptions {
 
 [[nodiscard]] config::Schema<HealthOptions> schema();
 
-/// What no single field's rule can say: names that are no unit names, targets that are no targets, limits that
-/// contradict each other. Errc::invalid_argument naming the setting.
+/// What no single field's rule can say: names that are no unit names, targets that are no targets, limits
+/// that contradict each other. Errc::invalid_argument naming the setting.
 [[nodiscard]] Result<> validate(const HealthOptions& options);
 
 }  // namespace opsd::health

@@ -1,5 +1,5 @@
-// Conditions, sentences, and the table that joins them. To change a verdict, change its row; to add one, add a
-// row above the first that would catch it, and a case to the table in tests/unit/health/rules_test.cpp.
+// Conditions, sentences, and the table that joins them. To change a verdict, change its row; to add one, add
+// a row above the first that would catch it, and a case to the table in tests/unit/health/rules_test.cpp.
 
 #include "modules/health/rules.hpp"
 
@@ -25,7 +25,10 @@ bool inactive(const Facts& f) { return f.active_state == "inactive"; }
 bool failed(const Facts& f) { return f.active_state == "failed"; }
 bool service(const Facts& f) { return f.id.ends_with(".service"); }
 bool succeeded(const Facts& f) { return f.result.empty() || f.result == "success"; }
-bool failed_by(const Facts& f, std::string_view result) { return failed(f) && f.details && f.result == result; }
+bool failed_by(const Facts& f, std::string_view result)
+{
+    return failed(f) && f.details && f.result == result;
+}
 bool alive(const Facts& f) { return !inactive(f) && !failed(f) && f.active_state != "maintenance"; }
 bool loads_as(const Facts& f, std::string_view state) { return f.load_state == state; }
 
@@ -54,7 +57,10 @@ bool failed_signal(const Facts& f, const Context&) { return failed_by(f, "signal
 bool failed_core(const Facts& f, const Context&) { return failed_by(f, "core-dump"); }
 bool failed_timeout(const Facts& f, const Context&) { return failed_by(f, "timeout"); }
 bool failed_watchdog(const Facts& f, const Context&) { return failed_by(f, "watchdog"); }
-bool failed_limit(const Facts& f, const Context&) { return failed(f) && f.result.ends_with("start-limit-hit"); }
+bool failed_limit(const Facts& f, const Context&)
+{
+    return failed(f) && f.result.ends_with("start-limit-hit");
+}
 bool failed_memory(const Facts& f, const Context&) { return failed_by(f, "oom-kill"); }
 bool failed_resources(const Facts& f, const Context&) { return failed_by(f, "resources"); }
 bool failed_protocol(const Facts& f, const Context&) { return failed_by(f, "protocol"); }
@@ -62,14 +68,20 @@ bool failed_condition(const Facts& f, const Context&) { return failed_by(f, "exe
 bool failed_otherwise(const Facts& f, const Context&) { return failed(f); }
 bool maintenance(const Facts& f, const Context&) { return f.active_state == "maintenance"; }
 
+bool start_pending(const Facts& f) { return !f.job_type.empty() && f.job_type != "stop"; }
+bool at_rest(const Facts& f) { return inactive(f) || failed(f); }
 bool flapping(const Facts& f, const Context& c)
 {
-    return alive(f) && c.restarts >= static_cast<std::uint64_t>(c.flapping.restarts);
+    if (c.restarts < static_cast<std::uint64_t>(c.flapping.restarts)) return false;
+    if (f.result.ends_with("start-limit-hit")) return false;
+    return alive(f) || (at_rest(f) && (start_pending(f) || c.now < between_runs_until(f, c)));
 }
-bool restarting(const Facts& f, const Context&)
+bool restarting(const Facts& f, const Context& c)
 {
-    return f.active_state == "activating" && f.sub_state.starts_with("auto-restart");
+    if (f.active_state == "activating" && f.sub_state.starts_with("auto-restart")) return true;
+    return at_rest(f) && start_pending(f) && c.restarts > 0;  // the moment between stop and start
 }
+bool queued(const Facts& f, const Context&) { return inactive(f) && start_pending(f); }
 bool in_state_since_limit(const Facts& f, const Context& c)
 {
     const auto at = stuck_at(f, c);
@@ -78,12 +90,24 @@ bool in_state_since_limit(const Facts& f, const Context& c)
 bool oneshot(const Facts& f) { return f.type == "oneshot"; }
 bool activating(const Facts& f, const Context&) { return f.active_state == "activating"; }
 bool activating_job(const Facts& f, const Context& c) { return activating(f, c) && oneshot(f); }
-bool activating_stuck(const Facts& f, const Context& c) { return activating(f, c) && in_state_since_limit(f, c); }
-bool job_stuck(const Facts& f, const Context& c) { return activating_job(f, c) && in_state_since_limit(f, c); }
+bool activating_stuck(const Facts& f, const Context& c)
+{
+    return activating(f, c) && in_state_since_limit(f, c);
+}
+bool job_stuck(const Facts& f, const Context& c)
+{
+    return activating_job(f, c) && in_state_since_limit(f, c);
+}
 bool deactivating(const Facts& f, const Context&) { return f.active_state == "deactivating"; }
-bool deactivating_stuck(const Facts& f, const Context& c) { return deactivating(f, c) && in_state_since_limit(f, c); }
+bool deactivating_stuck(const Facts& f, const Context& c)
+{
+    return deactivating(f, c) && in_state_since_limit(f, c);
+}
 bool reloading(const Facts& f, const Context&) { return f.active_state == "reloading"; }
-bool reloading_stuck(const Facts& f, const Context& c) { return reloading(f, c) && in_state_since_limit(f, c); }
+bool reloading_stuck(const Facts& f, const Context& c)
+{
+    return reloading(f, c) && in_state_since_limit(f, c);
+}
 
 bool active_in(const Facts& f, std::string_view sub) { return active(f) && f.sub_state == sub; }
 bool running(const Facts& f, const Context&) { return active_in(f, "running"); }
@@ -103,20 +127,30 @@ bool assert_failed(const Facts& f, const Context&)
     return conditions_known(f) && f.condition_result && !f.assert_result;
 }
 bool exec_condition(const Facts& f, const Context&) { return inactive(f) && f.result == "exec-condition"; }
-bool dependency_failed(const Facts& f, const Context& c) { return inactive(f) && c.job_result == "dependency"; }
+bool dependency_failed(const Facts& f, const Context& c)
+{
+    return inactive(f) && c.job_result == "dependency";
+}
 bool start_failed(const Facts& f, const Context& c)
 {
     return inactive(f) && c.expected && (c.job_result == "failed" || c.job_result == "timeout");
 }
 bool ended_badly(const Facts& f, const Context&) { return inactive(f) && !succeeded(f); }
-bool waits_for_trigger(const Facts& f, const Context&) { return inactive(f) && !f.triggered_by.empty(); }
+bool waits_for_trigger(const Facts& f, const Context&)
+{
+    return inactive(f) && succeeded(f) && !f.triggered_by.empty();
+}
 bool oneshot_done(const Facts& f, const Context&)
 {
-    return inactive(f) && oneshot(f) && !f.remain_after_exit && ever_started(f);
+    return inactive(f) && succeeded(f) && oneshot(f) && !f.remain_after_exit && ever_started(f);
 }
-bool off(const Facts& f, const Context& c) { return inactive(f) && !c.expected; }
+bool off(const Facts& f, const Context& c) { return inactive(f) && !c.expected && !ever_started(f); }
+bool stopped_unexpected(const Facts& f, const Context& c) { return inactive(f) && !c.expected; }
 bool never_started(const Facts& f, const Context&) { return inactive(f) && !ever_started(f); }
-bool stopped_by_signal(const Facts& f, const Context&) { return inactive(f) && service(f) && f.main_code == killed; }
+bool stopped_by_signal(const Facts& f, const Context&)
+{
+    return inactive(f) && service(f) && f.main_code == killed;
+}
 bool stopped_service(const Facts& f, const Context&) { return inactive(f) && service(f); }
 bool stopped_unit(const Facts& f, const Context&) { return inactive(f); }
 bool anything(const Facts&, const Context&) { return true; }
@@ -130,8 +164,10 @@ std::string_view article(const Facts& f)
 }
 std::string ended(const Facts& f)
 {
-    if (f.main_code == exited) return fmt::format("the main process exited with status {}", exit_status_text(f.main_status));
-    if (f.main_code == killed) return fmt::format("the main process was killed by signal {}", signal_text(f.main_status));
+    if (f.main_code == exited)
+        return fmt::format("the main process exited with status {}", exit_status_text(f.main_status));
+    if (f.main_code == killed)
+        return fmt::format("the main process was killed by signal {}", signal_text(f.main_status));
     if (f.main_code == dumped)
         return fmt::format("the main process dumped core on signal {}", signal_text(f.main_status));
     return fmt::format("the {} failed", article(f));
@@ -139,18 +175,21 @@ std::string ended(const Facts& f)
 std::string counted(const Facts& f)
 {
     if (f.restarts == 0) return fmt::format(" (Result={})", f.result);
-    return fmt::format(" (Result={}, {} automatic restart{})", f.result, f.restarts, f.restarts == 1 ? "" : "s");
+    return fmt::format(" (Result={}, {} automatic restart{})", f.result, f.restarts,
+                       f.restarts == 1 ? "" : "s");
 }
 std::string load_text(const Facts& f)
 {
     return f.load_error.empty() ? std::string{"systemd gave no further reason"} : f.load_error;
 }
-std::string minutes(Duration limit) { return human_duration(limit); }
 
 template <std::size_t N>
 struct Text {
     char text[N]{};
-    constexpr Text(const char (&from)[N]) { std::copy_n(from, N, text); }  // NOLINT(google-explicit-constructor)
+    constexpr Text(const char (&from)[N])
+    {
+        std::copy_n(from, N, text);
+    }  // NOLINT(google-explicit-constructor)
 };
 /// A sentence without variables.
 template <Text text>
@@ -165,11 +204,22 @@ std::string say_ended(const Facts& f, const Context&)
     return std::string{text.text} + ended(f) + counted(f);
 }
 
+std::string say_missing(const Facts& f, const Context&)
+{
+    return fmt::format("there is no unit file of {}", f.id);
+}
+std::string say_gone(const Facts& f, const Context&)
+{
+    return fmt::format("is still active, but there is no unit file of {} any more", f.id);
+}
 std::string say_problem(const Facts&, const Context& c) { return c.problem; }
 std::string say_unreadable(const Facts&, const Context& c) { return c.unreadable; }
 std::string say_broken(const Facts& f, const Context&)
 {
-    return fmt::format("its unit file has a setting that systemd refuses: {}", load_text(f));
+    return fmt::format(
+        "systemd refuses its unit file: {}; `systemd-analyze verify {}` names the setting (often a "
+        "missing ExecStart=)",
+        load_text(f), f.id);
 }
 std::string say_load_error(const Facts& f, const Context&)
 {
@@ -179,14 +229,12 @@ std::string say_load_state(const Facts& f, const Context&)
 {
     return fmt::format("its load state is \"{}\", which says nothing about its health", f.load_state);
 }
-std::string say_failed(const Facts& f, const Context&)
-{
-    return ended(f) + counted(f);
-}
+std::string say_failed(const Facts& f, const Context&) { return ended(f) + counted(f); }
 std::string say_flapping(const Facts& f, const Context& c)
 {
     const auto last = f.main_code == 0 ? std::string{} : fmt::format("; the last time, {}", ended(f));
-    return fmt::format("restarted {} times by systemd within {}{}", c.restarts, human_duration(c.flapping.window), last);
+    return fmt::format("restarted {} times by systemd within {}{}", c.restarts,
+                       human_duration(c.flapping.window), last);
 }
 std::string say_restarting(const Facts& f, const Context&)
 {
@@ -194,19 +242,23 @@ std::string say_restarting(const Facts& f, const Context&)
 }
 std::string say_starting_stuck(const Facts& f, const Context& c)
 {
-    return fmt::format("has been starting ({}) for longer than {}", f.sub_state, minutes(c.stuck_after.activating));
+    return fmt::format("has been starting ({}) for longer than {}", f.sub_state,
+                       human_duration(c.stuck_after.activating));
 }
 std::string say_job_stuck(const Facts& f, const Context& c)
 {
-    return fmt::format("its job has been running ({}) for longer than {}", f.sub_state, minutes(c.stuck_after.activating));
+    return fmt::format("its job has been running ({}) for longer than {}", f.sub_state,
+                       human_duration(c.stuck_after.activating));
 }
 std::string say_stopping_stuck(const Facts& f, const Context& c)
 {
-    return fmt::format("has been stopping ({}) for longer than {}", f.sub_state, minutes(c.stuck_after.deactivating));
+    return fmt::format("has been stopping ({}) for longer than {}", f.sub_state,
+                       human_duration(c.stuck_after.deactivating));
 }
 std::string say_reloading_stuck(const Facts& f, const Context& c)
 {
-    return fmt::format("has been reloading ({}) for longer than {}", f.sub_state, minutes(c.stuck_after.reloading));
+    return fmt::format("has been reloading ({}) for longer than {}", f.sub_state,
+                       human_duration(c.stuck_after.reloading));
 }
 std::string say_running(const Facts& f, const Context&)
 {
@@ -221,10 +273,17 @@ std::string say_start_failed(const Facts&, const Context& c)
 {
     return fmt::format("its last start job ended with \"{}\"", c.job_result);
 }
+std::string_view file_state(const Facts& f)
+{
+    return f.unit_file_state.empty() ? std::string_view{"not enabled"} : std::string_view{f.unit_file_state};
+}
 std::string say_off(const Facts& f, const Context&)
 {
-    const auto file = f.unit_file_state.empty() ? std::string_view{"not enabled"} : std::string_view{f.unit_file_state};
-    return fmt::format("inactive, and nothing expects it to run ({})", file);
+    return fmt::format("inactive, and nothing expects it to run ({})", file_state(f));
+}
+std::string say_stopped_unexpected(const Facts& f, const Context&)
+{
+    return fmt::format("stopped, and nothing expects it to run ({})", file_state(f));
 }
 std::string say_stopped_by_signal(const Facts& f, const Context&)
 {
@@ -232,11 +291,13 @@ std::string say_stopped_by_signal(const Facts& f, const Context&)
 }
 std::string say_stopped_unit(const Facts& f, const Context&)
 {
-    return fmt::format("the {} is inactive though it should be active; it was stopped and did not fail", article(f));
+    return fmt::format("the {} is inactive though it should be active; it was stopped and did not fail",
+                       article(f));
 }
 std::string say_unknown(const Facts& f, const Context&)
 {
-    return fmt::format("systemd says {}/{}/{}, which no rule knows", f.load_state, f.active_state, f.sub_state);
+    return fmt::format("systemd says {}/{}/{}, which no rule knows", f.load_state, f.active_state,
+                       f.sub_state);
 }
 
 // --- the table
@@ -248,40 +309,49 @@ constexpr auto unknown = Health::unknown;
 constexpr std::string_view see_journal = "read its journal lines in `opsd unit show`";
 
 constexpr std::array table = std::to_array<Rule>({
-    {"no-unit", "the name cannot be a unit's (a stray file or a bare template in a wants directory)", no_unit, unknown,
-     "invalid", say_problem, "remove the entry or name an instance"},
+    {"no-unit", "the name cannot be a unit's (a stray file or a bare template in a wants directory)", no_unit,
+     unknown, "invalid", say_problem, "remove the entry or name an instance"},
     {"unreadable", "systemd answered with an error when asked about it", unreadable, unknown, "unreadable",
      say_unreadable, "see the reason; `systemctl status` may say more"},
     {"nothing-known", "systemd has not told anything about it yet", nothing_known, unknown, "unread",
      say<"systemd has not told its state yet">, "wait a moment"},
 
-    {"gone-but-active", "load state not-found, but still active", gone_but_active, unhealthy, "not-found",
-     say<"is still active, but its unit file is gone">, "restore the unit file or stop the unit"},
-    {"missing", "load state not-found, and it is expected", missing, unhealthy, "not-found",
-     say<"has no unit file">, "install the package that brings it, or take it out of the configuration"},
+    {"gone-but-active", "load state not-found, but still active", gone_but_active, unhealthy, "missing",
+     say_gone, "restore the unit file or stop the unit"},
+    {"missing", "load state not-found, and it is expected", missing, unhealthy, "missing", say_missing,
+     "install the package that brings it, or take it out of the configuration"},
     {"absent", "load state not-found, only other units refer to it", only_referred_to, healthy, "absent",
      say<"does not exist; other units only refer to it">, ""},
-    {"bad-setting", "load state bad-setting", broken_file, unhealthy, "bad-setting", say_broken,
+    {"bad-setting", "load state bad-setting", broken_file, unhealthy, "broken", say_broken,
      "`systemd-analyze verify` names the line"},
-    {"load-error", "load state error", load_error, unhealthy, "load-error", say_load_error,
+    {"load-error", "load state error", load_error, unhealthy, "broken", say_load_error,
      "`systemd-analyze verify` names the line"},
     {"masked", "masked although expected or active", masked, unhealthy, "masked",
-     say<"is masked, so that it cannot be started">, "`systemctl unmask`, or take it out of the configuration"},
+     say<"is masked, so that it cannot be started">,
+     "`systemctl unmask`, or take it out of the configuration"},
     {"masked-unexpected", "masked, and nothing expects it", masked_unexpected, healthy, "masked",
      say<"is masked, and nothing expects it to run">, ""},
-    {"other-load-state", "any other load state (stub, merged)", other_load_state, unknown, "unknown", say_load_state,
-     "`systemctl daemon-reload`, then look again"},
+    {"other-load-state", "any other load state (stub, merged)", other_load_state, unknown, "unknown",
+     say_load_state, "`systemctl daemon-reload`, then look again"},
+
+    {"flapping",
+     "at least `flapping.restarts` automatic restarts within `flapping.window`, and neither at rest nor "
+     "given up",
+     flapping, unhealthy, "flapping", say_flapping, see_journal},
+    {"restarting", "activating (auto-restart)", restarting, unhealthy, "restarting", say_restarting,
+     see_journal},
 
     {"failed-unread", "failed; details not read yet", failed_unread, unhealthy, "failed",
      say<"failed; details not read yet">, "wait a moment"},
     {"failed-start-limit", "failed, Result start-limit-hit", failed_limit, unhealthy, "failed",
      say_ended<"systemd gave up after too many starts in a short time; the last time, ">,
      "mend the cause, then `systemctl reset-failed` and start it"},
-    {"failed-setup", "failed with exit status 200 to 245: systemd could not prepare or run the program", failed_setup,
-     unhealthy, "failed", say_ended<"systemd could not run its program: ">,
+    {"failed-setup", "failed with exit status 200 to 245: systemd could not prepare or run the program",
+     failed_setup, unhealthy, "failed", say_ended<"systemd could not run its program: ">,
      "check ExecStart, User, directories and sandbox settings"},
     {"failed-exit", "failed, Result exit-code", failed_exit, unhealthy, "failed", say_failed, see_journal},
-    {"failed-core", "failed, Result core-dump", failed_core, unhealthy, "failed", say_failed, "`coredumpctl info`"},
+    {"failed-core", "failed, Result core-dump", failed_core, unhealthy, "failed", say_failed,
+     "`coredumpctl info`"},
     {"failed-signal", "failed, Result signal", failed_signal, unhealthy, "failed", say_failed, see_journal},
     {"failed-timeout", "failed, Result timeout", failed_timeout, unhealthy, "failed",
      say_ended<"an operation timed out; ">, "raise TimeoutStartSec= or TimeoutStopSec= if it needs longer"},
@@ -295,21 +365,20 @@ constexpr std::array table = std::to_array<Rule>({
      say_ended<"it did not follow the protocol of its Type=; ">, "check Type=, PIDFile= and sd_notify"},
     {"failed-condition", "failed, Result exec-condition", failed_condition, unhealthy, "failed",
      say_ended<"its ExecCondition= failed; ">, see_journal},
-    {"failed-otherwise", "failed, any other Result", failed_otherwise, unhealthy, "failed", say_failed, see_journal},
+    {"failed-otherwise", "failed, any other Result", failed_otherwise, unhealthy, "failed", say_failed,
+     see_journal},
     {"maintenance", "active state maintenance", maintenance, unhealthy, "maintenance",
      say<"is in maintenance and does not work meanwhile">, ""},
 
-    {"flapping", "alive, with at least `flapping.restarts` automatic restarts within `flapping.window`", flapping,
-     unhealthy, "flapping", say_flapping, see_journal},
-    {"restarting", "activating (auto-restart)", restarting, unhealthy, "restarting", say_restarting, see_journal},
     {"job-stuck", "oneshot, activating longer than `stuck_after.activating`", job_stuck, unhealthy, "stuck",
      say_job_stuck, "raise the limit if the job may take that long"},
-    {"starting-stuck", "activating longer than `stuck_after.activating`", activating_stuck, unhealthy, "stuck",
-     say_starting_stuck, see_journal},
-    {"job-running", "oneshot, activating: its job runs", activating_job, healthy, "busy", say<"its job runs">, ""},
+    {"starting-stuck", "activating longer than `stuck_after.activating`", activating_stuck, unhealthy,
+     "stuck", say_starting_stuck, see_journal},
+    {"job-running", "oneshot, activating: its job runs", activating_job, healthy, "busy", say<"its job runs">,
+     ""},
     {"starting", "activating", activating, healthy, "starting", say<"starts">, ""},
-    {"stopping-stuck", "deactivating longer than `stuck_after.deactivating`", deactivating_stuck, unhealthy, "stuck",
-     say_stopping_stuck, see_journal},
+    {"stopping-stuck", "deactivating longer than `stuck_after.deactivating`", deactivating_stuck, unhealthy,
+     "stuck", say_stopping_stuck, see_journal},
     {"stopping", "deactivating", deactivating, healthy, "stopping", say<"stops">, ""},
     {"reloading-stuck", "reloading longer than `stuck_after.reloading`", reloading_stuck, unhealthy, "stuck",
      say_reloading_stuck, see_journal},
@@ -319,7 +388,8 @@ constexpr std::array table = std::to_array<Rule>({
     {"exited", "active (exited): a oneshot with RemainAfterExit", done_and_active, healthy, "done",
      say<"done, and remains active">, ""},
     {"listening", "active (listening)", listening, healthy, "listening", say<"listens">, ""},
-    {"waiting", "active (waiting): a timer or path", waiting, healthy, "waiting", say<"waits for its event">, ""},
+    {"waiting", "active (waiting): a timer or path", waiting, healthy, "waiting", say<"waits for its event">,
+     ""},
     {"mounted", "active (mounted)", mounted, healthy, "mounted", say<"mounted">, ""},
     {"plugged", "active (plugged)", plugged, healthy, "plugged", say<"plugged in">, ""},
     {"elapsed", "active (elapsed): a timer without a next time", elapsed, healthy, "elapsed",
@@ -328,6 +398,9 @@ constexpr std::array table = std::to_array<Rule>({
 
     {"inactive-unread", "inactive; details not read yet", inactive_unread, unknown, "unread",
      say<"inactive; details not read yet">, "wait a moment"},
+    {"queued", "inactive, its start job waits for its turn", queued, unhealthy, "queued",
+     say<"is not active yet: its start job waits, for its order or for a unit that it requires">,
+     "`systemctl list-jobs` shows what it waits for"},
     {"condition", "inactive, its last start was skipped by a Condition", condition_unmet, healthy, "skipped",
      say<"was skipped: a condition in its unit file is not met">, ""},
     {"exec-condition", "inactive, Result exec-condition", exec_condition, healthy, "skipped",
@@ -335,25 +408,32 @@ constexpr std::array table = std::to_array<Rule>({
     {"assert", "inactive, its last start failed by an Assert", assert_failed, unhealthy, "assert-failed",
      say<"an assertion in its unit file does not hold">, "`systemctl status` names the assertion"},
     {"dependency", "inactive, its last start job ended with \"dependency\"", dependency_failed, unhealthy,
-     "dependency", say<"was not started, because a unit that it requires failed (job result \"dependency\")">,
+     "blocked", say<"was not started, because a unit that it requires failed (job result \"dependency\")">,
      "mend the unit that it requires"},
     {"start-failed", "inactive and expected, its last job ended with \"failed\" or \"timeout\"", start_failed,
      unhealthy, "start-failed", say_start_failed, see_journal},
-    {"ended-badly", "inactive, Result is not success", ended_badly, unhealthy, "failed", say_failed, see_journal},
-    {"triggered", "inactive, last run ended with success, started by a timer, path or socket", waits_for_trigger,
-     healthy, "waiting", say_triggered, ""},
+    {"triggered", "inactive, last run ended with success, started by a timer, path or socket",
+     waits_for_trigger, healthy, "waiting", say_triggered, ""},
     {"oneshot-done", "oneshot, inactive after a run that ended with success", oneshot_done, healthy, "done",
      say<"its last run ended with success">, ""},
-    {"off", "inactive, and nothing expects it to run", off, healthy, "off", say_off, ""},
+    {"off", "inactive, not started since boot, and nothing expects it to run", off, healthy, "off", say_off,
+     ""},
+    {"stopped-unexpected", "inactive after a run, and nothing expects it to run", stopped_unexpected, healthy,
+     "stopped", say_stopped_unexpected, ""},
     {"not-started", "inactive, expected, not started since boot", never_started, unhealthy, "not-started",
      say<"should be active, but has not been started since boot">, "start it, or find out what should have"},
-    {"stopped-by-signal", "expected service, inactive, killed by a stop request (Result success)", stopped_by_signal,
-     unhealthy, "stopped", say_stopped_by_signal, "start it, or `opsd unit ack` the planned work"},
+    {"stopped-restarting",
+     "expected, inactive, Result is not success: stopped while it waited for its automatic restart",
+     ended_badly, unhealthy, "stopped", say_ended<"was stopped by request after a bad run: ">,
+     "mend the cause and start it, or `opsd unit ack` the planned work"},
+    {"stopped-by-signal", "expected service, inactive, killed by a stop request (Result success)",
+     stopped_by_signal, unhealthy, "stopped", say_stopped_by_signal,
+     "start it, or `opsd unit ack` the planned work"},
     {"stopped", "expected service, inactive, exited with success", stopped_service, unhealthy, "stopped",
      say<"is inactive after an orderly exit: it was stopped by request or ended by itself; it did not crash">,
      "start it, or `opsd unit ack` the planned work"},
-    {"stopped-unit", "expected socket, timer, path, mount, target, ..., inactive", stopped_unit, unhealthy, "stopped",
-     say_stopped_unit, "start it, or `opsd unit ack` the planned work"},
+    {"stopped-unit", "expected socket, timer, path, mount, target, ..., inactive", stopped_unit, unhealthy,
+     "stopped", say_stopped_unit, "start it, or `opsd unit ack` the planned work"},
 
     {"unknown", "anything else", anything, unknown, "unknown", say_unknown, "please report it"},
 });
@@ -377,8 +457,8 @@ bool ever_started(const UnitFacts& facts) noexcept
 
 Monotonic transitional_since(const UnitFacts& facts, const Context& context)
 {
-    // The state change time moves with every sub state (start-pre, start, start-post); the exit from the state
-    // before does not.
+    // The state change time moves with every sub state (start-pre, start, start-post); the exit from the
+    // state before does not.
     if (facts.active_state == "activating" && facts.inactive_exit_at > facts.active_exit_at)
         return facts.inactive_exit_at;
     if (facts.active_state == "deactivating" && facts.active_exit_at > facts.inactive_exit_at)
@@ -394,6 +474,13 @@ Monotonic stuck_at(const UnitFacts& facts, const Context& context)
     if (facts.active_state == "deactivating") return transitional_since(facts, context) + limits.deactivating;
     if (facts.active_state == "reloading") return transitional_since(facts, context) + limits.reloading;
     return Monotonic{};
+}
+
+Monotonic between_runs_until(const UnitFacts& facts, const Context& context)
+{
+    // systemd passes through failed and inactive on every automatic restart; only who stays there has ended.
+    const auto since = facts.state_change_at.count() > 0 ? facts.state_change_at : context.seen_at;
+    return since + std::chrono::seconds{1};
 }
 
 std::string rules_markdown()

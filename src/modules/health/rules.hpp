@@ -14,8 +14,9 @@ namespace opsd::health {
 /// What a verdict depends on besides the facts.
 struct Context {
     Monotonic now{};
-    Monotonic seen_at{};  ///< since when we see this ActiveState: used while systemd's own time is not read yet
-    bool expected = false;  ///< named in the configuration, wanted by a watched target, or enabled
+    Monotonic
+        seen_at{};  ///< since when we see this ActiveState: used while systemd's own time is not read yet
+    bool expected = false;       ///< named in the configuration, wanted by a watched target, or enabled
     std::uint32_t restarts = 0;  ///< automatic restarts within the window
     std::string job_result;      ///< how the last job about it ended, since it last was active
     std::string problem;         ///< it is no unit at all: "is not a unit name"
@@ -52,6 +53,9 @@ struct Rule {
 
 /// When the verdict will change by the mere passing of time because the unit is stuck then; 0: never.
 [[nodiscard]] Monotonic stuck_at(const UnitFacts& facts, const Context& context);
+
+/// Until when a unit at rest that kept restarting may still be between two runs.
+[[nodiscard]] Monotonic between_runs_until(const UnitFacts& facts, const Context& context);
 
 /// Is a unit with this UnitFileState meant to run?
 [[nodiscard]] bool enabled(std::string_view unit_file_state) noexcept;

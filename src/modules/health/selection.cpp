@@ -105,7 +105,8 @@ bool Selection::watches(std::string_view id, bool failed) const
 {
     if (excluded(id)) return false;
     if (names_.contains(id)) return true;
-    if (automatic_) return of_watched_type(id) && (failed || enabled_.contains(id) || enabled_.contains(template_of(id)));
+    if (automatic_)
+        return of_watched_type(id) && (failed || enabled_.contains(id) || enabled_.contains(template_of(id)));
     return std::ranges::any_of(globs_, [id](const auto& glob) { return glob_matches(glob, id); });
 }
 

@@ -44,7 +44,8 @@ bool Tracker::watch(std::string_view id, bool expected, bool kept, std::string p
 void Tracker::add_alias(std::string_view id, std::string_view alias)
 {
     auto* entry = find(id);
-    if (entry == nullptr || id == alias || std::ranges::find(entry->aliases, alias) != entry->aliases.end()) return;
+    if (entry == nullptr || id == alias || std::ranges::find(entry->aliases, alias) != entry->aliases.end())
+        return;
     entry->aliases.emplace_back(alias);
     aliases_.insert_or_assign(std::string{alias}, std::string{id});
     mark(*entry);
@@ -89,6 +90,18 @@ bool Tracker::detailed(std::string_view id) const
 {
     const auto it = entries_.find(id);
     return it != entries_.end() && it->second.facts.details;
+}
+
+bool Tracker::is_unit(std::string_view id) const
+{
+    const auto it = entries_.find(id);
+    return it != entries_.end() && it->second.problem.empty();
+}
+
+std::string_view Tracker::file_state(std::string_view id) const
+{
+    const auto it = entries_.find(id);
+    return it == entries_.end() ? std::string_view{} : std::string_view{it->second.facts.unit_file_state};
 }
 
 void Tracker::observe(Entry& entry, const std::string& active_before, const std::string& sub_before,
@@ -137,10 +150,15 @@ Tracker::Heard Tracker::signal(const systemd::UnitChange& change, Monotonic now)
     return complete && facts.details ? Heard::applied : Heard::must_read;
 }
 
-void Tracker::read(std::string_view id, UnitFacts facts, Monotonic now)
+void Tracker::read(std::string_view id, UnitFacts facts, Monotonic now, bool overtaken)
 {
     auto* entry = find(id);
     if (entry == nullptr) return;
+    if (overtaken) {
+        facts.active_state = entry->facts.active_state;
+        facts.sub_state = entry->facts.sub_state;
+        facts.restarts = std::max(facts.restarts, entry->facts.restarts);
+    }
     const auto before = std::exchange(entry->facts, {});
     entry->facts = keep_memory(before, std::move(facts));
     entry->facts.id = id;  // the name it is watched by
@@ -172,7 +190,7 @@ Tracker::Removed Tracker::removed(std::string_view id)
     if (entry == nullptr) return Removed::unwatched;
     if (!entry->kept) {
         forget(id);
-        return Removed::unwatched;
+        return Removed::dropped;
     }
     const auto& state = entry->facts.active_state;
     const bool at_rest = entry->facts.details && (state == "inactive" || state == "failed");
@@ -261,7 +279,8 @@ void Tracker::acknowledge(std::string_view id, std::optional<Acknowledgement> ac
 UnitFacts keep_memory(const UnitFacts& before, UnitFacts fresh)
 {
     const bool knew = ever_started(before) || before.condition_at.count() > 0;
-    const bool forgot = fresh.active_state == "inactive" && !ever_started(fresh) && fresh.condition_at.count() == 0;
+    const bool forgot =
+        fresh.active_state == "inactive" && !ever_started(fresh) && fresh.condition_at.count() == 0;
     if (!knew || !forgot) return fresh;
     if (before.active_state != "failed") {  // a failed unit that is unloaded was reset by somebody
         fresh.result = before.result;

@@ -1,7 +1,7 @@
 #pragma once
-// What is known about every watched unit, and what follows from it. A pure state machine: rows, facts, signals,
-// job results, losses, journal lines and ticks go in; unit states, node health, transitions and wishes for
-// evidence come out. No I/O; time is an argument. Work is proportional to what changed.
+// What is known about every watched unit, and what follows from it. A pure state machine: rows, facts,
+// signals, job results, losses, journal lines and ticks go in; unit states, node health, transitions and
+// wishes for evidence come out. No I/O; time is an argument. Work is proportional to what changed.
 
 #include "io/systemd/manager.hpp"
 #include "modules/health/restarts.hpp"
@@ -72,7 +72,8 @@ public:
 
     // --- which units
 
-    /// Watches a unit (or updates what is expected of it). `kept`: it stays when systemd unloads it. False: no room.
+    /// Watches a unit (or updates what is expected of it). `kept`: it stays when systemd unloads it. False:
+    /// no room.
     bool watch(std::string_view id, bool expected, bool kept, std::string problem = {});
     void add_alias(std::string_view id, std::string_view alias);
     void forget(std::string_view id);
@@ -88,10 +89,11 @@ public:
     bool listed(const systemd::ListedUnit& row, Monotonic now);
     enum class Heard { unwatched, applied, must_read };
     Heard signal(const systemd::UnitChange& change, Monotonic now);
-    void read(std::string_view id, UnitFacts facts, Monotonic now);
+    /// Details. `overtaken`: a signal came between question and answer, so that what signals tell stays.
+    void read(std::string_view id, UnitFacts facts, Monotonic now, bool overtaken = false);
     void unreadable(std::string_view id, std::string reason);
     void job_ended(std::string_view id, std::string_view result);
-    enum class Removed { unwatched, kept, must_ask };
+    enum class Removed { unwatched, dropped, kept, must_ask };
     /// systemd unloaded the unit. must_ask: it was not at rest, so ask for it by name.
     Removed removed(std::string_view id);
     void systemd_lost(std::string reason, Monotonic now);
@@ -100,6 +102,8 @@ public:
     /// Signals heard about the unit so far: a call's answer is older than a signal heard during the call.
     [[nodiscard]] std::uint64_t signals(std::string_view id) const;
     [[nodiscard]] bool detailed(std::string_view id) const;
+    [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
+    [[nodiscard]] std::string_view file_state(std::string_view id) const;
 
     // --- what others say
 

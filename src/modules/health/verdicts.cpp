@@ -84,7 +84,8 @@ void Tracker::set_verdict(Entry& entry, const Verdict& verdict, const Moment& no
     const bool same_run = facts.invocation_id == entry.judged_invocation || cyclic(verdict.state);
     if (same && same_run) return;
     entry.judged_invocation = facts.invocation_id;
-    // systemd's own time, unless the verdict changed without a change of state: stuck, flapping, expected now.
+    // systemd's own time, unless the verdict changed without a change of state: stuck, flapping, expected
+    // now.
     const bool moved = !entry.judged || facts.state_change_at != entry.judged_change_at;
     const bool timed = facts.state_change_time != WallTime{} && !cyclic(verdict.state);
     entry.since = moved && timed ? facts.state_change_time : now.wall;
@@ -112,12 +113,16 @@ Known Tracker::known_of(const Entry& entry) const
 void Tracker::record(Entry& entry, const Verdict& verdict, const Moment& now, Effects& effects)
 {
     const bool first = !entry.recorded;
-    const bool same = !first && entry.recorded->state == entry.state && entry.recorded->health == entry.health;
+    const bool same =
+        !first && entry.recorded->state == entry.state && entry.recorded->health == entry.health;
     const auto& run = entry.facts.invocation_id;
-    const bool failed_anew = same && entry.state == "failed" && !run.empty() && run != entry.recorded->invocation_id;
+    const bool failed_anew =
+        same && entry.state == "failed" && !run.empty() && run != entry.recorded->invocation_id;
     if (same && !failed_anew) {
-        // The same state as before a restart of ours: it began when we first saw it, if nothing happened since.
-        if (entry.recorded->since > entry.since && entry.recorded->since <= now.wall) entry.since = entry.recorded->since;
+        // The same state as before a restart of ours: it began when we first saw it, if nothing happened
+        // since.
+        if (entry.recorded->since > entry.since && entry.recorded->since <= now.wall)
+            entry.since = entry.recorded->since;
         return;
     }
     Record made{.unit = entry.facts.id, .known = known_of(entry), .transition = std::nullopt};
@@ -152,8 +157,9 @@ void Tracker::wish(Entry& entry, Effects& effects)
         return;
     }
     const bool any = cyclic(entry.state);
-    auto key = any ? fmt::format("cycle {} {}", facts.restarts, facts.invocation_id)
-                   : fmt::format("{} {} {} {}", entry.state, facts.invocation_id, facts.result, facts.main_status);
+    auto key =
+        any ? fmt::format("cycle {} {}", facts.restarts, facts.invocation_id)
+            : fmt::format("{} {} {} {}", entry.state, facts.invocation_id, facts.result, facts.main_status);
     if (key == entry.wished_key) return;
     if (!any || entry.journal.empty()) entry.journal_complete = false;
     entry.wished_key = key;
@@ -191,6 +197,9 @@ void Tracker::schedule(Entry& entry, const Context& context)
     if (readable_) {  // until then nothing changes by time
         if (const auto at = stuck_at(entry.facts, context); at > context.now) consider(at);
         if (const auto at = entry.restarts.next_change()) consider(*at);
+        if (const auto at = between_runs_until(entry.facts, context);
+            context.restarts > 0 && at > context.now)
+            consider(at);
     }
     if (entry.ack) consider(entry.ack_until);
     if (entry.deadline.count() > 0) deadlines_.insert({entry.deadline, &entry});
@@ -248,7 +257,8 @@ std::string node_reason(const std::vector<std::shared_ptr<const UnitState>>& uni
         }
         if (count == 0) return std::string{};
         if (count > named) names += fmt::format(" and {} more", count - named);
-        return fmt::format("{} of {} units {} {}: {}", count, units.size(), count == 1 ? "is" : "are", word, names);
+        return fmt::format("{} of {} units {} {}: {}", count, units.size(), count == 1 ? "is" : "are", word,
+                           names);
     };
     auto text = sentence(Health::unhealthy, "unhealthy");
     const auto unknowns = sentence(Health::unknown, "in an unknown state");

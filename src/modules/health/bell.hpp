@@ -1,0 +1,72 @@
+#pragma once
+// A wake-up that cannot be missed: rung before anybody waits, it still wakes the next who does.
+
+#include "opsd/async.hpp"
+#include "opsd/clock.hpp"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
+
+#include <exception>
+#include <optional>
+
+namespace opsd::health {
+
+/// The first of two to end; the other is cancelled and awaited. When both were cancelled it throws what one
+/// of them threw, so that the end of a task looks like one.
+template <class T>
+Task<T> first_of(Task<T> a, Task<T> b)
+{
+    using namespace asio::experimental::awaitable_operators;
+    std::exception_ptr thrown;
+    try {
+        if constexpr (std::is_void_v<T>) {
+            co_await (std::move(a) || std::move(b));
+            co_return;
+        } else {
+            auto either = co_await (std::move(a) || std::move(b));
+            co_return std::visit([](auto& value) { return std::move(value); }, either);
+        }
+    } catch (const asio::multiple_exceptions& both) {
+        thrown = both.first_exception();
+    }
+    std::rethrow_exception(thrown);
+}
+
+class Bell {
+public:
+    explicit Bell(const Executor& executor) : timer_{executor, never} {}
+
+    void ring()
+    {
+        if (rung_) return;
+        rung_ = true;
+        timer_.expires_at(asio::steady_timer::time_point::min());
+    }
+    void reset()
+    {
+        if (!rung_) return;
+        rung_ = false;
+        timer_.expires_at(never);
+    }
+    [[nodiscard]] bool rung() const noexcept { return rung_; }
+
+    /// Until it rings, or `until` on the clock if given.
+    Task<> wait(Clock& clock, std::optional<Monotonic> until)
+    {
+        if (rung_) co_return;
+        if (!until) {
+            co_await wait_event(timer_);
+            co_return;
+        }
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock.monotonic());
+        if (left.count() <= 0) co_return;
+        co_await first_of(clock.sleep_for(left), wait_event(timer_));
+    }
+
+private:
+    asio::steady_timer timer_;
+    bool rung_ = false;
+};
+
+}  // namespace opsd::health

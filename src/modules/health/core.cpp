@@ -1,0 +1,116 @@
+#include "modules/health/core.hpp"
+
+#include <utility>
+
+namespace opsd::health {
+
+void Troubles::set(const std::string& part, const std::string& sentence, bool fatal)
+{
+    const auto known = parts_.find(part);
+    if (sentence.empty()) {
+        if (known == parts_.end()) return;
+        parts_.erase(known);
+    } else {
+        if (known != parts_.end() && known->second.sentence == sentence) return;
+        parts_.insert_or_assign(part, Trouble{sentence, fatal});
+    }
+    report();
+}
+
+void Troubles::started()
+{
+    if (std::exchange(started_, true)) return;
+    report();
+}
+
+void Troubles::report()
+{
+    if (!started_) return;
+    std::string all;
+    bool fatal = false;
+    for (const auto& [part, trouble] : parts_) {
+        all += (all.empty() ? "" : "; ") + trouble.sentence;
+        fatal |= trouble.fatal;
+    }
+    if (fatal)
+        status_.failed(std::move(all));
+    else if (!all.empty())
+        status_.degraded(std::move(all));
+    else
+        status_.running();
+}
+
+namespace {
+
+Source::Parts source_parts(Core& core, Outside& outside)
+{
+    auto report = [&core](const std::string& part, const std::string& sentence) {
+        const bool systemd = part == "systemd";
+        core.troubles.set(part, sentence, systemd);
+        if (systemd) core.troubles.started();
+    };
+    return {.executor = core.services.executor,
+            .clock = core.services.clock,
+            .tracker = core.tracker,
+            .publisher = core.publisher,
+            .options = core.options,
+            .connect = std::move(outside.connect),
+            .read_wants = std::move(outside.read_wants),
+            .report = std::move(report),
+            .log = core.services.log};
+}
+
+}  // namespace
+
+Core::Core(HealthOptions settings, Services& all, Outside outside)
+  : options{std::move(settings)}
+  , services{all}
+  , boot_id{std::move(outside.boot_id)}
+  , troubles{all.status}
+  , tracker{Tracker::Options{.flapping = options.flapping,
+                             .stuck_after = options.stuck_after,
+                             .max_units = static_cast<std::size_t>(options.max_units)}}
+  , publisher{all.executor,
+              all.clock,
+              tracker,
+              all.board.health,
+              options.publish_interval,
+              [this](Effects effects) { take(std::move(effects)); }}
+  , history{all.executor,
+            all.clock,
+            all.store,
+            options.history,
+            [this](const std::string& sentence) { troubles.set("history", sentence); },
+            all.log}
+  , evidence{all.executor,
+             all.clock,
+             tracker,
+             publisher,
+             options.journal,
+             std::move(outside.read_journal),
+             [this](const std::string& sentence) { troubles.set("journal", sentence); }}
+  , source{source_parts(*this, outside)}
+{}
+
+/// What followed from a batch of changes: to the history, to those who listen, to the log, to the journal
+/// reader.
+void Core::take(Effects effects)
+{
+    for (auto& record : effects.records) {
+        auto transition = history.add(std::move(record));
+        if (!transition) continue;
+        const bool turned = transition->from_health != transition->to_health;
+        if (turned && transition->to_health == Health::unhealthy)
+            services.log.warning("{} turned unhealthy ({}): {}", transition->unit, transition->to,
+                                 transition->reason);
+        else if (turned && transition->from_health == Health::unhealthy)
+            services.log.info("{} recovered ({})", transition->unit, transition->to);
+        services.feeds.transitions.publish(std::move(*transition));
+    }
+    for (const auto& unit : effects.recovered)
+        evidence.forget(unit);
+    for (const auto& wish : effects.evidence)
+        evidence.want(wish);
+}
+
+}  // namespace opsd::health

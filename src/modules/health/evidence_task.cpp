@@ -1,0 +1,61 @@
+#include "modules/health/evidence_task.hpp"
+
+#include <fmt/format.h>
+
+namespace opsd::health {
+
+EvidenceTask::EvidenceTask(Executor executor, Clock& clock, Tracker& tracker, Publisher& publisher,
+                           const JournalOptions& options, Read read, Report report)
+  : clock_{clock}
+  , tracker_{tracker}
+  , publisher_{publisher}
+  , options_{options}
+  , read_{std::move(read)}
+  , report_{std::move(report)}
+  , plan_{options.settle}
+  , bell_{executor}
+{}
+
+void EvidenceTask::want(const EvidenceWish& wish)
+{
+    plan_.want(wish, clock_.monotonic());
+    bell_.ring();
+}
+
+void EvidenceTask::forget(const std::string& unit) { plan_.forget(unit); }
+
+Task<> EvidenceTask::run()
+{
+    for (;;) {
+        const auto job = plan_.next(clock_.monotonic());
+        if (job) {
+            co_await read_one(*job);
+            continue;
+        }
+        co_await bell_.wait(clock_, plan_.next_due());
+        bell_.reset();
+    }
+}
+
+Task<> EvidenceTask::read_one(EvidencePlan::Job job)
+{
+    systemd::JournalQuery query;
+    query.unit = job.unit;
+    query.invocation_id = job.invocation_id;
+    query.max_lines = static_cast<std::size_t>(options_.lines);
+    query.max_bytes = options_.max_bytes.count;
+    ++reads_;
+    auto lines = co_await read_(std::move(query));
+    if (lines) {
+        report_("");
+        tracker_.journal(job.unit, job.key, journal_text(*lines), job.last);
+    } else {
+        ++failures_;
+        report_(lines.error().message);
+        tracker_.journal(job.unit, job.key, fmt::format("journal: {}\n", lines.error().message), job.last);
+    }
+    plan_.done(job, clock_.monotonic());
+    publisher_.wake();
+}
+
+}  // namespace opsd::health

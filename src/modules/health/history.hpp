@@ -1,0 +1,122 @@
+#pragma once
+// The past of the units, in the store: transitions, the last state of each unit, acknowledgements.
+//
+// In: records of the tracker. Out: transitions with ascending ids (also the SSE ids), rows for readers.
+// Promises: adding never waits; the queue to the store is bounded, what it loses is counted; a transition
+// that a unit repeats within fold_window is one counted row under its newest id; readers see what is queued
+// but not written yet; ids never go back, also not after a kill.
+
+#include "modules/health/bell.hpp"
+#include "modules/health/tracker.hpp"
+#include "opsd/log.hpp"
+#include "opsd/store.hpp"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace opsd::health {
+
+/// Which rows.
+struct HistoryQuery {
+    std::string unit;               ///< "": all units
+    std::int64_t after = 0;         ///< ids greater than this
+    std::optional<WallTime> since;  ///< last_at at or after
+    std::optional<WallTime> until;  ///< at before
+    std::size_t limit = 100;
+    bool newest_first = true;
+};
+
+class History {
+public:
+    /// "" or why the history is incomplete.
+    using Report = std::function<void(const std::string& sentence)>;
+
+    History(Executor executor, Clock& clock, Store& store, const HistoryOptions& options, Report report,
+            Log log);
+
+    struct Loaded {
+        std::map<std::string, Known, std::less<>> known;
+        std::map<std::string, Acknowledgement, std::less<>> acknowledgements;
+    };
+    /// Makes the tables and reads what an earlier run left. Until it succeeded, ids come from the clock and
+    /// records wait in the queue.
+    Task<Result<Loaded>> load();
+
+    /// Takes a record; returns its transition as it will be stored (folded, with id), if it has one.
+    std::optional<Transition> add(Record record);
+
+    /// Writes what is queued until cancelled; deletes what is too old or too much now and then.
+    Task<> run();
+    /// A last write of what is queued, with a deadline.
+    Task<> flush();
+
+    struct Page {
+        std::vector<Transition> rows;
+        std::int64_t last_id = 0;  ///< oldest first: where the next page begins
+        bool more = false;         ///< oldest first: there may be a next page
+    };
+    Task<Result<Page>> read(HistoryQuery query);
+
+    /// Durable when it returns. nullopt removes.
+    Task<Result<>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);
+
+    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size(); }
+    [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
+    [[nodiscard]] std::uint64_t transitions() const noexcept { return transitions_; }
+    [[nodiscard]] std::int64_t last_id() const noexcept { return next_id_ - 1; }
+
+    static constexpr std::size_t most_queued = 10'000;
+
+private:
+    /// One row to write, the older one it replaces, and the unit's last state.
+    struct Op {
+        std::optional<Transition> row;
+        std::int64_t replaces = 0;
+        std::string unit;
+        Known known;
+        std::int64_t reserve = 0;
+    };
+    struct Fold {
+        Transition row;
+        Monotonic at{};
+    };
+
+    std::int64_t take_id();
+    Transition fold(Transition transition, std::int64_t& replaces);
+    void push(Op op);
+    Task<bool> write_batch();
+    Task<> write_loop();
+    Task<> prune_loop();
+    Task<Result<>> prune();
+    Task<Result<>> prune_unit(std::string unit, std::int64_t surplus);
+    Task<Result<std::int64_t>> remove(Statement statement);
+    Task<Result<std::int64_t>> count_rows();
+    void forget_old_folds();
+    Task<Result<>> reserve();
+    [[nodiscard]] std::vector<Op> queued_for(const HistoryQuery& query) const;
+    static std::vector<Statement> statements(const Op& op);
+
+    Clock& clock_;
+    Store& store_;
+    const HistoryOptions& options_;
+    Report report_;
+    Log log_;
+    Bell bell_;
+    std::deque<Op> queue_;
+    std::size_t in_flight_ = 0;  // at the front of the queue
+    std::map<std::string, std::deque<Fold>, std::less<>> folds_;
+    bool loaded_ = false;
+    std::int64_t next_id_ = 1;
+    std::int64_t reserved_ = 0;
+    std::uint64_t dropped_ = 0;
+    std::uint64_t dropped_reported_ = 0;
+    std::uint64_t transitions_ = 0;
+};
+
+/// The steps that make the tables, for Store::migrate.
+[[nodiscard]] std::vector<std::string> history_schema_steps();
+
+}  // namespace opsd::health

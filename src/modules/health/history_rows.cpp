@@ -1,0 +1,311 @@
+#include "modules/health/history_rows.hpp"
+
+#include "modules/health/history.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+
+namespace opsd::health {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::int64_t micros(WallTime time) { return time.time_since_epoch().count(); }
+WallTime wall(const Cell& cell) { return WallTime{std::chrono::microseconds{as_integer(cell)}}; }
+int small(const Cell& cell) { return static_cast<int>(as_integer(cell)); }
+
+Health health_of(const Cell& cell)
+{
+    const auto number = as_integer(cell);
+    if (number == 0) return Health::healthy;
+    return number == 1 ? Health::unhealthy : Health::unknown;
+}
+
+bool wanted(const Transition& row, const HistoryQuery& query)
+{
+    if (!query.unit.empty() && row.unit != query.unit) return false;
+    if (row.id <= query.after) return false;
+    if (query.since && row.last_at < *query.since) return false;
+    return !query.until || row.at < *query.until;
+}
+
+Statement select_rows(const HistoryQuery& query)
+{
+    Statement select{"SELECT " + transition_columns() + " FROM health_transitions WHERE seq > ?1",
+                     {query.after}};
+    const auto also = [&select](const char* condition, Cell value) {
+        select.values.push_back(std::move(value));
+        select.sql += fmt::format(" AND {} ?{}", condition, select.values.size());
+    };
+    if (!query.unit.empty()) also("unit =", query.unit);
+    if (query.since) also("last_at >=", micros(*query.since));
+    if (query.until) also("first_at <", micros(*query.until));
+    select.sql += query.newest_first ? " ORDER BY seq DESC" : " ORDER BY seq";
+    select.sql += fmt::format(" LIMIT {}", query.limit);
+    return select;
+}
+
+constexpr std::int64_t chunk = 500;  // rows deleted in one transaction
+constexpr int most_chunks = 400;     // in one round
+
+}  // namespace
+
+std::vector<std::string> history_schema_steps()
+{
+    return {
+        "CREATE TABLE health_transitions ("
+        "seq INTEGER PRIMARY KEY, unit TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, "
+        "count INTEGER NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, from_health INTEGER NOT "
+        "NULL, "
+        "to_health INTEGER NOT NULL, result TEXT NOT NULL, code INTEGER NOT NULL, status INTEGER NOT NULL, "
+        "invocation TEXT NOT NULL, reason TEXT NOT NULL);"
+        "CREATE INDEX health_transitions_unit ON health_transitions (unit, seq);"
+        "CREATE INDEX health_transitions_age ON health_transitions (last_at);"
+        "CREATE TABLE health_units (unit TEXT PRIMARY KEY, state TEXT NOT NULL, health INTEGER NOT NULL, "
+        "since INTEGER NOT NULL, boot TEXT NOT NULL, result TEXT NOT NULL, code INTEGER NOT NULL, "
+        "status INTEGER NOT NULL, invocation TEXT NOT NULL, job TEXT NOT NULL, started INTEGER NOT NULL) "
+        "WITHOUT ROWID;"
+        "CREATE TABLE health_acks (unit TEXT PRIMARY KEY, by_whom TEXT NOT NULL, reason TEXT NOT NULL, "
+        "at INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;"
+        "CREATE TABLE health_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+    };
+}
+
+std::string transition_columns()
+{
+    return "seq, unit, first_at, last_at, count, from_state, to_state, from_health, to_health, result, code, "
+           "status, "
+           "invocation, reason";
+}
+
+Transition transition_from(const Row& row)
+{
+    Transition t;
+    t.id = as_integer(row.at(0));
+    t.unit = as_text(row.at(1));
+    t.at = wall(row.at(2));
+    t.last_at = wall(row.at(3));
+    t.count = static_cast<std::uint32_t>(as_integer(row.at(4)));
+    t.from = as_text(row.at(5));
+    t.to = as_text(row.at(6));
+    t.from_health = health_of(row.at(7));
+    t.to_health = health_of(row.at(8));
+    t.result = as_text(row.at(9));
+    t.main_code = small(row.at(10));
+    t.main_status = small(row.at(11));
+    t.invocation_id = as_text(row.at(12));
+    t.reason = as_text(row.at(13));
+    return t;
+}
+
+Statement insert_transition(const Transition& t)
+{
+    return {"INSERT OR REPLACE INTO health_transitions (" + transition_columns()
+                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            {t.id, t.unit, micros(t.at), micros(t.last_at), std::int64_t{t.count}, t.from, t.to,
+             std::int64_t{static_cast<int>(t.from_health)}, std::int64_t{static_cast<int>(t.to_health)},
+             t.result, std::int64_t{t.main_code}, std::int64_t{t.main_status}, t.invocation_id, t.reason}};
+}
+
+std::string known_columns()
+{
+    return "unit, state, health, since, boot, result, code, status, invocation, job, started";
+}
+
+Known known_from(const Row& row)
+{
+    return {.state = as_text(row.at(1)),
+            .health = health_of(row.at(2)),
+            .since = wall(row.at(3)),
+            .boot_id = as_text(row.at(4)),
+            .result = as_text(row.at(5)),
+            .main_code = small(row.at(6)),
+            .main_status = small(row.at(7)),
+            .invocation_id = as_text(row.at(8)),
+            .job_result = as_text(row.at(9)),
+            .started = as_integer(row.at(10)) != 0};
+}
+
+Statement upsert_known(const std::string& unit, const Known& k)
+{
+    return {"INSERT OR REPLACE INTO health_units (" + known_columns()
+                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            {unit, k.state, std::int64_t{static_cast<int>(k.health)}, micros(k.since), k.boot_id, k.result,
+             std::int64_t{k.main_code}, std::int64_t{k.main_status}, k.invocation_id, k.job_result,
+             std::int64_t{k.started ? 1 : 0}}};
+}
+
+Acknowledgement acknowledgement_from(const Row& row)
+{
+    return {.by = as_text(row.at(1)),
+            .reason = as_text(row.at(2)),
+            .at = wall(row.at(3)),
+            .until = wall(row.at(4))};
+}
+
+Statement upsert_acknowledgement(const std::string& unit, const Acknowledgement& ack)
+{
+    return {
+        "INSERT OR REPLACE INTO health_acks (unit, by_whom, reason, at, until) VALUES (?1, ?2, ?3, ?4, ?5)",
+        {unit, ack.by, ack.reason, micros(ack.at), micros(ack.until)}};
+}
+
+Statement reserve_ids(std::int64_t end)
+{
+    return {"INSERT INTO health_meta (key, value) VALUES ('reserved', ?1) "
+            "ON CONFLICT (key) DO UPDATE SET value = MAX(value, excluded.value)",
+            {end}};
+}
+
+bool same_transition(const Transition& a, const Transition& b)
+{
+    return a.unit == b.unit && a.from == b.from && a.to == b.to && a.from_health == b.from_health
+           && a.to_health == b.to_health && a.result == b.result && a.main_code == b.main_code
+           && a.main_status == b.main_status;
+}
+
+// --- reading: rows of the store, with what is queued but not written yet laid over them
+
+std::vector<History::Op> History::queued_for(const HistoryQuery& query) const
+{
+    std::vector<Op> ops;
+    for (const auto& op : queue_) {
+        if (op.row && (query.unit.empty() || op.unit == query.unit)) ops.push_back(op);
+    }
+    return ops;
+}
+
+Task<Result<History::Page>> History::read(HistoryQuery query)
+{
+    // Taken before the store is asked: what is written meanwhile is then seen twice, never missed.
+    const auto queued = queued_for(query);
+    std::map<std::int64_t, Transition> rows;
+    Page page;
+    if (loaded_) {
+        auto stored = co_await store_.read(select_rows(query), query.limit);
+        if (!stored) co_return fail(std::move(stored).error());
+        for (const auto& row : *stored) {
+            auto transition = transition_from(row);
+            page.last_id = transition.id;
+            rows.insert_or_assign(transition.id, std::move(transition));
+        }
+        page.more = !query.newest_first && stored->size() == query.limit;
+    }
+    for (const auto& op : queued) {
+        rows.erase(op.replaces);
+        const bool later_page = page.more && op.row->id > page.last_id;
+        if (wanted(*op.row, query) && !later_page) rows.insert_or_assign(op.row->id, *op.row);
+    }
+    for (auto& row : std::views::values(rows))
+        page.rows.push_back(std::move(row));
+    if (query.newest_first) {
+        std::ranges::reverse(page.rows);
+        if (page.rows.size() > query.limit) page.rows.resize(query.limit);
+    }
+    co_return page;
+}
+
+// --- pruning: by age, by unit, in total; in small transactions, so that nobody waits long for the store
+
+Task<> History::prune_loop()
+{
+    auto pause = Duration{1min};
+    for (;;) {
+        co_await clock_.sleep_for(pause);
+        pause = 10min;
+        forget_old_folds();
+        if (!loaded_) continue;
+        auto pruned = co_await prune();
+        if (!pruned) log_.warning("cannot shorten the history: {}", pruned.error().message);
+    }
+}
+
+void History::forget_old_folds()
+{
+    const auto now = clock_.monotonic();
+    for (auto& folds : std::views::values(folds_))
+        std::erase_if(folds, [&](const Fold& f) { return now - f.at > options_.fold_window; });
+    std::erase_if(folds_, [](const auto& unit) { return unit.second.empty(); });
+}
+
+/// Repeats a deletion of at most `chunk` rows until it finds no more; the rows deleted in all.
+Task<Result<std::int64_t>> History::remove(Statement statement)
+{
+    std::int64_t all = 0;
+    for (int round = 0; round < most_chunks; ++round) {
+        std::vector<Statement> one{statement};
+        auto written = co_await store_.write(std::move(one));
+        if (!written) co_return fail(std::move(written).error());
+        all += written->rows;
+        if (written->rows < chunk) break;
+    }
+    co_return all;
+}
+
+Task<Result<std::int64_t>> History::count_rows()
+{
+    Statement query{"SELECT COUNT(*) FROM health_transitions", {}};
+    auto rows = co_await store_.read(std::move(query), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    co_return rows->empty() ? std::int64_t{0} : as_integer(rows->front().at(0));
+}
+
+/// Deletes the oldest `surplus` rows of a unit, of all units for "".
+Task<Result<>> History::prune_unit(std::string unit, std::int64_t surplus)
+{
+    while (surplus > 0) {
+        const auto now = std::min(surplus, chunk);
+        std::vector<Statement> one;
+        if (unit.empty())
+            one.push_back({"DELETE FROM health_transitions WHERE seq IN "
+                           "(SELECT seq FROM health_transitions ORDER BY seq LIMIT ?1)",
+                           {now}});
+        else
+            one.push_back({"DELETE FROM health_transitions WHERE seq IN "
+                           "(SELECT seq FROM health_transitions WHERE unit = ?2 ORDER BY seq LIMIT ?1)",
+                           {now, unit}});
+        auto written = co_await store_.write(std::move(one));
+        if (!written) co_return fail(std::move(written).error());
+        surplus -= now;
+    }
+    co_return Result<>{};
+}
+
+Task<Result<>> History::prune()
+{
+    const auto oldest = clock_.now() - options_.max_age;
+    Statement by_age{"DELETE FROM health_transitions WHERE seq IN "
+                     "(SELECT seq FROM health_transitions WHERE last_at < ?1 ORDER BY last_at LIMIT 500)",
+                     {micros(oldest)}};
+    auto aged = co_await remove(std::move(by_age));
+    if (!aged) co_return fail(std::move(aged).error());
+    Statement query{"SELECT unit, COUNT(*) FROM health_transitions GROUP BY unit HAVING COUNT(*) > ?1",
+                    {options_.max_rows_per_unit}};
+    auto greedy = co_await store_.read(std::move(query), 1000);
+    if (!greedy) co_return fail(std::move(greedy).error());
+    for (const auto& row : *greedy) {
+        auto pruned =
+            co_await prune_unit(as_text(row.at(0)), as_integer(row.at(1)) - options_.max_rows_per_unit);
+        if (!pruned) co_return pruned;
+    }
+    auto total = co_await count_rows();
+    if (!total) co_return fail(std::move(total).error());
+    auto pruned = co_await prune_unit({}, *total - options_.max_rows);
+    if (!pruned) co_return pruned;
+    Statement states{
+        "DELETE FROM health_units WHERE unit IN (SELECT unit FROM health_units ORDER BY since DESC "
+        "LIMIT 500 OFFSET 20000)",
+        {}};
+    auto forgotten = co_await remove(std::move(states));
+    if (!forgotten) co_return fail(std::move(forgotten).error());
+    Statement acks{
+        "DELETE FROM health_acks WHERE unit IN (SELECT unit FROM health_acks WHERE until < ?1 LIMIT 500)",
+        {micros(clock_.now() - std::chrono::hours{24})}};
+    auto expired = co_await remove(std::move(acks));
+    if (!expired) co_return fail(std::move(expired).error());
+    co_return Result<>{};
+}
+
+}  // namespace opsd::health

@@ -1,0 +1,29 @@
+#pragma once
+// How transitions, last states and acknowledgements become rows, and back.
+
+#include "modules/health/tracker.hpp"
+#include "opsd/store.hpp"
+
+namespace opsd::health {
+
+/// Units and acknowledgements read at most at start.
+inline constexpr std::size_t most_known = 100'000;
+
+[[nodiscard]] std::string transition_columns();
+[[nodiscard]] Transition transition_from(const Row& row);
+[[nodiscard]] Statement insert_transition(const Transition& transition);
+
+[[nodiscard]] std::string known_columns();
+[[nodiscard]] Known known_from(const Row& row);
+[[nodiscard]] Statement upsert_known(const std::string& unit, const Known& known);
+
+[[nodiscard]] Acknowledgement acknowledgement_from(const Row& row);
+[[nodiscard]] Statement upsert_acknowledgement(const std::string& unit, const Acknowledgement& ack);
+
+/// Ids up to `end` may have been given.
+[[nodiscard]] Statement reserve_ids(std::int64_t end);
+
+/// Is it the same change for the same cause, so that it is only counted?
+[[nodiscard]] bool same_transition(const Transition& a, const Transition& b);
+
+}  // namespace opsd::health

@@ -1,0 +1,241 @@
+// What the source does with systemd's lists: what to watch, what is there, what was missed.
+
+#include "modules/health/source.hpp"
+
+#include <fmt/format.h>
+
+namespace opsd::health {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Monotonic echo_time = 2s;  // a UnitNew this soon after we asked is our own doing
+
+/// Would asking for fewer names fail the same way?
+bool hopeless(const Error& error)
+{
+    return error.retryable() || error.code == Errc::denied || error.code == Errc::cancelled;
+}
+
+}  // namespace
+
+Task<Result<>> Source::take_inventory(systemd::Manager& manager)
+{
+    auto units = co_await manager.list_units();
+    if (!units) co_return fail(std::move(units).error());
+    auto files = co_await manager.list_unit_files();
+    if (files) {
+        inventory_.files = std::move(*files);
+        parts_.report("files", "");
+    } else if (files.error().code == Errc::unavailable) {
+        co_return fail(std::move(files).error());
+    } else {  // what is loaded is still right; what is enabled but not loaded may be missing
+        parts_.report("files", files.error().message);
+    }
+    inventory_.units = std::move(*units);
+    inventory_.wants = parts_.read_wants();
+    selection_ = Selection{parts_.options, inventory_};
+    inventory_.units = {};
+    co_return Result<>{};
+}
+
+Task<Result<>> Source::refresh(systemd::Manager& manager, bool everything)
+{
+    ++counters_.refreshes;
+    auto taken = co_await take_inventory(manager);
+    if (!taken) co_return taken;
+    std::vector<std::string> names;
+    std::vector<std::uint64_t> signals;
+    for (const auto& [name, wanted] : selection_.names()) {
+        if (!wanted.problem.empty()) continue;
+        names.push_back(name);
+        signals.push_back(tracker_.signals(name));
+    }
+    Rows rows;
+    auto asked = co_await ask(manager, names, rows);
+    if (!asked) co_return asked;
+    counters_.left_out = selection_.left_out();
+    drop_others(rows);
+    take_rows(rows, signals, everything);
+    report_left_out();
+    parts_.publisher.confirmed();
+    parts_.publisher.announce();
+    bell_.ring();
+    co_return Result<>{};
+}
+
+/// Asks for units by name. One bad name fails the whole call, so a refused list is asked in halves; a single
+/// name that is refused gets a row that says nothing but the error.
+Task<Result<>> Source::ask(systemd::Manager& manager, std::vector<std::string> names, Rows& rows)
+{
+    if (names.empty()) co_return Result<>{};
+    note_asked(names);
+    auto listed = co_await manager.list_units_by_names(names);
+    if (listed && listed->size() == names.size()) {
+        for (std::size_t i = 0; i < names.size(); ++i)
+            rows.emplace_back(std::move(names[i]), std::move((*listed)[i]));
+        co_return Result<>{};
+    }
+    const bool refused = !listed && !hopeless(listed.error());
+    if (!listed && !refused) co_return fail(std::move(listed).error());
+    if (names.size() == 1) {
+        const auto reason = listed ? fmt::format("cannot ask systemd for {}: it does not list it", names[0])
+                                   : listed.error().message;
+        watch_named(names[0], names[0]);
+        tracker_.unreadable(names[0], reason);
+        rows.emplace_back(names[0], systemd::ListedUnit{});
+        co_return Result<>{};
+    }
+    const auto half = names.begin() + static_cast<std::ptrdiff_t>(names.size() / 2);
+    std::vector<std::string> first{names.begin(), half};
+    std::vector<std::string> second{half, names.end()};
+    auto done = co_await ask(manager, std::move(first), rows);
+    if (!done) co_return done;
+    done = co_await ask(manager, std::move(second), rows);
+    co_return done;
+}
+
+void Source::watch_named(const std::string& name, const std::string& id)
+{
+    const auto& names = selection_.names();
+    const auto wanted = names.find(name);
+    const auto own = names.find(id);
+    const bool expected =
+        (wanted != names.end() && wanted->second.expected) || (own != names.end() && own->second.expected);
+    if (!tracker_.watch(id, expected, true)) {
+        ++counters_.left_out;
+        return;
+    }
+    if (id != name) tracker_.add_alias(id, name);
+}
+
+/// A row, unless a signal came after the question: then the row is older than what is known.
+bool Source::take_row(const systemd::ListedUnit& row, std::uint64_t signals_before)
+{
+    if (tracker_.signals(row.id) != signals_before) {
+        want_read(row.id);
+        return false;
+    }
+    const bool differs = tracker_.listed(row, clock_.monotonic());
+    if (differs) want_read(row.id);
+    return differs;
+}
+
+void Source::take_rows(const Rows& rows, const std::vector<std::uint64_t>& signals_before, bool everything)
+{
+    std::map<std::string_view, std::string_view> file_states;
+    for (const auto& file : inventory_.files) {
+        const auto slash = file.path.rfind('/');
+        file_states.insert_or_assign(std::string_view{file.path}.substr(slash + 1), file.state);
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto& [name, row] = rows[i];
+        if (row.id.empty()) continue;
+        watch_named(name, row.id);
+        const bool alias = row.id != name;
+        take_row(row, alias ? tracker_.signals(row.id) : signals_before.at(i));
+        const auto state = file_states.find(row.id);
+        const bool moved = state != file_states.end() && state->second != tracker_.file_state(row.id);
+        if (everything || moved) want_read(row.id);
+    }
+}
+
+/// Forgets what is no longer selected, and shows what is selected but is no unit.
+void Source::drop_others(const Rows& rows)
+{
+    std::set<std::string_view> stay;
+    for (const auto& [name, row] : rows)
+        stay.insert(row.id.empty() ? std::string_view{name} : std::string_view{row.id});
+    for (const auto& [name, wanted] : selection_.names()) {
+        if (wanted.problem.empty()) continue;
+        stay.insert(name);
+        if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++counters_.left_out;
+    }
+    for (const auto& id : tracker_.ids()) {
+        if (stay.contains(id)) continue;
+        tracker_.forget(id);
+        reads_.erase(id);
+    }
+}
+
+/// Units that systemd announced or unloaded: their rows, and details where those differ.
+Task<Result<>> Source::confirm(systemd::Manager& manager)
+{
+    std::vector<std::string> names;
+    std::vector<std::uint64_t> signals;
+    for (const auto& id : to_confirm_) {
+        if (!tracker_.contains(id)) continue;
+        names.push_back(id);
+        signals.push_back(tracker_.signals(id));
+    }
+    to_confirm_.clear();
+    Rows rows;
+    auto asked = co_await ask(manager, std::move(names), rows);
+    if (!asked) co_return asked;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto& row = rows[i].second;
+        if (row.id.empty()) continue;
+        if (row.id == rows[i].first) {
+            take_row(row, signals.at(i));
+        } else {  // it became an alias: the lists must be looked at again
+            if (!refresh_at_) refresh_at_ = clock_.monotonic();
+        }
+    }
+    parts_.publisher.confirmed();
+    parts_.publisher.wake();
+    co_return Result<>{};
+}
+
+/// The cheap comparison: what differs without a signal having said so was missed.
+Task<Result<>> Source::resync(systemd::Manager& manager)
+{
+    ++counters_.resyncs;
+    std::vector<std::string> names;
+    std::vector<std::uint64_t> signals;
+    for (auto& id : tracker_.ids()) {
+        if (!tracker_.is_unit(id)) continue;
+        signals.push_back(tracker_.signals(id));
+        names.push_back(std::move(id));
+    }
+    Rows rows;
+    auto asked = co_await ask(manager, std::move(names), rows);
+    if (!asked) co_return asked;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto& [name, row] = rows[i];
+        if (row.id != name) continue;
+        const bool knew = tracker_.detailed(name);
+        const bool differs = take_row(row, signals.at(i));
+        if (differs && knew) ++counters_.corrections;
+    }
+    parts_.publisher.confirmed();
+    parts_.publisher.wake();
+    co_return Result<>{};
+}
+
+bool Source::asked_lately(std::string_view id) const
+{
+    const auto it = asked_.find(std::string{id});
+    return it != asked_.end() && clock_.monotonic() - it->second < echo_time;
+}
+
+void Source::note_asked(const std::vector<std::string>& names)
+{
+    const auto now = clock_.monotonic();
+    std::erase_if(asked_, [now](const auto& entry) { return now - entry.second >= echo_time; });
+    for (const auto& name : names)
+        asked_.insert_or_assign(name, now);
+}
+
+void Source::report_left_out()
+{
+    if (counters_.left_out == 0) {
+        parts_.report("units", "");
+        return;
+    }
+    parts_.report(
+        "units",
+        fmt::format("cannot watch {} further units: health.max_units is {}; raise it or select fewer",
+                    counters_.left_out, parts_.options.max_units));
+}
+
+}  // namespace opsd::health

@@ -1,0 +1,77 @@
+#include "modules/health/publisher.hpp"
+
+#include <boost/asio/post.hpp>
+
+namespace opsd::health {
+
+Publisher::Publisher(Executor executor, Clock& clock, Tracker& tracker, Latest<NodeHealth>& cell,
+                     Duration interval, OnEffects on_effects)
+  : executor_{std::move(executor)}
+  , clock_{clock}
+  , tracker_{tracker}
+  , cell_{cell}
+  , interval_{interval}
+  , on_effects_{std::move(on_effects)}
+  , bell_{executor_}
+  , published_at_{clock.monotonic() - std::chrono::hours{1}}
+{}
+
+void Publisher::start()
+{
+    started_ = true;
+    announce();
+}
+
+void Publisher::announce()
+{
+    announce_ = true;
+    wake();
+}
+
+void Publisher::confirmed() { confirmed_ = moment(); }
+
+Task<> Publisher::wait()
+{
+    if (!started_) {
+        co_await bell_.wait(clock_, std::nullopt);
+    } else if (tracker_.dirty() || announce_) {
+        // Only the interval matters now: whatever rings meanwhile joins the same version.
+        const auto left = std::chrono::ceil<Duration>(published_at_ + interval_ - clock_.monotonic());
+        if (left.count() > 0) co_await clock_.sleep_for(left);
+    } else {
+        co_await bell_.wait(clock_, tracker_.next_deadline());
+    }
+    bell_.reset();
+}
+
+Task<> Publisher::judge_all()
+{
+    const auto begin = clock_.monotonic();
+    for (;;) {
+        auto effects = tracker_.evaluate(moment(), batch);
+        const bool full = effects.changed && tracker_.dirty();
+        if (effects.changed) announce_ = true;
+        on_effects_(std::move(effects));
+        if (!full) co_return;
+        co_await asio::post(executor_, asio::use_awaitable);  // others first
+        if (clock_.monotonic() - begin > std::chrono::seconds{1}) co_return;
+    }
+}
+
+Task<> Publisher::run()
+{
+    for (;;) {
+        co_await wait();
+        tracker_.tick(clock_.monotonic());
+        if (!started_) continue;
+        co_await judge_all();
+        if (!announce_) continue;
+        announce_ = false;
+        published_at_ = clock_.monotonic();
+        ++versions_;
+        cell_.publish(tracker_.node(confirmed_.wall), clock_.now());
+        co_await asio::post(executor_, asio::use_awaitable);
+    }
+}
+
+}  // namespace opsd::health

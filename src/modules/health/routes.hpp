@@ -1,0 +1,31 @@
+#pragma once
+// The module's rows of the route table. All answers come from the model; only history reads ask the store.
+
+#include "modules/health/core.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace opsd::health {
+
+[[nodiscard]] std::vector<http::Route> routes_of(std::shared_ptr<Core> core);
+
+/// GET /api/v1/events: transitions as server-sent events (events.cpp).
+Task<http::Response> events(std::shared_ptr<Core> core, const http::Request& request);
+
+/// POST and DELETE /api/v1/units/{unit}/ack (acks.cpp).
+Task<http::Response> acknowledge(std::shared_ptr<Core> core, const http::Request& request);
+Task<http::Response> withdraw(std::shared_ptr<Core> core, const http::Request& request);
+Task<http::Response> acknowledgement(std::shared_ptr<Core> core, const http::Request& request);
+
+/// The unit a request names, by id or alias; or the problem to answer with.
+struct FoundUnit {
+    std::shared_ptr<const UnitState> unit;
+    std::optional<http::Response> problem;
+};
+[[nodiscard]] FoundUnit find_unit(const Core& core, const http::Request& request);
+
+/// 503: systemd was not looked at yet.
+[[nodiscard]] http::Response no_data_yet();
+
+}  // namespace opsd::health

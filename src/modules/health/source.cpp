@@ -1,0 +1,297 @@
+// The life of a connection. Lists and what follows from them are in lists.cpp.
+
+#include "modules/health/source.hpp"
+
+#include <fmt/format.h>
+
+namespace opsd::health {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Monotonic reread_pause = 100ms;     // after an answer that a signal overtook
+constexpr Monotonic failed_read_pause = 10s;  // before a unit that could not be read is tried again
+constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a burst of signals
+constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
+
+}  // namespace
+
+Source::Source(Parts parts)
+  : parts_{std::move(parts)}
+  , tracker_{parts_.tracker}
+  , clock_{parts_.clock}
+  , bell_{parts_.executor}
+  , retry_pause_{parts_.options.systemd.reconnect_min}
+  , jitter_{static_cast<std::minstd_rand::result_type>(clock_.monotonic().count())}
+{}
+
+Task<> Source::run()
+{
+    for (;;) {
+        auto manager = parts_.connect();
+        Error ended;
+        if (manager) {
+            ended = co_await serve(**manager);
+            manager->reset();
+        } else {
+            ended = std::move(manager).error();
+        }
+        co_await pause_before_retry(ended);
+    }
+}
+
+Task<> Source::pause_before_retry(const Error& error)
+{
+    if (counters_.connected) {
+        parts_.log.warning("lost systemd: {}", error.message);
+    } else {
+        ++counters_.failed_connections;
+        parts_.log.warning("{}", error.message);
+    }
+    counters_.connected = false;
+    const auto sentence = fmt::format("systemd cannot be read: {}", error.message);
+    tracker_.systemd_lost(sentence, clock_.monotonic());
+    parts_.report("systemd", sentence);
+    parts_.publisher.start();
+    const auto pause = retry_pause_.count();
+    std::uniform_int_distribution<Duration::rep> some{pause * 3 / 4, pause};
+    retry_pause_ = std::min(retry_pause_ * 2, parts_.options.systemd.reconnect_max);
+    co_await clock_.sleep_for(Duration{some(jitter_)});
+}
+
+/// One connection from subscribe to its end. Readers are gone when it returns.
+Task<Error> Source::serve(systemd::Manager& manager)
+{
+    reads_.clear();
+    reading_.clear();
+    to_confirm_.clear();
+    asked_.clear();
+    refresh_at_.reset();
+    const auto failed = [this](std::string_view task, const std::exception_ptr& e) {
+        parts_.log.error("cannot go on with {}: {}", task, describe(e).what);
+    };
+    TaskGroup readers{parts_.executor, failed};
+    std::exception_ptr thrown;
+    Error ended;
+    try {
+        ended = co_await first_of(manager.run(), follow(manager, readers));
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    readers.cancel();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await readers.join();
+    co_await asio::this_coro::throw_if_cancelled(true);
+    if (thrown) std::rethrow_exception(thrown);
+    co_return ended;
+}
+
+Task<Error> Source::follow(systemd::Manager& manager, TaskGroup& readers)
+{
+    auto looked = co_await first_look(manager);
+    if (!looked) co_return std::move(looked).error();
+    for (;;) {
+        auto done = co_await turn(manager, readers);
+        if (!done) co_return std::move(done).error();
+        co_await bell_.wait(clock_, next_time());
+        bell_.reset();
+    }
+}
+
+/// Signals first, then the lists: nothing that happens in between is missed.
+Task<Result<>> Source::first_look(systemd::Manager& manager)
+{
+    auto subscribed = co_await manager.subscribe(*this);
+    if (!subscribed) co_return subscribed;
+    auto refreshed = co_await refresh(manager, true);
+    if (!refreshed) co_return refreshed;
+    tracker_.systemd_back(clock_.monotonic());
+    ++counters_.connections;
+    counters_.connected = true;
+    retry_pause_ = parts_.options.systemd.reconnect_min;
+    resync_at_ = clock_.monotonic() + parts_.options.systemd.resync;
+    parts_.report("systemd", "");
+    parts_.publisher.start();
+    parts_.log.info("follows {} units of systemd", tracker_.size());
+    co_return Result<>{};
+}
+
+/// Whatever is due now.
+Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
+{
+    Result<> done;
+    const auto now = clock_.monotonic();
+    if (refresh_at_ && *refresh_at_ <= now) {
+        refresh_at_.reset();
+        done = co_await refresh(manager, std::exchange(refresh_everything_, false));
+        if (!done) co_return done;
+    }
+    if (!to_confirm_.empty()) {
+        done = co_await confirm(manager);
+        if (!done) co_return done;
+    }
+    if (now >= resync_at_) {
+        resync_at_ = now + parts_.options.systemd.resync;
+        done = co_await resync(manager);
+        if (!done) co_return done;
+    }
+    start_reads(manager, readers);
+    co_return done;
+}
+
+std::optional<Monotonic> Source::next_time() const
+{
+    if (!to_confirm_.empty()) return clock_.monotonic();
+    auto first = resync_at_;
+    if (refresh_at_) first = std::min(first, *refresh_at_);
+    if (reading_.size() < reads_at_a_time) {
+        for (const auto& [id, at] : reads_)
+            if (!reading_.contains(id)) first = std::min(first, at);
+    }
+    return first;
+}
+
+// --- details
+
+void Source::want_read(const std::string& id, Monotonic at)
+{
+    const auto [it, fresh] = reads_.try_emplace(id, at);
+    if (!fresh) it->second = std::min(it->second, at);
+    bell_.ring();
+}
+
+void Source::start_reads(systemd::Manager& manager, TaskGroup& readers)
+{
+    const auto now = clock_.monotonic();
+    for (auto it = reads_.begin(); it != reads_.end() && reading_.size() < reads_at_a_time;) {
+        const bool due = it->second <= now && !reading_.contains(it->first);
+        if (!due) {
+            ++it;
+            continue;
+        }
+        const auto id = it->first;
+        it = reads_.erase(it);
+        if (!tracker_.contains(id)) continue;
+        reading_.insert(id);
+        readers.spawn("read " + id, read_one(manager, id));
+    }
+}
+
+Task<> Source::read_one(systemd::Manager& manager, std::string id)
+{
+    const auto signals = tracker_.signals(id);
+    asked_.insert_or_assign(id, clock_.monotonic());
+    ++counters_.reads;
+    auto facts = co_await manager.read_unit(systemd::unit_path(id));
+    reading_.erase(id);
+    if (!facts) {
+        read_failed(id, facts.error());
+    } else {
+        const bool overtaken = tracker_.signals(id) != signals;
+        tracker_.read(id, std::move(*facts), clock_.monotonic(), overtaken);
+        if (overtaken) want_read(id, clock_.monotonic() + reread_pause);
+        parts_.publisher.confirmed();
+    }
+    parts_.publisher.wake();
+    bell_.ring();
+}
+
+void Source::read_failed(const std::string& id, const Error& error)
+{
+    ++counters_.failed_reads;
+    // Without a connection the whole node is unknown, not this unit.
+    if (error.code == Errc::unavailable || error.code == Errc::cancelled) return;
+    tracker_.unreadable(id, error.message);
+    want_read(id, clock_.monotonic() + failed_read_pause);
+}
+
+// --- systemd::Observer: called inside the connection's pump; must be quick
+
+void Source::heard()
+{
+    ++counters_.signals;
+    parts_.publisher.confirmed();
+}
+
+void Source::changed(const systemd::UnitChange& change)
+{
+    heard();
+    switch (tracker_.signal(change, clock_.monotonic())) {
+    case Tracker::Heard::applied:
+        parts_.publisher.wake();
+        return;
+    case Tracker::Heard::must_read:
+        want_read(systemd::unit_id(change.object_path()));
+        parts_.publisher.wake();
+        return;
+    case Tracker::Heard::unwatched:
+        break;
+    }
+    if (!selection_.automatic()) return;
+    UnitFacts scratch;
+    (void)change.apply_to(scratch);
+    if (scratch.active_state != "failed") return;
+    const auto id = systemd::unit_id(change.object_path());
+    if (!selection_.watches(id, true) || !tracker_.watch(id, false, false)) return;
+    to_confirm_.insert(id);
+    bell_.ring();
+}
+
+void Source::unit_new(std::string_view id, std::string_view)
+{
+    heard();
+    if (asked_lately(id)) return;
+    if (!tracker_.contains(id)) {
+        if (!selection_.watches(id, false)) return;
+        if (!tracker_.watch(id, false, false)) {
+            ++counters_.left_out;
+            report_left_out();
+            return;
+        }
+    }
+    to_confirm_.emplace(id);
+    bell_.ring();
+}
+
+void Source::unit_removed(std::string_view id, std::string_view)
+{
+    heard();
+    switch (tracker_.removed(id)) {
+    case Tracker::Removed::must_ask:
+        if (asked_lately(id)) return;
+        to_confirm_.emplace(id);
+        bell_.ring();
+        return;
+    case Tracker::Removed::dropped:
+        parts_.publisher.announce();
+        return;
+    case Tracker::Removed::kept:
+    case Tracker::Removed::unwatched:
+        return;
+    }
+}
+
+void Source::job_removed(std::string_view unit, std::string_view result)
+{
+    heard();
+    tracker_.job_ended(unit, result);
+    parts_.publisher.wake();
+}
+
+void Source::unit_files_changed()
+{
+    heard();
+    if (!refresh_at_) refresh_at_ = clock_.monotonic() + refresh_pause;
+    bell_.ring();
+}
+
+void Source::reloading(bool active)
+{
+    heard();
+    if (active) return;
+    refresh_everything_ = true;
+    unit_files_changed();
+}
+
+}  // namespace opsd::health

@@ -1,0 +1,117 @@
+#pragma once
+// systemd, followed: one connection at a time, signals first, then lists, then details in the window, then
+// only what changes. A lost connection is made again with back-off and everything is compared anew.
+//
+// In: systemd by a Manager, the wants directories. Out: the tracker, fed; the publisher, woken. Promises: no
+// unit that is wanted is dropped; what a call tells never overwrites what a later signal told; work per loop
+// turn is bounded.
+
+#include "modules/health/publisher.hpp"
+#include "modules/health/selection.hpp"
+#include "opsd/log.hpp"
+#include "opsd/task_group.hpp"
+
+#include <functional>
+#include <memory>
+#include <random>
+#include <unordered_map>
+
+namespace opsd::health {
+
+/// Counters of the source, for the metrics.
+struct SourceCounters {
+    std::uint64_t connections = 0;
+    std::uint64_t failed_connections = 0;
+    std::uint64_t signals = 0;
+    std::uint64_t reads = 0;
+    std::uint64_t failed_reads = 0;
+    std::uint64_t corrections = 0;  ///< states that a resync found different without a signal having said so
+    std::uint64_t resyncs = 0;
+    std::uint64_t refreshes = 0;
+    std::size_t left_out = 0;  ///< units beyond max_units
+    bool connected = false;
+};
+
+class Source final : private systemd::Observer {
+public:
+    using Connect = std::function<Result<std::unique_ptr<systemd::Manager>>()>;
+    using ReadWants = std::function<std::vector<WantsEntry>()>;
+    /// How the source is: "" or the sentence to show. Names: "systemd" (fails the module), "files", "units".
+    using Report = std::function<void(const std::string& part, const std::string& sentence)>;
+
+    struct Parts {
+        Executor executor;
+        Clock& clock;
+        Tracker& tracker;
+        Publisher& publisher;
+        const HealthOptions& options;
+        Connect connect;
+        ReadWants read_wants;
+        Report report;
+        Log log;
+    };
+    explicit Source(Parts parts);
+
+    /// Lives until cancelled.
+    Task<> run();
+
+    [[nodiscard]] const SourceCounters& counters() const noexcept { return counters_; }
+
+private:
+    using Rows = std::vector<std::pair<std::string, systemd::ListedUnit>>;  // asked name -> row
+
+    // --- systemd::Observer
+    void changed(const systemd::UnitChange& change) override;
+    void unit_new(std::string_view id, std::string_view object_path) override;
+    void unit_removed(std::string_view id, std::string_view object_path) override;
+    void job_removed(std::string_view unit, std::string_view result) override;
+    void unit_files_changed() override;
+    void reloading(bool active) override;
+
+    // --- the life of a connection (source.cpp)
+    Task<Error> serve(systemd::Manager& manager);
+    Task<Error> follow(systemd::Manager& manager, TaskGroup& readers);
+    Task<Result<>> first_look(systemd::Manager& manager);
+    Task<Result<>> turn(systemd::Manager& manager, TaskGroup& readers);
+    Task<> pause_before_retry(const Error& error);
+    [[nodiscard]] std::optional<Monotonic> next_time() const;
+    void start_reads(systemd::Manager& manager, TaskGroup& readers);
+    Task<> read_one(systemd::Manager& manager, std::string id);
+    void read_failed(const std::string& id, const Error& error);
+    void want_read(const std::string& id, Monotonic at = {});
+    void heard();
+
+    // --- lists (lists.cpp)
+    Task<Result<>> refresh(systemd::Manager& manager, bool everything);
+    Task<Result<>> take_inventory(systemd::Manager& manager);
+    Task<Result<>> ask(systemd::Manager& manager, std::vector<std::string> names, Rows& rows);
+    void take_rows(const Rows& rows, const std::vector<std::uint64_t>& signals_before, bool everything);
+    bool take_row(const systemd::ListedUnit& row, std::uint64_t signals_before);
+    void drop_others(const Rows& rows);
+    Task<Result<>> confirm(systemd::Manager& manager);
+    Task<Result<>> resync(systemd::Manager& manager);
+    void watch_named(const std::string& name, const std::string& id);
+    [[nodiscard]] bool asked_lately(std::string_view id) const;
+    void note_asked(const std::vector<std::string>& names);
+    void report_left_out();
+
+    Parts parts_;
+    Tracker& tracker_;
+    Clock& clock_;
+    Bell bell_;
+    Selection selection_;
+    Inventory inventory_;
+    SourceCounters counters_;
+    std::map<std::string, Monotonic, std::less<>> reads_;  // wanted, not before
+    std::set<std::string, std::less<>> reading_;
+    std::set<std::string, std::less<>> to_confirm_;
+    // Asking for an unloaded unit makes systemd announce it: such echoes must not make us ask again.
+    std::unordered_map<std::string, Monotonic> asked_;
+    std::optional<Monotonic> refresh_at_;
+    bool refresh_everything_ = false;
+    Monotonic resync_at_{};
+    Duration retry_pause_{};
+    std::minstd_rand jitter_;
+};
+
+}  // namespace opsd::health
