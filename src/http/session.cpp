@@ -242,6 +242,7 @@ std::optional<Response> Session::authorize(Turn& turn)
             Response::problem(401, caller.error().message).with("WWW-Authenticate", "Bearer realm=\"opsd\""));
     }
     request.caller = std::move(*caller);
+    request.caller.address = peer_.address;
     const auto role = needed(turn.route->access);
     if (request.caller.role >= role) return std::nullopt;
     const bool anonymous = request.caller.via.empty() || request.caller.via == "loopback";

@@ -130,3 +130,15 @@ TEST(CommandLine, CompletionsNameTheCommands)
         EXPECT_NE(got.out.find("history"), std::string::npos) << shell;
     }
 }
+
+// The generated pages are what the binary says: run `opsd docs PAGE > FILE` when this fails.
+TEST(Docs, ThePagesInTheTreeAreThoseOfTheBinary)
+{
+    for (const auto& [page, file] : {std::pair{"api", "docs/api.md"},
+                                     {"configuration", "docs/configuration.md"},
+                                     {"example", "config/opsd.yaml"}}) {
+        std::ifstream in{std::string{OPSD_SOURCE_DIR} + "/" + file};
+        const std::string kept{std::istreambuf_iterator<char>{in}, {}};
+        EXPECT_EQ(kept, opsd({"docs", page}).out) << file << " is old: opsd docs " << page << " > " << file;
+    }
+}
