@@ -100,7 +100,8 @@ Result<Answer> Api::call(std::string_view method, const std::string& path, std::
     request.body = std::move(body);
 
     std::optional<Result<net::ClientResponse>> response;
-    asio::co_spawn(io, send_once(client, std::move(request), response), [](std::exception_ptr e) {
+    asio::co_spawn(io, send_once(client, std::move(request), response), [&io](std::exception_ptr e) {
+        io.stop();  // the client keeps idle connections for a while; a command does not wait for them
         if (e) std::rethrow_exception(e);
     });
     io.run();

@@ -19,6 +19,7 @@
 
 #include <charconv>
 #include <csignal>
+#include <filesystem>
 
 namespace opsd::daemon {
 
@@ -178,6 +179,8 @@ Result<> Daemon::listen()
         listener.kind = http::Listener::Kind::unix_socket;
         listener.address = plan_.http.socket;
         listener.mode = to_mode(plan_.http.socket_mode);
+        // Without systemd nobody has made the directory; why it cannot be made, binding says better.
+        (void)files::make_directories(std::filesystem::path{plan_.http.socket}.parent_path(), 0755);
         const auto done = server_->listen(listener);
         if (!done) return fail(done.error());
         log_.info("listening on {}", plan_.http.socket);

@@ -20,6 +20,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// Reasons quote what the outside said, which may not be UTF-8.
+std::string text_of(const json& body)
+{
+    return body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
 Task<http::Response> healthy(const http::Request&) { co_return http::Response::text("ok\n"); }
 
 Task<http::Response> ready(const SelfView& view)
@@ -34,6 +40,26 @@ Task<http::Response> ready(const SelfView& view)
     }
     for (auto& reason : view.degraded())
         degraded.push_back(std::move(reason));
+    body["degraded"] = std::move(degraded);
+    co_return http::Response::json(text_of(body), reasons.empty() ? 200 : 503);
+}
+
+json module_json(const ModuleState& m)
+{
+    return {{"name", m.name},
+            {"state", to_string(m.condition)},
+            {"reason", m.reason},
+            {"since", rfc3339(m.since)},
+            {"restarts", m.restarts}};
+}
+
+Task<http::Response> modules(const SelfView& view)
+{
+    json list = json::array();
+    if (const auto& now = view.board.modules.get()) {
+        for (const auto& m : now->value)
+            list.push_back(module_json(m));
+    }
     const auto& c = view.config;
     json body{{"modules", std::move(list)},
               {"config",
@@ -42,7 +68,7 @@ Task<http::Response> ready(const SelfView& view)
                 {"mistakes", c.mistakes},
                 {"needs_restart", c.needs_restart}}},
               {"degraded", view.degraded()}};
-    co_return http::Response::json(body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    co_return http::Response::json(text_of(body));
 }
 
 Task<http::Response> metrics(const SelfView& view)

@@ -17,15 +17,24 @@ constexpr std::size_t min_password = 8;
 constexpr std::size_t max_password = 1024;
 constexpr std::uint64_t max_memory = 64ULL << 20;
 
+/// Blocks of this size and more come from the system and go straight back. Without it glibc raises the bound
+/// at the first free, and the thread's arena keeps the 16 MiB of a login for ever (malloc_trim does not reach
+/// them).
+void give_large_blocks_back()
+{
+    static const int once = ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    (void)once;
+}
+
 Result<std::string> derive(std::string_view password, std::string_view salt, const ScryptCost& cost)
 {
+    give_large_blocks_back();
     std::string hash(hash_size, '\0');
     // OpenSSL counts a little more than the 128 * n * r of the algorithm.
     const int done =
         EVP_PBE_scrypt(password.data(), password.size(), reinterpret_cast<const unsigned char*>(salt.data()),
                        salt.size(), cost.n, cost.r, cost.p, max_memory + (1U << 20),
                        reinterpret_cast<unsigned char*>(hash.data()), hash.size());
-    ::malloc_trim(0);  // the 16 MiB go back to the system, not into the allocator's pockets
     if (done != 1)
         return fail(Errc::internal, "cannot hash a password: OpenSSL's scrypt refused; is memory short?");
     return hash;

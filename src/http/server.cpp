@@ -72,12 +72,16 @@ public:
     /// A connection's part of the limits, for as long as it lives.
     struct Place {
         Place(Impl& server, const net::Endpoint& peer)
-          : impl{&server}, address{net::is_loopback(peer) ? "" : net::host_of(peer)}
+          : impl{&server}
+          , address{net::is_loopback(peer) ? "" : net::host_of(peer)}
         {
             impl->open.add(1);
             if (!address.empty()) ++impl->by_address[address];
         }
-        Place(Place&& other) noexcept : impl{std::exchange(other.impl, nullptr)}, address{std::move(other.address)} {}
+        Place(Place&& other) noexcept
+          : impl{std::exchange(other.impl, nullptr)}
+          , address{std::move(other.address)}
+        {}
         Place& operator=(Place&&) = delete;
         ~Place()
         {

@@ -242,6 +242,7 @@ std::optional<Response> Session::authorize(Turn& turn)
             Response::problem(401, caller.error().message).with("WWW-Authenticate", "Bearer realm=\"opsd\""));
     }
     request.caller = std::move(*caller);
+    request.caller.address = peer_.address;
     const auto role = needed(turn.route->access);
     if (request.caller.role >= role) return std::nullopt;
     const bool anonymous = request.caller.via.empty() || request.caller.via == "loopback";
@@ -277,10 +278,13 @@ Task<std::optional<Response>> Session::call_handler(Turn& turn)
 {
     Call call{turn.request, service_.executor};
     begin_tasks();
-    tasks_->spawn(turn.route->pattern, run_handler(call, *turn.route));
     call.event.expires_after(turn.limits.handler_timeout);
-    auto [ec] = co_await call.event.async_wait(tuple);
-    const bool late = !call.finished && !ec;
+    tasks_->spawn(turn.route->pattern, run_handler(call, *turn.route));
+    bool late = false;
+    if (!call.finished) {  // a handler that waits for nothing is done before spawn() returns
+        auto [ec] = co_await call.event.async_wait(tuple);
+        late = !call.finished && !ec;
+    }
     tasks_->cancel();
     if (late) {
         service_.log.error("{} {} took longer than {} (request {})", turn.head.method, turn.route->pattern,

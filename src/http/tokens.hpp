@@ -62,7 +62,8 @@ public:
     /// A JWT for this caller.
     Result<std::string> issue_jwt(const Caller& caller, std::chrono::milliseconds ttl);
 
-    Task<Result<NewToken>> create_token(std::string name, Role role, std::optional<WallTime> expires);
+    Task<Result<NewToken>> create_token(std::string name, Role role,
+                                        std::optional<WallTime> expires = std::nullopt);
     Task<Result<>> revoke_token(std::string id);
     Task<Result<>> add_user(std::string name, std::string password, Role role);
     Task<Result<>> set_password(std::string name, std::string password);

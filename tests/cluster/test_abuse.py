@@ -238,7 +238,7 @@ http:
     def test_a_good_certificate_is_served_and_its_expiry_is_a_metric(self):
         self.assertEqual(self.ask(), 200)
         self.assertEqual(self.ask("client"), 200)
-        self.assertRegex(self.node.get("/metrics").text, r"opsd_\w*certificate\w*(\{[^}]*\})? \d")
+        self.assertRegex(self.node.get("/metrics").text, r"opsd_tls_certificate_not_after_seconds(\{[^}]*\})? \d")
 
     def test_an_expired_client_certificate_is_refused(self):
         with self.assertRaises((ssl.SSLError, ConnectionError, IndexError)):

@@ -33,10 +33,10 @@ EXPECTED = {
     "bad-watchdog.service": (1, "failed"),
     "bad-start-limit.service": (1, "failed"),
     "bad-flapping.service": (1, "flapping"),
-    "bad-dependency.service": (1, "blocked"),
-    "bad-setting.service": (1, "broken"),
+    "bad-dependency.service": (1, "dependency"),
+    "bad-setting.service": (1, "bad-setting"),
     "odd-masked.service": (1, "masked"),
-    "missing.service": (1, "missing"),
+    "missing.service": (1, "not-found"),
     "odd-condition.service": (0, "skipped"),
     "odd-activating.service": (1, "stuck"),
     "odd-deactivating.service": (1, "stuck"),
@@ -93,7 +93,7 @@ class UnitsOfEveryState(NodeTest):
     def test_each_unhealthy_unit_says_why(self):
         wanted = {"bad-exit.service": "3", "bad-signal.service": "SEGV", "bad-exec.service": "203",
                   "bad-start-timeout.service": "time", "bad-watchdog.service": "watchdog",
-                  "missing.service": "missing.service", "bad-setting.service": "ExecStart"}
+                  "missing.service": "no unit file", "bad-setting.service": "ExecStart"}
 
         def all_say_it():
             units = {u["id"]: u["reason"] for u in self.node.get("/api/v1/units", via="unix").json()["units"]}

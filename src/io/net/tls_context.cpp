@@ -9,6 +9,7 @@
 #include <openssl/x509.h>
 
 #include <ctime>
+#include <system_error>
 
 namespace opsd::net {
 namespace {
@@ -85,10 +86,11 @@ WallTime not_after(const X509* certificate)
 
 std::string tls_reason()
 {
-    const auto code = ERR_peek_last_error();
+    const auto code = ERR_peek_error();
     if (code == 0) return "unknown reason";
     const char* text = ERR_reason_error_string(code);
     std::string reason = text != nullptr ? text : fmt::format("OpenSSL error {:x}", code);
+    if (ERR_SYSTEM_ERROR(code)) reason = std::generic_category().message(ERR_GET_REASON(code));
     ERR_clear_error();
     return reason;
 }

@@ -7,7 +7,7 @@ struct x509_st;  // NOLINT: OpenSSL's own name
 
 namespace opsd::net {
 
-/// The newest reason in OpenSSL's error queue, which is emptied.
+/// The oldest reason in OpenSSL's error queue, the root of the others; the queue is emptied.
 [[nodiscard]] std::string tls_reason();
 /// RFC 2253.
 [[nodiscard]] std::string subject_of(const x509_st* certificate);

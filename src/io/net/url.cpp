@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace opsd::net {
 namespace {
@@ -53,8 +54,9 @@ Result<Url> from_view(urls::url_view view, std::string_view text)
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     });
     if (view.has_port() && !view.port().empty()) {
-        url.port = view.port_number();
-        if (url.port == 0) return bad_url(text, "its port must be 1 to 65535");
+        const std::string_view digits{view.port().data(), view.port().size()};
+        const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
+        if (error != std::errc{} || url.port == 0) return bad_url(text, "its port must be 1 to 65535");
     }
     const auto target = view.encoded_target();
     url.target.assign(target.data(), target.size());
@@ -100,7 +102,8 @@ Result<Url> resolve_location(const Url& base, std::string_view location)
         same.target = std::string{location.substr(0, location.find('#'))};
         return same;
     }
-    const auto full = urls::parse_uri(base.origin() + base.target);
+    const auto text = base.origin() + base.target;  // the view below points into it
+    const auto full = urls::parse_uri(text);
     if (!full) return bad_url(base.target, "it is not a well-formed URL");
     urls::url resolved{*full};
     const auto done = resolved.resolve(*reference);

@@ -191,7 +191,8 @@ Task<Result<OpenedStore>> open_memory_store(telemetry::Registry& metrics)
     options.path.clear();
     options.max_bytes = memory_bytes;
     auto store = std::make_unique<SqliteStore>(metrics);
-    const auto opened = co_await store->open(std::move(options), WallTime{});
+    const WallTime never_used{};
+    const auto opened = co_await store->open(std::move(options), never_used);
     if (!opened) co_return fail(opened.error());
     co_return OpenedStore{std::move(store), {}};
 }

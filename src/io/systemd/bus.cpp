@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
 namespace opsd::systemd {
 namespace {
@@ -34,14 +35,6 @@ Time to_time(std::uint64_t usec)
 void BusUnref::operator()(sd_bus* p) const noexcept { sd_bus_close_unref(p); }
 void BusUnref::operator()(sd_bus_message* p) const noexcept { sd_bus_message_unref(p); }
 void BusUnref::operator()(sd_bus_slot* p) const noexcept { sd_bus_slot_unref(p); }
-
-/// Wakes run(). Shared with the descriptor's handlers, which may run after the Bus is gone.
-struct Bus::Wake {
-    explicit Wake(const Executor& executor) : event{executor, never} {}
-    asio::steady_timer event;
-    bool reading = false;
-    bool writing = false;
-};
 
 /// A call that was sent. Listed in pending_ until it is answered, even when its caller left.
 struct Bus::Pending {
@@ -96,7 +89,12 @@ struct Bus::Filter {
         std::uint8_t type = 0;
         sd_bus_message_get_type(message, &type);
         if (type != SD_BUS_MESSAGE_SIGNAL || !bus.on_signal_ || bus.lost_) return 0;
-        bus.on_signal_(message);
+        try {
+            bus.on_signal_(message);
+        } catch (...) {  // sd-bus is C: nothing may fly through it
+            bus.failure_ = std::current_exception();
+            bus.close({Errc::internal, "the handler of signals threw an exception"});
+        }
         return 0;
     }
 };
@@ -135,33 +133,50 @@ Bus::Bus(const Executor& executor, BusOptions options, BusPtr bus, int fd)
   , options_{std::move(options)}
   , bus_{std::move(bus)}
   , fd_{executor, fd}
-  , wake_{std::make_shared<Wake>(executor)}
+  , deadline_{executor, never}
+  , ended_{executor, never}
 {}
 
 Bus::~Bus() { assert(turns_.empty() && "a waiting call holds the Bus"); }
 
+// The bytes move in callbacks, not in a coroutine: a flapping unit wakes us some twenty times a second, and
+// the hop through a coroutine would cost half as much again as the signal itself.
 Task<Error> Bus::run()
 {
+    struct Pumping {
+        explicit Pumping(bool& on) : flag{on} { flag = true; }
+        ~Pumping() { flag = false; }
+        Pumping(const Pumping&) = delete;
+        Pumping& operator=(const Pumping&) = delete;
+        bool& flag;
+    };
     const auto self = shared_from_this();
-    for (;;) {
-        const auto progress = dispatch();
-        if (progress == Progress::ended) break;
-        if (progress == Progress::more) {
-            co_await asio::post(executor_, asio::use_awaitable);
-            continue;
-        }
-        if (!arm()) break;
-        co_await wait_event(wake_->event);
-    }
+    const Pumping pumping{pumping_};
+    pump();
+    while (!lost_)
+        co_await wait_event(ended_);
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     co_return lost_->when_asked_to("stay connected to systemd");
 }
 
-Bus::Progress Bus::dispatch()
+void Bus::pump()
 {
-    for (int i = 0; i < messages_per_turn; ++i) {
-        if (lost_) return Progress::ended;
+    if (!pumping_) return;
+    const auto self = shared_from_this();  // a handler may drop the last reference but ours
+    if (dispatch()) return arm();
+    if (!lost_) {
+        asio::post(executor_, [weak = weak_from_this()] {
+            if (const auto bus = weak.lock()) bus->pump();
+        });
+    }
+}
+
+/// Handles what has arrived; true when that is all.
+bool Bus::dispatch()
+{
+    for (int i = 0; i < messages_per_turn && !lost_; ++i) {
         const int r = sd_bus_process(bus_.get(), nullptr);
-        if (r == 0) return lost_ ? Progress::ended : Progress::idle;
+        if (r == 0) return !lost_;
         if (r > 0) continue;
         auto cause = cause_of_errno(-r, peer_);
         if (!greeted_ && cause.code == Errc::unavailable) {
@@ -169,35 +184,48 @@ Bus::Progress Bus::dispatch()
         }
         close(std::move(cause));
     }
-    return lost_ ? Progress::ended : Progress::more;
+    return false;
 }
 
-bool Bus::arm()
+void Bus::arm()
 {
+    if (!pumping_ || lost_) return;
     const int events = sd_bus_get_events(bus_.get());
     std::uint64_t usec = UINT64_MAX;
     const int r = sd_bus_get_timeout(bus_.get(), &usec);
-    if (events < 0 || r < 0) {
-        close(cause_of_errno(events < 0 ? -events : -r, peer_));
-        return false;
-    }
-    if ((events & POLLIN) != 0) arm_descriptor(WaitType::wait_read, &Wake::reading);
-    if ((events & POLLOUT) != 0) arm_descriptor(WaitType::wait_write, &Wake::writing);
-    wake_->event.expires_at(to_time(usec));
-    return true;
+    if (events < 0 || r < 0) return close(cause_of_errno(events < 0 ? -events : -r, peer_));
+    if ((events & POLLIN) != 0) arm(Direction::reading);
+    if ((events & POLLOUT) != 0) arm(Direction::writing);
+    arm_deadline(usec);
 }
 
-void Bus::arm_descriptor(WaitType type, bool Wake::* armed)
+void Bus::arm(Direction direction)
 {
-    if (*wake_.*armed) return;
-    *wake_.*armed = true;
-    fd_.async_wait(type, [wake = wake_, armed](const error_code&) {
-        *wake.*armed = false;
-        wake->event.cancel();
+    bool Bus::* armed = direction == Direction::reading ? &Bus::reading_ : &Bus::writing_;
+    if (this->*armed) return;
+    this->*armed = true;
+    fd_.async_wait(direction == Direction::reading ? WaitType::wait_read : WaitType::wait_write,
+                   [weak = weak_from_this(), armed](const error_code& ec) {
+                       const auto bus = weak.lock();
+                       if (!bus) return;
+                       (*bus).*armed = false;
+                       if (!ec) bus->pump();
+                   });
+}
+
+void Bus::arm_deadline(std::uint64_t usec)
+{
+    const auto deadline = to_time(usec);
+    if (deadline == deadline_.expiry()) return;
+    deadline_.expires_at(deadline);
+    if (deadline == never) return;
+    deadline_.async_wait([weak = weak_from_this()](const error_code& ec) {
+        const auto bus = weak.lock();
+        if (!bus || ec) return;
+        bus->deadline_.expires_at(never);
+        bus->pump();
     });
 }
-
-void Bus::kick() { wake_->event.cancel(); }
 
 void Bus::close(Cause cause)
 {
@@ -208,7 +236,7 @@ void Bus::close(Cause cause)
     pending_.clear();  // callers hold theirs; abandoned ones go
     for (auto* turn : turns_)
         turn->event.cancel();
-    kick();
+    ended_.cancel();
 }
 
 Result<Message> Bus::method(const char* service, const char* path, const char* interface, const char* member)
@@ -284,7 +312,7 @@ Result<std::shared_ptr<Bus::Pending>> Bus::send(sd_bus_message* request, const s
     if (r < 0) return fail(cause_of_errno(-r, peer_).when_asked_to(what));
     pending->slot.reset(raw);
     pending_.push_back(pending);
-    kick();  // sd-bus may want to write now
+    arm();  // sd-bus may want to write now
     return pending;
 }
 

@@ -7,6 +7,8 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+#include <cstdint>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
@@ -64,7 +66,8 @@ public:
     Bus(const Bus&) = delete;
     Bus& operator=(const Bus&) = delete;
 
-    /// Moves bytes until the connection ends, and says why it did. One at a time.
+    /// Lets bytes move until the connection ends, and says why it did. One at a time. What the handler of
+    /// signals throws comes out here.
     Task<Error> run();
 
     /// A call to be filled with arguments; never starts a service.
@@ -88,11 +91,10 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return turns_.size(); }
 
 private:
-    struct Wake;
     struct Pending;
     struct Filter;
     class Turn;
-    enum class Progress { idle, more, ended };
+    enum class Direction { reading, writing };
 
     Bus(const Executor& executor, BusOptions options, BusPtr bus, int fd);
     Task<std::optional<Cause>> turn();
@@ -100,10 +102,11 @@ private:
     void forget(const Pending* pending);
     void next_turn();
     [[nodiscard]] Cause late() const;
-    Progress dispatch();
-    bool arm();
-    void arm_descriptor(asio::posix::stream_descriptor::wait_type type, bool Wake::* armed);
-    void kick();
+    void pump();
+    bool dispatch();
+    void arm();
+    void arm(Direction direction);
+    void arm_deadline(std::uint64_t usec);
 
     Executor executor_;
     BusOptions options_;
@@ -111,8 +114,13 @@ private:
     BusPtr bus_;
     Slot filter_;
     asio::posix::stream_descriptor fd_;
-    std::shared_ptr<Wake> wake_;
+    asio::steady_timer deadline_;  // sd-bus's own, of the handshake
+    asio::steady_timer ended_;     // wakes run()
+    bool pumping_ = false;         // run() runs
+    bool reading_ = false;         // a wait on the descriptor is armed
+    bool writing_ = false;
     OnSignal on_signal_;
+    std::exception_ptr failure_;                   // thrown by on_signal_; run() passes it on
     std::list<std::shared_ptr<Pending>> pending_;  // sent, not answered: at most options_.window
     std::list<Turn*> turns_;                       // their owners are suspended in turn()
     asio::steady_timer::time_point last_reply_{};

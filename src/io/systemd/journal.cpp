@@ -1,5 +1,6 @@
 #include "io/systemd/journal.hpp"
 
+#include "io/systemd/journal_run.hpp"
 #include "io/systemd/journal_text.hpp"
 #include "opsd/worker.hpp"
 
@@ -23,7 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds reading_limit{2};
 constexpr std::size_t most_waiting = 256;
-constexpr std::string_view coredump_message = "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1";
+constexpr std::size_t most_looked_at = 20'000;
+constexpr const char* coredump_message = "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1";
 
 struct JournalClose {
     void operator()(sd_journal* p) const noexcept { sd_journal_close(p); }
@@ -56,10 +58,10 @@ JournalLine current_line(sd_journal* journal, std::size_t max_line)
 }
 
 /// (a AND b AND c), as one alternative of the query.
-int add_alternative(sd_journal* journal, std::initializer_list<std::string_view> terms)
+int add_alternative(sd_journal* journal, const std::vector<std::string>& terms)
 {
     int r = sd_journal_add_disjunction(journal);
-    for (const auto term : terms) {
+    for (const auto& term : terms) {
         if (r >= 0 && !term.empty()) r = sd_journal_add_match(journal, term.data(), term.size());
     }
     return r;
@@ -67,21 +69,23 @@ int add_alternative(sd_journal* journal, std::initializer_list<std::string_view>
 
 /// Who may speak about a unit: itself, PID 1, and root's daemons. Anybody can write a UNIT= field, so what
 /// journald vouches for (_PID, _UID) is asked for too, as journalctl does. `boot` is "" or one boot's id.
-int add_matches(sd_journal* journal, const JournalQuery& query, const std::string& boot)
+int add_matches(sd_journal* journal, const std::string& unit, const std::string& boot)
 {
-    const auto& u = query.unit;
-    const auto invocation = [&](std::string_view name) {
-        return query.invocation_id.empty() ? std::string{} : fmt::format("{}={}", name, query.invocation_id);
-    };
     const auto this_boot = boot.empty() ? std::string{} : "_BOOT_ID=" + boot;
-    int r = add_alternative(journal, {"_SYSTEMD_UNIT=" + u, invocation("_SYSTEMD_INVOCATION_ID"), this_boot});
-    if (r >= 0) r = add_alternative(journal, {"UNIT=" + u, "_PID=1", invocation("INVOCATION_ID"), this_boot});
-    if (r >= 0) {
-        r = add_alternative(journal, {"OBJECT_SYSTEMD_UNIT=" + u, "_UID=0",
-                                      invocation("OBJECT_SYSTEMD_INVOCATION_ID"), this_boot});
-    }
-    if (r >= 0) r = add_alternative(journal, {"COREDUMP_UNIT=" + u, "_UID=0", coredump_message, this_boot});
+    int r = add_alternative(journal, {"_SYSTEMD_UNIT=" + unit, this_boot});
+    if (r >= 0) r = add_alternative(journal, {"UNIT=" + unit, "_PID=1", this_boot});
+    if (r >= 0) r = add_alternative(journal, {"OBJECT_SYSTEMD_UNIT=" + unit, "_UID=0", this_boot});
+    if (r >= 0)
+        r = add_alternative(journal, {"COREDUMP_UNIT=" + unit, "_UID=0", coredump_message, this_boot});
     return r;
+}
+
+/// The invocation of `unit` that the current entry names: in which field depends on who speaks.
+std::string_view named_invocation(sd_journal* journal, const std::string& unit)
+{
+    if (field(journal, "_SYSTEMD_UNIT") == unit) return field(journal, "_SYSTEMD_INVOCATION_ID");
+    if (field(journal, "UNIT") == unit) return field(journal, "INVOCATION_ID");
+    return field(journal, "OBJECT_SYSTEMD_INVOCATION_ID");
 }
 
 /// What an empty answer may mean.
@@ -196,21 +200,28 @@ std::string JournalReader::Impl::boot()
 int JournalReader::Impl::walk_back(const JournalQuery& query, Lines& lines)
 {
     const auto until = std::chrono::steady_clock::now() + reading_limit;
-    const bool one_run = !query.invocation_id.empty();
+    RunFilter run{query.invocation_id};
     std::size_t bytes = 0;
-    std::size_t certain = 0;  // lines up to the oldest one that names the invocation
+    std::size_t looked_at = 0;
     int r = sd_journal_seek_tail(journal.get());
     while (r >= 0 && lines.size() < query.max_lines && std::chrono::steady_clock::now() < until) {
+        if (looked_at++ == most_looked_at) break;
         r = sd_journal_previous(journal.get());
         if (r <= 0) break;
-        auto line = current_line(journal.get(), std::min(query.max_line, query.max_bytes));
-        bytes += line.message.size();
-        if (bytes > query.max_bytes) break;
-        const bool of_run = !one_run || field(journal.get(), "COREDUMP_UNIT").empty();
-        lines.push_back(std::move(line));
-        if (of_run) certain = lines.size();
+        const auto verdict = run.judge(named_invocation(journal.get(), query.unit));
+        if (verdict == RunFilter::Verdict::stop) break;
+        if (verdict == RunFilter::Verdict::restart) {
+            lines.clear();
+            bytes = 0;
+            continue;
+        }
+        lines.push_back(current_line(journal.get(), std::min(query.max_line, query.max_bytes)));
+        bytes += lines.back().message.size();
+        if (bytes <= query.max_bytes) continue;
+        lines.pop_back();
+        break;
     }
-    lines.resize(certain);  // a coredump names no invocation: older ones belong to an earlier run
+    lines.resize(std::min(lines.size(), run.belonging(r == 0)));
     std::ranges::reverse(lines);
     return std::min(r, 0);
 }
@@ -235,7 +246,7 @@ int JournalReader::Impl::try_read(const JournalQuery& query, Lines& lines)
     sd_journal_set_data_threshold(journal.get(), std::max<std::size_t>(query.max_line + 64, 1024));
     const auto this_boot = boot();
     sd_journal_flush_matches(journal.get());
-    r = add_matches(journal.get(), query, this_boot);
+    r = add_matches(journal.get(), query.unit, this_boot);
     if (r >= 0) r = walk_back(query, lines);
     return r < 0 ? r : lines.empty() ? why_nothing() : 0;
 }

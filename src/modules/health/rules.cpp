@@ -68,14 +68,20 @@ bool failed_condition(const Facts& f, const Context&) { return failed_by(f, "exe
 bool failed_otherwise(const Facts& f, const Context&) { return failed(f); }
 bool maintenance(const Facts& f, const Context&) { return f.active_state == "maintenance"; }
 
+bool start_pending(const Facts& f) { return !f.job_type.empty() && f.job_type != "stop"; }
+bool at_rest(const Facts& f) { return inactive(f) || failed(f); }
 bool flapping(const Facts& f, const Context& c)
 {
-    return alive(f) && c.restarts >= static_cast<std::uint64_t>(c.flapping.restarts);
+    if (c.restarts < static_cast<std::uint64_t>(c.flapping.restarts)) return false;
+    if (f.result.ends_with("start-limit-hit")) return false;
+    return alive(f) || (at_rest(f) && (start_pending(f) || c.now < between_runs_until(f, c)));
 }
-bool restarting(const Facts& f, const Context&)
+bool restarting(const Facts& f, const Context& c)
 {
-    return f.active_state == "activating" && f.sub_state.starts_with("auto-restart");
+    if (f.active_state == "activating" && f.sub_state.starts_with("auto-restart")) return true;
+    return at_rest(f) && start_pending(f) && c.restarts > 0;  // the moment between stop and start
 }
+bool queued(const Facts& f, const Context&) { return inactive(f) && start_pending(f); }
 bool in_state_since_limit(const Facts& f, const Context& c)
 {
     const auto at = stuck_at(f, c);
@@ -328,6 +334,13 @@ constexpr std::array table = std::to_array<Rule>({
     {"other-load-state", "any other load state (stub, merged)", other_load_state, unknown, "unknown",
      say_load_state, "`systemctl daemon-reload`, then look again"},
 
+    {"flapping",
+     "at least `flapping.restarts` automatic restarts within `flapping.window`, and neither at rest nor "
+     "given up",
+     flapping, unhealthy, "flapping", say_flapping, see_journal},
+    {"restarting", "activating (auto-restart)", restarting, unhealthy, "restarting", say_restarting,
+     see_journal},
+
     {"failed-unread", "failed; details not read yet", failed_unread, unhealthy, "failed",
      say<"failed; details not read yet">, "wait a moment"},
     {"failed-start-limit", "failed, Result start-limit-hit", failed_limit, unhealthy, "failed",
@@ -357,10 +370,6 @@ constexpr std::array table = std::to_array<Rule>({
     {"maintenance", "active state maintenance", maintenance, unhealthy, "maintenance",
      say<"is in maintenance and does not work meanwhile">, ""},
 
-    {"flapping", "alive, with at least `flapping.restarts` automatic restarts within `flapping.window`",
-     flapping, unhealthy, "flapping", say_flapping, see_journal},
-    {"restarting", "activating (auto-restart)", restarting, unhealthy, "restarting", say_restarting,
-     see_journal},
     {"job-stuck", "oneshot, activating longer than `stuck_after.activating`", job_stuck, unhealthy, "stuck",
      say_job_stuck, "raise the limit if the job may take that long"},
     {"starting-stuck", "activating longer than `stuck_after.activating`", activating_stuck, unhealthy,
@@ -389,6 +398,9 @@ constexpr std::array table = std::to_array<Rule>({
 
     {"inactive-unread", "inactive; details not read yet", inactive_unread, unknown, "unread",
      say<"inactive; details not read yet">, "wait a moment"},
+    {"queued", "inactive, its start job waits for its turn", queued, unhealthy, "queued",
+     say<"is not active yet: its start job waits, for its order or for a unit that it requires">,
+     "`systemctl list-jobs` shows what it waits for"},
     {"condition", "inactive, its last start was skipped by a Condition", condition_unmet, healthy, "skipped",
      say<"was skipped: a condition in its unit file is not met">, ""},
     {"exec-condition", "inactive, Result exec-condition", exec_condition, healthy, "skipped",
@@ -462,6 +474,13 @@ Monotonic stuck_at(const UnitFacts& facts, const Context& context)
     if (facts.active_state == "deactivating") return transitional_since(facts, context) + limits.deactivating;
     if (facts.active_state == "reloading") return transitional_since(facts, context) + limits.reloading;
     return Monotonic{};
+}
+
+Monotonic between_runs_until(const UnitFacts& facts, const Context& context)
+{
+    // systemd passes through failed and inactive on every automatic restart; only who stays there has ended.
+    const auto since = facts.state_change_at.count() > 0 ? facts.state_change_at : context.seen_at;
+    return since + std::chrono::seconds{1};
 }
 
 std::string rules_markdown()

@@ -54,6 +54,9 @@ struct Rule {
 /// When the verdict will change by the mere passing of time because the unit is stuck then; 0: never.
 [[nodiscard]] Monotonic stuck_at(const UnitFacts& facts, const Context& context);
 
+/// Until when a unit at rest that kept restarting may still be between two runs.
+[[nodiscard]] Monotonic between_runs_until(const UnitFacts& facts, const Context& context);
+
 /// Is a unit with this UnitFileState meant to run?
 [[nodiscard]] bool enabled(std::string_view unit_file_state) noexcept;
 

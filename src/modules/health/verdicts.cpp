@@ -197,6 +197,9 @@ void Tracker::schedule(Entry& entry, const Context& context)
     if (readable_) {  // until then nothing changes by time
         if (const auto at = stuck_at(entry.facts, context); at > context.now) consider(at);
         if (const auto at = entry.restarts.next_change()) consider(*at);
+        if (const auto at = between_runs_until(entry.facts, context);
+            context.restarts > 0 && at > context.now)
+            consider(at);
     }
     if (entry.ack) consider(entry.ack_until);
     if (entry.deadline.count() > 0) deadlines_.insert({entry.deadline, &entry});

@@ -80,13 +80,11 @@ void with_manager(const systemd::ConnectOptions& options, Body body)
                             }};
             auto pump = [](systemd::Manager& m) -> Task<> { co_await m.run(); };
             group.spawn("pump", pump(**manager));
-            group.spawn("body", body(**manager, watcher));
-            const auto pumping = [&] {
-                const auto names = group.names();
-                return std::ranges::find(names, "body") != names.end();
-            };
-            while (pumping())
-                co_await sleep(std::chrono::milliseconds{5});
+            try {
+                co_await body(**manager, watcher);
+            } catch (const std::exception& e) {
+                ADD_FAILURE() << e.what();
+            }
             group.cancel();
             co_await group.join();
         },

@@ -86,7 +86,7 @@ TEST(Auth, ATokenWorksInBothSpellings)
 {
     Fixture f;
     run([&]() -> Task<> {
-        const auto made = co_await f.store.create_token("ci", Role::operator_, {});
+        const auto made = co_await f.store.create_token("ci", Role::operator_);
         for (const auto* scheme : {"Bearer ", "bearer ", "BEARER  ", "token=", "Token=", "TOKEN= "}) {
             const auto caller = f.identify(from("10.0.0.7", scheme + made->text));
             EXPECT_TRUE(caller.has_value()) << scheme;
@@ -180,7 +180,7 @@ TEST(Auth, AfterTenFailuresAnAddressGetsNoMoreCostlyChecks)
     Fixture f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::operator_);
-        const auto made = co_await f.store.create_token("ci", Role::viewer, {});
+        const auto made = co_await f.store.create_token("ci", Role::viewer);
         const Caller attacker{"", Role::none, "", "10.0.0.7"};
         for (int i = 0; i < 10; ++i) {
             const auto wrong = co_await f.authenticator->log_in("bob", "wrong password", attacker);

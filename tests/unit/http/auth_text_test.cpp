@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <set>
+#include <thread>
 
 using namespace opsd;
 using namespace opsd::http;
@@ -17,6 +19,16 @@ std::string unhex(std::string_view text)
         bytes += static_cast<char>(std::stoi(std::string{text.substr(i, 2)}, nullptr, 16));
     }
     return bytes;
+}
+
+[[maybe_unused]] long anonymous_kilobytes()
+{
+    std::ifstream status{"/proc/self/status"};
+    for (std::string word; status >> word;) {
+        long value = 0;
+        if (word == "RssAnon:" && status >> value) return value;
+    }
+    return -1;
 }
 
 }  // namespace
@@ -117,3 +129,21 @@ TEST(AuthPassword, NewOnesHaveALength)
     EXPECT_FALSE(matches(std::string(1025, 'x'), *hash).value())
         << "a password over the limit must never match";
 }
+
+// A sanitizer's allocator keeps memory by design.
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+TEST(AuthPassword, TheMemoryOfAHashGoesBackToTheSystem)
+{
+    long before = 0;
+    long after = 0;
+    std::thread worker{[&] {
+        before = anonymous_kilobytes();
+        for (int i = 0; i < 3; ++i)
+            (void)hash_password("correct horse", {});
+        after = anonymous_kilobytes();
+    }};
+    worker.join();
+    EXPECT_GT(before, 0);
+    EXPECT_LT(after - before, 4096) << "a login must not cost 16 MiB for ever";
+}
+#endif

@@ -124,7 +124,7 @@ TEST(Tokens, AreBounded)
     ASSERT_TRUE(files::write_atomic(f.path, render(state), 0600));
     ASSERT_TRUE(f.store.load());
     run([&]() -> Task<> {
-        const auto one_more = co_await f.store.create_token("ci", Role::viewer, {});
+        const auto one_more = co_await f.store.create_token("ci", Role::viewer);
         EXPECT_EQ(one_more.error().message, "cannot create a token: there are 1000; revoke some");
     });
     state.tokens.push_back({"id999999", "t", Role::viewer, std::string(32, 'x'), day, {}});
@@ -136,10 +136,10 @@ TEST(Tokens, OddNamesAreRefused)
     Fixture f;
     run([&]() -> Task<> {
         for (const auto* bad : {"", "a b", "a/b", "a\n", "\xc3\xa9"}) {
-            const auto made = co_await f.store.create_token(bad, Role::viewer, {});
+            const auto made = co_await f.store.create_token(bad, Role::viewer);
             EXPECT_EQ(made.error().code, Errc::invalid_argument) << bad;
         }
-        const auto too_long = co_await f.store.create_token(std::string(65, 'a'), Role::viewer, {});
+        const auto too_long = co_await f.store.create_token(std::string(65, 'a'), Role::viewer);
         EXPECT_FALSE(too_long.has_value());
     });
 }
@@ -156,7 +156,7 @@ TEST(Tokens, ADamagedFileRefusesEverybodyAndIsKept)
         const auto damaged = whole.substr(0, whole.size() / 2);
         EXPECT_TRUE(files::write_atomic(f.path, damaged, 0600));
 
-        const auto changed = co_await f.store.create_token("x", Role::viewer, {});
+        const auto changed = co_await f.store.create_token("x", Role::viewer);
         EXPECT_EQ(changed.error().code, Errc::unavailable);
         EXPECT_EQ(content(f.path), damaged) << "a damaged file must never be overwritten";
 
@@ -238,7 +238,7 @@ TEST(Tokens, AFullDiskLosesNothingAndSaysSo)
              && files::write_atomic(dir / ("ballast" + std::to_string(i)), std::string(4096, 'b'), 0600);
              ++i) {
         }
-        const auto refused = co_await store.create_token("more", Role::viewer, {});
+        const auto refused = co_await store.create_token("more", Role::viewer);
         EXPECT_EQ(refused.error().code, Errc::unavailable) << refused.error().message;
         EXPECT_TRUE(store.check_token(made.text));
         EXPECT_EQ(store.tokens().size(), 1U) << "what could not be written must not be in force";

@@ -1,0 +1,86 @@
+#pragma once
+// A real server on loopback for the tests, and the plainest of clients.
+
+#include "http_support.hpp"
+
+#include "io/net/socket.hpp"
+
+#include <filesystem>
+
+namespace opsd::test {
+
+/// A folder that goes away with the test.
+class TempFolder {
+public:
+    TempFolder()
+    {
+        std::string name = (std::filesystem::temp_directory_path() / "opsd-http-XXXXXX").string();
+        path_ = ::mkdtemp(name.data());
+    }
+    ~TempFolder() { std::filesystem::remove_all(path_); }
+    TempFolder(const TempFolder&) = delete;
+    TempFolder& operator=(const TempFolder&) = delete;
+    [[nodiscard]] std::string operator/(std::string_view name) const { return (path_ / name).string(); }
+
+private:
+    std::filesystem::path path_;
+};
+
+/// A server that runs until stop(), which every test must await.
+struct LiveServer {
+    LiveServer(Executor executor, std::vector<http::Route> routes, http::Limits limits = {})
+      : server{executor, limits, around.authenticator, around.audit, around.clock, around.metrics, around.log}
+      , group{executor, [](std::string_view task, std::exception_ptr e) {
+                  ADD_FAILURE() << task << ": " << describe(e).what;
+              }}
+    {
+        server.set_routes(build(std::move(routes)));
+    }
+
+    /// The port.
+    std::uint16_t start(http::Listener listener = {.port = 0})
+    {
+        auto port = server.listen(listener);
+        if (!port) ADD_FAILURE() << port.error().message;
+        group.spawn("run", server.run());
+        return port.value_or(0);
+    }
+
+    Task<> stop()
+    {
+        server.drain();
+        server.abort();
+        co_await server.joined();
+        co_await group.join();
+        EXPECT_EQ(server.connections(), 0U);
+        const auto page = around.metrics.render();
+        EXPECT_NE(page.find("\nopsd_http_connections 0\n"), std::string::npos) << page;
+    }
+
+    Surroundings around;
+    http::Server server;
+    TaskGroup group;
+};
+
+/// A connected transport; null with a test failure otherwise.
+Task<std::unique_ptr<net::Transport>> dial(net::Endpoint endpoint);
+inline Task<std::unique_ptr<net::Transport>> dial(std::uint16_t port)
+{
+    return dial(*net::ip_endpoint("127.0.0.1", port));
+}
+
+/// Everything until the server closes, or nothing came for 5 s.
+Task<std::string> read_to_end(net::Transport& transport);
+/// Reads until `end` was seen.
+Task<std::string> read_until(net::Transport& transport, std::string_view end);
+/// Sends and reads to the end; ask for "Connection: close".
+Task<std::string> fetch(std::uint16_t port, std::string request);
+/// Waits, on events of the loop, until `condition` holds; at most 5 s.
+Task<> eventually(std::function<bool()> condition);
+
+inline std::string get_and_close(std::string_view target) { return get(target, "Connection: close\r\n"); }
+
+/// GET /test, open to all.
+http::Route test_route(http::Handler handler);
+
+}  // namespace opsd::test

@@ -1,0 +1,201 @@
+#include "server_support.hpp"
+
+using namespace opsd;
+using namespace opsd::test;
+using namespace boost::asio::experimental::awaitable_operators;
+
+namespace {
+
+/// What a producer saw.
+struct Seen {
+    int written = 0;
+    bool closed = false;
+    bool finished = false;
+    std::string error;
+};
+
+/// Two chunks, then waits for news that never come, as a follower of events does.
+Task<> two_then_wait(Seen& seen, http::StreamWriter& out)
+{
+    for (const auto* chunk : {"one\n", "", "two\n"}) {
+        auto written = co_await out.write(chunk);
+        if (!written) co_return;
+        ++seen.written;
+    }
+    co_await out.closed();
+    seen.closed = true;
+    auto late = co_await out.write("late\n");
+    seen.error = late ? "" : late.error().message;
+    seen.finished = true;
+}
+
+Task<> flood(Seen& seen, http::StreamWriter& out)
+{
+    const std::string chunk(100'000, 'a');
+    for (;;) {
+        auto written = co_await out.write(chunk);
+        if (!written) {
+            seen.error = std::string{to_string(written.error().code)};
+            break;
+        }
+        ++seen.written;
+    }
+    seen.finished = true;
+}
+
+/// Never looks at closed().
+Task<> deaf(Seen& seen, http::StreamWriter& out)
+{
+    auto written = co_await out.write("x");
+    ++seen.written;
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer{executor, 1h};
+    co_await timer.async_wait(asio::use_awaitable);
+    seen.finished = true;
+}
+
+using Producer = Task<> (*)(Seen&, http::StreamWriter&);
+http::Route streaming(Producer producer, Seen& seen)
+{
+    return test_route([producer, &seen](const http::Request&) -> Task<http::Response> {
+        co_return http::Response::stream(
+            "text/event-stream", [producer, &seen](http::StreamWriter& out) { return producer(seen, out); });
+    });
+}
+
+}  // namespace
+
+TEST(HttpStream, IsChunkedUnbufferedAndEndsWithItsLastChunkOnDrain)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        LiveServer live{executor, {streaming(two_then_wait, seen)}};
+        auto client = co_await dial(live.start());
+        [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
+        auto answer = co_await read_until(*client, "two\n\r\n");
+        EXPECT_TRUE(has_header(answer, "Transfer-Encoding: chunked"));
+        EXPECT_TRUE(has_header(answer, "X-Accel-Buffering: no"));
+        EXPECT_TRUE(has_header(answer, "Content-Type: text/event-stream"));
+        EXPECT_EQ(answer.find("Content-Length"), std::string::npos);
+        EXPECT_EQ(body_of(answer), "4\r\none\n\r\n4\r\ntwo\n\r\n");
+        EXPECT_NE(live.around.metrics.render().find("\nopsd_http_streams 1\n"), std::string::npos);
+        live.server.drain();
+        auto rest = co_await read_to_end(*client);
+        EXPECT_EQ(rest, "0\r\n\r\n");
+        co_await live.server.joined();
+        EXPECT_TRUE(seen.closed);
+        EXPECT_NE(seen.error.find("cannot write"), std::string::npos);
+        co_await live.stop();
+        EXPECT_NE(live.around.metrics.render().find("\nopsd_http_streams 0\n"), std::string::npos);
+    });
+}
+
+TEST(HttpStream, TellsItsProducerWhenTheClientLeaves)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        LiveServer live{executor, {streaming(two_then_wait, seen)}};
+        auto client = co_await dial(live.start());
+        [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
+        [[maybe_unused]] auto answer = co_await read_until(*client, "two\n");
+        client.reset();
+        co_await eventually([&] { return seen.finished && live.server.connections() == 0; });
+        co_await live.stop();
+    });
+}
+
+TEST(HttpStream, WaitsForASlowClientAndGivesUpAtTheWriteTimeout)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        http::Limits limits;
+        limits.write_timeout = 100ms;
+        LiveServer live{executor, {streaming(flood, seen)}, limits};
+        auto client = co_await dial(live.start());
+        [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
+        co_await eventually([&] { return seen.finished; });
+        EXPECT_EQ(seen.error, "timeout");
+        EXPECT_LT(seen.written, 1000) << "what the kernel buffers, and no more";
+        co_await eventually([&] { return live.server.connections() == 0; });
+        client.reset();
+        co_await live.stop();
+    });
+}
+
+TEST(HttpStream, AProducerThatDoesNotListenIsCancelled)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        LiveServer live{executor, {streaming(deaf, seen)}};
+        auto client = co_await dial(live.start());
+        [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
+        [[maybe_unused]] auto answer = co_await read_until(*client, "x\r\n");
+        live.server.drain();
+        auto rest = co_await read_to_end(*client);
+        EXPECT_EQ(rest, "0\r\n\r\n");
+        co_await live.server.joined();
+        EXPECT_FALSE(seen.finished);
+        co_await live.stop();
+    });
+}
+
+TEST(HttpStream, AreLimitedInNumber)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        http::Limits limits;
+        limits.streams = 1;
+        LiveServer live{executor, {streaming(two_then_wait, seen)}, limits};
+        const auto port = live.start();
+        auto first = co_await dial(port);
+        [[maybe_unused]] auto asked = co_await first->write_all(get("/test"));
+        [[maybe_unused]] auto head = co_await read_until(*first, "two\n");
+        auto second = co_await fetch(port, get_and_close("/test"));
+        EXPECT_EQ(status_of(second), 503);
+        EXPECT_TRUE(has_header(second, "Retry-After: 5"));
+        auto only_head = co_await fetch(port, "HEAD /test HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        EXPECT_EQ(status_of(only_head), 503);
+        first.reset();
+        co_await eventually([&] { return live.server.connections() == 0; });
+        only_head = co_await fetch(port, "HEAD /test HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        EXPECT_EQ(status_of(only_head), 200);
+        EXPECT_EQ(body_of(only_head), "");
+        co_await live.stop();
+    });
+}
+
+TEST(HttpStream, AFailingProducerLeavesNoFalseEnd)
+{
+    Conversation conversation;
+    auto broken = [](http::StreamWriter& out) -> Task<> {
+        [[maybe_unused]] auto written = co_await out.write("half");
+        throw std::runtime_error{"a bug"};
+    };
+    conversation.hold_open = true;
+    conversation.router = build({test_route([broken](const http::Request&) -> Task<http::Response> {
+        co_return http::Response::stream("text/plain", broken);
+    })});
+    const auto answer = conversation.say(get("/test"));
+    EXPECT_TRUE(answer.ends_with("4\r\nhalf\r\n")) << answer;
+    EXPECT_TRUE(conversation.around.lines->contains("a stream failed: a bug"));
+}
+
+TEST(HttpStream, IsDelimitedByTheEndForHttp10)
+{
+    Conversation conversation;
+    auto once = [](http::StreamWriter& out) -> Task<> {
+        [[maybe_unused]] auto written = co_await out.write("all");
+    };
+    conversation.hold_open = true;
+    conversation.router = build({test_route([once](const http::Request&) -> Task<http::Response> {
+        co_return http::Response::stream("text/plain", once);
+    })});
+    const auto answer = conversation.say("GET /test HTTP/1.0\r\n\r\n");
+    EXPECT_EQ(body_of(answer), "all");
+    EXPECT_EQ(answer.find("Transfer-Encoding"), std::string::npos);
+}
