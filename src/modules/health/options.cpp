@@ -111,11 +111,11 @@ Schema<HealthOptions> schema()
 Result<> validate(const HealthOptions& options)
 {
     for (const auto& name : options.units) {
+        if (name.find("@.") != std::string::npos)
+            return bad_name("health.units", name, "is a template; name an instance, like getty@tty1.service");
         if (!systemd::valid_unit_name(name))
             return bad_name("health.units", name,
                             "is not a unit name; write it with its suffix, like ssh.service");
-        if (name.find("@.") != std::string::npos)
-            return bad_name("health.units", name, "is a template; name an instance, like getty@tty1.service");
     }
     for (const auto& name : options.targets) {
         if (!systemd::valid_unit_name(name) || !name.ends_with(".target"))

@@ -32,15 +32,12 @@ void Publisher::confirmed() { confirmed_ = moment(); }
 
 Task<> Publisher::wait()
 {
-    if (!started_) {
-        co_await bell_.wait(clock_, std::nullopt);
-    } else if (tracker_.dirty() || announce_) {
-        // Only the interval matters now: whatever rings meanwhile joins the same version.
-        const auto left = std::chrono::ceil<Duration>(published_at_ + interval_ - clock_.monotonic());
-        if (left.count() > 0) co_await clock_.sleep_for(left);
-    } else {
-        co_await bell_.wait(clock_, tracker_.next_deadline());
-    }
+    const auto until = started_ ? tracker_.next_deadline() : std::nullopt;
+    const bool pending = started_ && (tracker_.dirty() || announce_);
+    if (!pending) co_await bell_.wait(clock_, until);
+    // Whatever rings within the interval joins the same version.
+    const auto left = std::chrono::ceil<Duration>(published_at_ + interval_ - clock_.monotonic());
+    if (started_ && left.count() > 0) co_await clock_.sleep_for(left);
     bell_.reset();
 }
 

@@ -26,8 +26,8 @@ bool of_watched_type(std::string_view name)
 
 std::string problem_of(const std::string& name)
 {
-    if (!systemd::valid_unit_name(name)) return "is not a unit name";
     if (is_template(name)) return "is a template, not a unit: only its instances can run";
+    if (!systemd::valid_unit_name(name)) return "is not a unit name";
     return {};
 }
 

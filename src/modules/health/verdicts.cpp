@@ -86,7 +86,7 @@ void Tracker::set_verdict(Entry& entry, const Verdict& verdict, const Moment& no
     entry.judged_invocation = facts.invocation_id;
     // systemd's own time, unless the verdict changed without a change of state: stuck, flapping, expected
     // now.
-    const bool moved = !entry.judged || facts.state_change_at != entry.judged_change_at;
+    const bool moved = !entry.judged || !same_run || facts.state_change_at != entry.judged_change_at;
     const bool timed = facts.state_change_time != WallTime{} && !cyclic(verdict.state);
     entry.since = moved && timed ? facts.state_change_time : now.wall;
     entry.judged = true;

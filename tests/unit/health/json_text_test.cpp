@@ -1,0 +1,57 @@
+#include "modules/health/json_text.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <random>
+
+namespace opsd::health {
+namespace {
+
+std::string json_of(std::string_view text)
+{
+    std::string out;
+    append_quoted(out, text);
+    return out;
+}
+
+TEST(JsonText, EscapesWhatJsonAndHtmlNeed)
+{
+    EXPECT_EQ(json_of("a\"b\\c\n\t\r\x01 é 漢 😀"), "\"a\\\"b\\\\c\\n\\t\\r\\u0001 é 漢 😀\"");
+    EXPECT_EQ(json_of("<script>&"), "\"\\u003cscript\\u003e\\u0026\"");
+    EXPECT_EQ(json_of("\u2028\u2029"), "\"\\u2028\\u2029\"");
+    EXPECT_EQ(json_of(std::string_view{"\0\x7f", 2}), "\"\\u0000\\u007f\"");
+}
+
+TEST(JsonText, BytesThatAreNotUtf8BecomeReplacementCharacters)
+{
+    EXPECT_EQ(json_of("a\xff\xc3"), "\"a\\ufffd\\ufffd\"");
+    EXPECT_EQ(json_of("\xed\xa0\x80"), "\"\\ufffd\\ufffd\\ufffd\"");             // a surrogate
+    EXPECT_EQ(json_of("\xc0\xaf"), "\"\\ufffd\\ufffd\"");                        // overlong
+    EXPECT_EQ(json_of("\xf4\x90\x80\x80"), "\"\\ufffd\\ufffd\\ufffd\\ufffd\"");  // beyond Unicode
+}
+
+TEST(JsonText, AnyBytesGiveJsonThatParses)
+{
+    std::mt19937 random{7};
+    for (int round = 0; round < 3000; ++round) {
+        std::string bytes;
+        const auto length = random() % 40;
+        for (std::size_t i = 0; i < length; ++i)
+            bytes += static_cast<char>(random() % 4 == 0 ? 0xc0 + random() % 64 : random() % 256);
+        const auto parsed = nlohmann::json::parse(json_of(bytes), nullptr, false);
+        ASSERT_TRUE(parsed.is_string()) << round;
+    }
+}
+
+TEST(JsonText, WritesCommasWhereTheyBelong)
+{
+    std::string out;
+    JsonText json{out};
+    json.open('{').key("list").open('[').number(1).text("x").open('{').close('}').close(']');
+    json.boolean("yes", true).key("none").null().number("big", -9'007'199'254'740'993).close('}');
+    EXPECT_EQ(out, R"({"list":[1,"x",{}],"yes":true,"none":null,"big":-9007199254740993})");
+}
+
+}  // namespace
+}  // namespace opsd::health

@@ -1,0 +1,440 @@
+// The module from systemd to the board.
+
+#include "node.hpp"
+
+namespace opsd::health {
+namespace {
+
+using namespace test;
+using systemd::FakeCall;
+
+class HealthSource : public Node {};
+
+TEST_F(HealthSource, StatesAreServedBeforeDetailsAreRead)
+{
+    add(running());
+    add(failed("exit-code", 1, 3, "b.service"));
+    add(changed(stopped("c.service"), [](auto& f) { f.type = "oneshot"; }));
+    options.globs = {"*"};
+    systemd.hold(FakeCall::read_unit);
+    start();
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(word("b.service"), "failed");
+    EXPECT_NE(state("b.service")->reason.find("not read yet"), std::string::npos);
+    EXPECT_EQ(state("c.service")->health, Health::unknown);
+    systemd.release(FakeCall::read_unit);
+    advance(20ms);
+    EXPECT_NE(state("b.service")->reason.find("status 3"), std::string::npos);
+    EXPECT_EQ(word("c.service"), "done");
+    EXPECT_EQ(node().health, Health::unhealthy);
+    EXPECT_EQ(status.condition, "running");
+    EXPECT_EQ(get("/api/v1/units/c.service/history")["transitions"].size(), 0U);
+}
+
+TEST_F(HealthSource, AFailureIsPublishedWithoutReadingTheUnitAgain)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    const auto reads = systemd.reads_of("a.service");
+    advance(1min);
+    fail_unit("a.service");
+    settle();
+    EXPECT_EQ(word("a.service"), "failed") << "at once: the first change does not wait for the interval";
+    EXPECT_EQ(systemd.reads_of("a.service"), reads);
+    EXPECT_EQ(node().reason, "1 of 1 units is unhealthy: a.service");
+}
+
+TEST_F(HealthSource, ChangesWithinTheIntervalBecomeOneVersion)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    advance(1min);
+    const auto version = board.health.version();
+    fail_unit("a.service");
+    settle();
+    for (int i = 0; i < 50; ++i) {
+        run_unit("a.service");
+        fail_unit("a.service");
+        settle();
+    }
+    EXPECT_EQ(board.health.version(), version + 1);
+    run_unit("a.service");
+    advance(10ms);
+    EXPECT_EQ(board.health.version(), version + 2);
+    EXPECT_EQ(word("a.service"), "running");
+}
+
+TEST_F(HealthSource, ExpectedUnitsThatAreNotLoadedAreAskedForByName)
+{
+    systemd.add_unloaded(loaded_as("masked", "masked.service"));
+    systemd.add_unloaded(loaded_as("bad-setting", "broken.service"));
+    options.units = {"gone.service", "masked.service", "broken.service"};
+    wants = {{"dcos.target", "README"}, {"dcos.target", "x@.service"}, {"dcos.target", "dcos-a.b.service"}};
+    start();
+    EXPECT_EQ(word("gone.service"), "missing");
+    EXPECT_EQ(word("masked.service"), "masked");
+    EXPECT_EQ(word("broken.service"), "broken");
+    EXPECT_EQ(word("dcos-a.b.service"), "missing");
+    EXPECT_EQ(state("README")->health, Health::unknown);
+    EXPECT_EQ(state("x@.service")->health, Health::unknown);
+    EXPECT_EQ(node().units.size(), 6U);
+}
+
+TEST_F(HealthSource, ANameThatSystemdRefusesDoesNotHideTheOthers)
+{
+    add(running());
+    options.units = {"a.service", "b.service", "c.service"};
+    const Error refused{Errc::invalid_argument, "cannot list: Invalid argument"};
+    systemd.fail_next(FakeCall::list_units_by_names, refused);  // a, b, c
+    systemd.fail_next(FakeCall::list_units_by_names, refused);  // a
+    start();
+    EXPECT_EQ(word("a.service"), "unreadable");
+    EXPECT_EQ(word("b.service"), "missing");
+    EXPECT_EQ(word("c.service"), "missing");
+}
+
+TEST_F(HealthSource, AUnitThatCannotBeReadStaysInTheListWithHealthThree)
+{
+    add(running());
+    options.units = {"a.service"};
+    systemd.fail_next(FakeCall::read_unit, {Errc::timeout, "cannot read a.service: no answer within 5 s"});
+    start();
+    advance(20ms);
+    EXPECT_EQ(state("a.service")->health, Health::unknown);
+    EXPECT_NE(state("a.service")->reason.find("no answer"), std::string::npos);
+    advance(11s);
+    EXPECT_EQ(word("a.service"), "running");
+}
+
+TEST_F(HealthSource, ALostSystemdIsUnknownAndEverythingIsComparedAfterwards)
+{
+    add(running());
+    add(running("b.service"));
+    options.units = {"a.service", "b.service"};
+    start();
+    ASSERT_EQ(node().health, Health::healthy);
+    systemd.fail_always(FakeCall::connect, Error{Errc::unavailable, "cannot connect: refused"});
+    systemd.lose_connection({Errc::unavailable, "cannot read from the bus: it closed the connection"});
+    advance(20ms);
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_NE(node().reason.find("closed the connection"), std::string::npos);
+    EXPECT_EQ(node().units.size(), 2U);
+    EXPECT_EQ(status.condition, "failed");
+    systemd.change_silently("b.service", [](UnitFacts& f) {
+        f.active_state = f.sub_state = "failed";
+        f.result = "core-dump";
+    });
+    advance(30s);
+    const auto attempts = systemd.count(FakeCall::connect);
+    EXPECT_GE(attempts, 5U);
+    EXPECT_LE(attempts, 14U) << "it backs off";
+    EXPECT_NE(node().reason.find("refused"), std::string::npos);
+    systemd.fail_always(FakeCall::connect, std::nullopt);
+    advance(11s);
+    EXPECT_EQ(node().health, Health::unhealthy);
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(word("b.service"), "failed");
+    EXPECT_EQ(status.condition, "running");
+    const auto rows = get("/api/v1/units/b.service/history")["transitions"];
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0]["result"], "core-dump");
+    EXPECT_EQ(get("/api/v1/units/a.service/history")["transitions"].size(), 0U);
+}
+
+TEST_F(HealthSource, SystemdThatNeverAnswersIsUnknownWithAReason)
+{
+    systemd.fail_always(FakeCall::connect, Error{Errc::denied, "cannot connect to the bus: access denied"});
+    start();
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_NE(node().reason.find("access denied"), std::string::npos);
+    const auto answer = get("/system/health/v1");
+    ASSERT_EQ(answer["units"].size(), 1U);
+    EXPECT_EQ(answer["units"][0]["health"], 3);
+    EXPECT_NE(answer["units"][0]["output"].get<std::string>().find("access denied"), std::string::npos);
+}
+
+TEST_F(HealthSource, ACallThatFailsBeginsANewConnection)
+{
+    add(running());
+    options.units = {"a.service"};
+    systemd.fail_next(FakeCall::subscribe, {Errc::timeout, "cannot subscribe: no answer"});
+    start();
+    EXPECT_EQ(node().health, Health::unknown);
+    advance(200ms);
+    EXPECT_EQ(node().health, Health::healthy);
+    EXPECT_EQ(systemd.count(FakeCall::connect), 2U);
+}
+
+TEST_F(HealthSource, AMissedChangeIsFoundByTheComparisonAndCounted)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    systemd.change_silently("a.service", [](UnitFacts& f) { f.active_state = f.sub_state = "failed"; });
+    advance(1min);
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "0");
+    advance(4min);
+    EXPECT_EQ(word("a.service"), "failed");
+    EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "1");
+    const auto lists = systemd.count(FakeCall::list_units_by_names);
+    advance(5min);
+    EXPECT_EQ(systemd.count(FakeCall::list_units_by_names), lists + 1);
+    EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "1");
+}
+
+TEST_F(HealthSource, AnAnswerNeverUndoesALaterSignal)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    systemd.hold(FakeCall::read_unit);
+    systemd.invalidate("a.service", [](UnitFacts& f) { f.status_text = "one"; });
+    settle();
+    fail_unit("a.service");  // overtakes the answer that is under way
+    advance(20ms);
+    EXPECT_EQ(word("a.service"), "failed");
+    systemd.release(FakeCall::read_unit);
+    advance(200ms);
+    EXPECT_EQ(word("a.service"), "failed");
+    EXPECT_EQ(state("a.service")->facts->main_status, 9);
+    EXPECT_EQ(state("a.service")->facts->status_text, "one");
+}
+
+TEST_F(HealthSource, AUnitThatFlapsFasterThanItCanBeReadEndsRight)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    for (int i = 0; i < 500; ++i) {
+        systemd.invalidate("a.service", [&](UnitFacts& f) {
+            f.active_state = i % 2 == 0 ? "failed" : "active";
+            f.sub_state = i % 2 == 0 ? "failed" : "running";
+            f.result = i % 2 == 0 ? "signal" : "success";
+        });
+        if (i % 7 == 0) io.poll_one();
+    }
+    systemd.invalidate("a.service", [](UnitFacts& f) {
+        f = running();
+        f.status_text = "at last";
+    });
+    advance(5s);
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(state("a.service")->facts->status_text, "at last");
+}
+
+TEST_F(HealthSource, AThousandUnitsFlappingAtOnceEndRightAndWorkIsBounded)
+{
+    constexpr int many = 1000;
+    const auto name = [](int i) { return fmt::format("flap-{:04}.service", i); };
+    for (int i = 0; i < many; ++i)
+        add(running(name(i)));
+    options.globs = {"flap-*"};
+    start();
+    ASSERT_EQ(node().units.size(), 1000U);
+    EXPECT_LE(systemd.most_in_flight(), 300U);
+    const auto version = board.health.version();
+    for (int round = 1; round <= 5; ++round) {
+        for (int i = 0; i < many; ++i) {
+            systemd.change(name(i), [](UnitFacts& f) {
+                f.active_state = "activating";
+                f.sub_state = "auto-restart";
+                f.result = "exit-code";
+            });
+            systemd.change(name(i), [](UnitFacts& f) {
+                f.active_state = "active";
+                f.sub_state = "running";
+                f.result = "success";
+                ++f.restarts;
+            });
+        }
+        advance(1s);
+    }
+    EXPECT_LE(board.health.version(), version + 5 + 3 * 5) << "changes are coalesced";
+    EXPECT_EQ(node().health, Health::unhealthy);
+    for (const auto& unit : node().units)
+        EXPECT_EQ(unit->state, "flapping") << unit->id;
+    for (int i = 0; i < many; ++i)
+        systemd.change(name(i), [](UnitFacts& f) { f = stopped(f.id); });
+    advance(1s);
+    for (const auto& unit : node().units)
+        EXPECT_EQ(unit->state, "stopped") << unit->id;
+    EXPECT_EQ(metric("opsd_history_dropped_total"), "0");
+}
+
+TEST_F(HealthSource, UnitsThatTurnUpLaterAreWatched)
+{
+    options.globs = {"late*"};
+    add(running("late-1.service"));
+    start();
+    add(running("late-2.service"));
+    add(running("other.service"));
+    advance(1s);
+    EXPECT_EQ(word("late-2.service"), "running");
+    EXPECT_EQ(word("other.service"), "(not there)");
+    systemd.remove_unit("late-2.service");
+    advance(1s);
+    EXPECT_EQ(word("late-2.service"), "(not there)") << "nothing expects it any more";
+}
+
+TEST_F(HealthSource, AnExpectedUnitThatIsUnloadedStays)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    systemd.remove_unit("a.service");
+    advance(1s);
+    EXPECT_EQ(word("a.service"), "missing");
+    advance(3s);
+    add(running());
+    advance(1s);
+    EXPECT_EQ(word("a.service"), "running");
+}
+
+TEST_F(HealthSource, AskingForAnUnloadedUnitDoesNotGoOnForEver)
+{
+    options.units = {"gone.service"};
+    start();
+    const auto lists = systemd.count(FakeCall::list_units_by_names);
+    const auto reads = systemd.count(FakeCall::read_unit);
+    // What systemd says whenever it loads a unit to answer us, and unloads it again.
+    for (int i = 0; i < 100; ++i) {
+        systemd.add_unit(loaded_as("not-found", "gone.service"));
+        systemd.remove_unit("gone.service");
+        advance(10ms);
+    }
+    EXPECT_LE(systemd.count(FakeCall::list_units_by_names), lists + 2);
+    EXPECT_LE(systemd.count(FakeCall::read_unit), reads + 2);
+}
+
+TEST_F(HealthSource, AHostWithoutConfigurationWatchesWhatIsEnabledOrFails)
+{
+    systemd.set_files(
+        {{"/lib/systemd/system/on.service", "enabled"}, {"/lib/systemd/system/new.service", "disabled"}});
+    add(changed(running("on.service"), [](auto& f) { f.unit_file_state = "enabled"; }));
+    add(running("calm.service"));
+    start();
+    EXPECT_EQ(node().units.size(), 1U);
+    fail_unit("calm.service");
+    advance(1s);
+    EXPECT_EQ(word("calm.service"), "failed");
+    systemd.add_unloaded(
+        changed(unit("inactive", "dead", "new.service"), [](auto& f) { f.unit_file_state = "enabled"; }));
+    systemd.set_files(
+        {{"/lib/systemd/system/on.service", "enabled"}, {"/lib/systemd/system/new.service", "enabled"}});
+    advance(1s);
+    EXPECT_EQ(word("new.service"), "not-started");
+    EXPECT_EQ(word("calm.service"), "failed");
+}
+
+TEST_F(HealthSource, AReloadIsFollowedByOneLookForABurstOfSignals)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    const auto lists = systemd.count(FakeCall::list_units);
+    for (int i = 0; i < 20; ++i)
+        systemd.reload([&] {
+            systemd.change_silently("a.service", [](UnitFacts& f) { f.description = "New: words"; });
+        });
+    advance(1s);
+    EXPECT_EQ(systemd.count(FakeCall::list_units), lists + 1);
+    EXPECT_EQ(state("a.service")->name, "New");
+}
+
+TEST_F(HealthSource, BeyondTheBoundTheModuleIsDegraded)
+{
+    options.units = {"a.service", "b.service", "c.service"};
+    options.max_units = 2;
+    start();
+    EXPECT_EQ(node().units.size(), 2U);
+    EXPECT_EQ(status.condition, "degraded");
+    EXPECT_NE(status.reason.find("max_units"), std::string::npos);
+    EXPECT_EQ(metric("opsd_units_left_out"), "1");
+}
+
+TEST_F(HealthSource, UnitFilesThatCannotBeListedDegradeOnly)
+{
+    add(running());
+    options.units = {"a.service"};
+    systemd.fail_next(FakeCall::list_unit_files,
+                      {Errc::timeout, "cannot list unit files: no answer within 5 s"});
+    start();
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(status.condition, "degraded");
+}
+
+TEST_F(HealthSource, EvidenceFollowsAFailureAndIsCompletedWithinASecond)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    systemd::JournalLine line;
+    line.at = clock.now();
+    line.identifier = "a";
+    line.pid = 7;
+    line.message = "cannot open";
+    journal["a.service"] = {line};
+    fail_unit("a.service");
+    advance(20ms);
+    EXPECT_NE(state("a.service")->journal.find("a[7]: cannot open\n"), std::string::npos);
+    EXPECT_FALSE(state("a.service")->journal_complete);
+    line.identifier = "systemd";
+    line.pid = 1;
+    line.message = "Failed with result 'signal'.";
+    journal["a.service"].push_back(line);
+    advance(1s);
+    EXPECT_NE(state("a.service")->journal.find("systemd[1]: Failed with"), std::string::npos);
+    EXPECT_TRUE(state("a.service")->journal_complete);
+    EXPECT_EQ(journal_queries.size(), 2U);
+    EXPECT_EQ(journal_queries[0].invocation_id, running().invocation_id);
+    advance(1h);
+    EXPECT_EQ(journal_queries.size(), 2U);
+}
+
+TEST_F(HealthSource, AnUnreadableJournalIsSaidAndCostsNoState)
+{
+    add(failed());
+    options.units = {"a.service"};
+    journal_broken = Error{Errc::denied, "cannot read the journal: not in group systemd-journal"};
+    start();
+    advance(2s);
+    EXPECT_EQ(word("a.service"), "failed");
+    EXPECT_EQ(state("a.service")->journal,
+              "journal: cannot read the journal: not in group systemd-journal\n");
+    EXPECT_EQ(status.condition, "degraded");
+    journal_broken.reset();
+    run_unit("a.service");
+    fail_unit("a.service");
+    advance(2s);
+    EXPECT_EQ(status.condition, "running");
+}
+
+TEST_F(HealthSource, AnIdleHourCostsAComparisonEveryFiveMinutesAndNothingElse)
+{
+    for (int i = 0; i < 300; ++i)
+        add(running(fmt::format("u{}.service", i)));
+    options.globs = {"u*"};
+    start();
+    advance(1s);
+    const auto lists = systemd.count(FakeCall::list_units_by_names);
+    const auto reads = systemd.count(FakeCall::read_unit);
+    const auto version = board.health.version();
+    advance(1h);
+    EXPECT_LE(systemd.count(FakeCall::list_units_by_names), lists + 12);
+    EXPECT_EQ(systemd.count(FakeCall::read_unit), reads);
+    EXPECT_EQ(board.health.version(), version);
+}
+
+TEST_F(HealthSource, AliasesAreOneUnit)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    EXPECT_EQ(get("/api/v1/units/a.service")["aliases"].size(), 0U);
+}
+
+}  // namespace
+}  // namespace opsd::health
