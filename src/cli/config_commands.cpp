@@ -39,7 +39,7 @@ int config_show(const config::Sources& sources)
 
 int config_schema()
 {
-    fmt::print("{}\n", config::json_schema(daemon::all_sections()));
+    fmt::print("{}", config::json_schema(daemon::all_sections()));
     return exit_ok;
 }
 

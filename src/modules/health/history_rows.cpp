@@ -292,7 +292,8 @@ Task<Result<>> History::prune()
     }
     auto total = co_await count_rows();
     if (!total) co_return fail(std::move(total).error());
-    auto pruned = co_await prune_unit({}, *total - options_.max_rows);
+    const std::string every_unit;
+    auto pruned = co_await prune_unit(every_unit, *total - options_.max_rows);
     if (!pruned) co_return pruned;
     Statement states{
         "DELETE FROM health_units WHERE unit IN (SELECT unit FROM health_units ORDER BY since DESC "
