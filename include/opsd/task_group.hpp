@@ -27,7 +27,8 @@ public:
     TaskGroup& operator=(const TaskGroup&) = delete;
 
     /// Starts a task. Takes the coroutine itself, not a lambda: its arguments are its state. After cancel() a
-    /// late task is dropped without being started.
+    /// late task is dropped without being started. Called on the loop, the task runs up to its first wait
+    /// before spawn() returns.
     void spawn(std::string name, Task<> task);
 
     /// Asks every task to end. Safe to call twice and from inside a task.

@@ -69,6 +69,7 @@ struct Supervisor::Slot final : ModuleReporter {
 
     void run()
     {
+        halting = false;
         group = std::make_unique<TaskGroup>(
             owner.environment_.executor, [this](std::string_view, std::exception_ptr e) {
                 failed("the supervisor itself failed: "
@@ -77,10 +78,16 @@ struct Supervisor::Slot final : ModuleReporter {
         group->spawn(entry.name, owner.supervise(*this));
     }
 
+    void cancel()
+    {
+        halting = true;
+        if (group) group->cancel();
+    }
+
     Task<> halt()
     {
         if (!group) co_return;
-        group->cancel();
+        cancel();
         co_await group->join();
         group.reset();
     }
@@ -92,6 +99,7 @@ struct Supervisor::Slot final : ModuleReporter {
     config::Value section;
     std::shared_ptr<Module> module;
     std::unique_ptr<TaskGroup> group;
+    bool halting = false;  ///< cancelled by us: its end is no failure
 };
 
 Supervisor::Supervisor(Environment environment, std::vector<CatalogEntry> catalog)
@@ -142,8 +150,9 @@ void Supervisor::start()
 
 namespace {
 
-/// Runs a module to its end and says why it ended; throws only when this task was cancelled.
-Task<std::string> run_to_end(Module& module)
+/// Runs a module to its end and says why it ended; throws only when its supervisor was told to stop. It asks
+/// that, and not the cancellation state: a module that joins its tasks has reset this coroutine's own.
+Task<std::string> run_to_end(Module& module, const bool& halting)
 {
     std::string why = "it returned, which a module never does";
     try {
@@ -151,10 +160,9 @@ Task<std::string> run_to_end(Module& module)
     } catch (...) {
         why = describe(std::current_exception()).what;
     }
-    const auto state = co_await asio::this_coro::cancellation_state;
-    if (state.cancelled() != asio::cancellation_type::none) {
-        throw boost::system::system_error{asio::error::operation_aborted};
-    }
+    if (halting) throw boost::system::system_error{asio::error::operation_aborted};
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_terminal_cancellation());
+    co_await asio::this_coro::throw_if_cancelled(true);
     co_return why;
 }
 
@@ -167,7 +175,7 @@ Task<> Supervisor::supervise(Slot& slot)
     for (;;) {
         const auto started = clock.monotonic();
         if (slot.module) {
-            const auto why = co_await run_to_end(*slot.module);
+            const auto why = co_await run_to_end(*slot.module, slot.halting);
             slot.failed("stopped by a failure inside, will be started again: " + why);
         }
         if (clock.monotonic() - started > stable_after) backoff = first_backoff;
@@ -219,7 +227,7 @@ Task<> Supervisor::reload(const config::Value& root, config::Mistakes& mistakes)
 Task<> Supervisor::stop()
 {
     for (auto& slot : slots_) {
-        if (slot.group) slot.group->cancel();
+        slot.cancel();
     }
     for (auto& slot : slots_) {
         co_await slot.halt();

@@ -9,9 +9,12 @@
 namespace opsd::http {
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t slice =
     256 * 1024;  // each gets the whole write timeout: a slow client may be slow, not stuck
-constexpr auto producer_grace = 1s;  // between "the stream ends" and cancelling who produces it
+constexpr auto producer_grace =
+    std::chrono::seconds{1};  // between "the stream ends" and cancelling who produces it
 
 }  // namespace
 
@@ -70,7 +73,7 @@ Task<> Session::linger()
 {
     constexpr std::size_t enough = 1U << 20U;
     io_.close();
-    io_.expires_after(2s);
+    io_.expires_after(std::chrono::seconds{2});
     std::array<char, 4096> scrap;
     for (std::size_t total = 0; total < enough;) {
         auto count = co_await io_.read_some(scrap);

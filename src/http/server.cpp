@@ -164,7 +164,13 @@ Task<> Server::Impl::accept(Listening& listening)
     constexpr int batch = 64;  // then everybody else has a turn
     for (;;) {
         auto ready = co_await listening.ready.readable();
-        if (!ready) co_return;
+        if (!ready) {
+            if (ready.error().code != Errc::cancelled) {
+                service.log.error("{}: no longer listening: {}", listening.socket.endpoint().text,
+                                  ready.error().message);
+            }
+            co_return;
+        }
         for (int i = 0; i < batch && !service.draining; ++i) {
             sockaddr_storage address{};
             socklen_t length = sizeof address;

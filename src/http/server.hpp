@@ -23,7 +23,7 @@ struct Limits {
     config::Duration header_timeout{10'000};       ///< from the first byte of a request: 408
     config::Duration body_timeout{30'000};
     config::Duration idle_timeout{75'000};     ///< between two requests
-    config::Duration write_timeout{10'000};    ///< one response or chunk to a slow client
+    config::Duration write_timeout{10'000};    ///< one chunk, or 256 KiB of a response, to a slow client
     config::Duration handler_timeout{60'000};  ///< 504 when a handler takes longer
     std::int64_t streams = 500;                ///< open follow streams; beyond: 503 with Retry-After
 };
@@ -51,7 +51,9 @@ public:
     /// New limits for connections and requests that begin from now on.
     void set_limits(Limits limits);
 
-    /// Binds and listens. Errors name the address and say what to do (in use, denied, bad certificate).
+    /// Binds and listens. Errors name the address and say what to do (in use, denied, bad certificate). An
+    /// expired certificate is served all the same, with an error in the log and its time in the metric: a
+    /// node must stay reachable for those who come to replace it. "::" is IPv6 only; 0 for a Unix socket.
     Result<std::uint16_t> listen(const Listener& listener);
     /// Reads the certificate files of all listeners again; on any error all old ones stay in use.
     Result<> reload_certificates();

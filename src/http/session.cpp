@@ -143,7 +143,8 @@ Task<Result<>> Session::more_input()
     constexpr std::size_t step = 8 * 1024;
     const auto had = pending_.size();
     pending_.resize(had + step);
-    auto count = co_await io_.read_some(std::span{pending_}.subspan(had));
+    const std::span<char> room(pending_.data() + had, step);
+    auto count = co_await io_.read_some(room);
     pending_.resize(had + count.value_or(0));
     if (!count) co_return fail(std::move(count).error());
     if (*count == 0) co_return fail(Errc::unavailable, "cannot read on: the client closed the connection");
@@ -285,6 +286,7 @@ Task<std::optional<Response>> Session::call_handler(Turn& turn)
         auto [ec] = co_await call.event.async_wait(tuple);
         late = !call.finished && !ec;
     }
+    call.abandoned = !call.finished;
     tasks_->cancel();
     if (late) {
         service_.log.error("{} {} took longer than {} (request {})", turn.head.method, turn.route->pattern,
@@ -308,7 +310,7 @@ Task<> Session::run_handler(Call& call, const Route& route)
         call.response = co_await route.handler(call.request);
     } catch (...) {
         const auto failure = describe(std::current_exception());
-        if (!failure.cancelled) {
+        if (!call.abandoned) {
             service_.log.error("{} {} failed: {} (request {})", to_string(route.method), route.pattern,
                                failure.what, call.request.id);
         }

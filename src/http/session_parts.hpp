@@ -5,8 +5,6 @@
 
 namespace opsd::http {
 
-using namespace std::chrono_literals;
-
 /// One request and what is known about it so far.
 struct Session::Turn {
     Limits limits;
@@ -27,6 +25,7 @@ struct Session::Call {
     const Request& request;
     std::optional<Response> response;
     bool finished = false;
+    bool abandoned = false;  // cancelled here: its failure is no news
     asio::steady_timer event;
 };
 

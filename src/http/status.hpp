@@ -1,4 +1,5 @@
 #pragma once
+// The words of the status line.
 
 #include <string_view>
 

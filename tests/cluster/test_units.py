@@ -22,7 +22,7 @@ EXPECTED = {
     "ok-reload.service": (0, "running"),
     "ok-instance@a.service": (0, "running"),
     "ok-oneshot.service": (0, "done"),
-    "ok-oneshot-done.service": (0, "done"),
+    "ok-oneshot-done.service": (0, "waiting"),
     "ok-tick.timer": (0, "waiting"),
     "ok-echo.socket": (0, "listening"),
     "ok-watch.path": (0, "waiting"),
@@ -33,10 +33,10 @@ EXPECTED = {
     "bad-watchdog.service": (1, "failed"),
     "bad-start-limit.service": (1, "failed"),
     "bad-flapping.service": (1, "flapping"),
-    "bad-dependency.service": (1, "dependency"),
-    "bad-setting.service": (1, "bad-setting"),
+    "bad-dependency.service": (1, "blocked"),
+    "bad-setting.service": (1, "broken"),
     "odd-masked.service": (1, "masked"),
-    "missing.service": (1, "not-found"),
+    "missing.service": (1, "missing"),
     "odd-condition.service": (0, "skipped"),
     "odd-activating.service": (1, "stuck"),
     "odd-deactivating.service": (1, "stuck"),
@@ -151,7 +151,7 @@ class UnitsOfEveryState(NodeTest):
 
 class WhatHappensToUnits(NodeTest):
     options = ("--unit", UNITS, "--enable", "ok-simple.service")
-    config = 'health:\n  globs: ["ok-*", "work-*"]\n'
+    config = 'health:\n  globs: ["ok-*", "work-*"]\n  units: [work-stop.service]\n'
 
     def new_unit(self, name, body="ExecStart=/bin/sleep infinity"):
         self.node.unit_file(name, f"[Service]\n{body}\n")

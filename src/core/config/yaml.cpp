@@ -16,6 +16,45 @@
 namespace opsd::config {
 namespace {
 
+/// Decodes one UTF-8 character at `at` and moves past it; nothing when the bytes are not UTF-8.
+std::optional<char32_t> next_character(std::string_view text, std::size_t& at)
+{
+    const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    const unsigned first = byte(at);
+    const std::size_t length = first < 0x80   ? 1
+                               : first < 0xC2 ? 0
+                               : first < 0xE0 ? 2
+                               : first < 0xF0 ? 3
+                               : first < 0xF5 ? 4
+                                              : 0;
+    if (length == 0 || at + length > text.size()) return std::nullopt;
+    char32_t character = length == 1 ? first : first & (0x7FU >> length);
+    for (std::size_t i = 1; i < length; ++i) {
+        if ((byte(at + i) & 0xC0U) != 0x80) return std::nullopt;
+        character = (character << 6U) | (byte(at + i) & 0x3FU);
+    }
+    constexpr char32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const bool surrogate = character >= 0xD800 && character <= 0xDFFF;
+    if (character < least[length] || character > 0x10FFFF || surrogate) return std::nullopt;
+    at += length;
+    return character;
+}
+
+/// yaml-cpp 0.7 turns the escapes \N and \_ into the bare bytes 85 and A0. All other text is UTF-8 by now.
+std::string repaired(const std::string& text)
+{
+    std::string all;
+    for (std::size_t at = 0; at < text.size();) {
+        const auto start = at;
+        if (next_character(text, at)) {
+            all.append(text, start, at - start);
+            continue;
+        }
+        all.append("\xC2").append(1, text[at++]);
+    }
+    return all;
+}
+
 /// Thrown through yaml-cpp by the handler; ends in parse_document().
 struct Refused {
     int line;
@@ -52,8 +91,9 @@ public:
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { throw Refused{line(mark), no_aliases}; }
 
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  const std::string& text) override
+                  const std::string& parsed) override
     {
+        const auto text = repaired(parsed);
         refuse_anchor(mark, anchor);
         if (tag == "!")
             check_quotes(mark);
@@ -198,30 +238,6 @@ private:
     bool started_ = false;
     bool complete_ = false;
 };
-
-/// Decodes one UTF-8 character at `at` and moves past it; nothing when the bytes are not UTF-8.
-std::optional<char32_t> next_character(std::string_view text, std::size_t& at)
-{
-    const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned first = byte(at);
-    const std::size_t length = first < 0x80   ? 1
-                               : first < 0xC2 ? 0
-                               : first < 0xE0 ? 2
-                               : first < 0xF0 ? 3
-                               : first < 0xF5 ? 4
-                                              : 0;
-    if (length == 0 || at + length > text.size()) return std::nullopt;
-    char32_t character = length == 1 ? first : first & (0x7FU >> length);
-    for (std::size_t i = 1; i < length; ++i) {
-        if ((byte(at + i) & 0xC0U) != 0x80) return std::nullopt;
-        character = (character << 6U) | (byte(at + i) & 0x3FU);
-    }
-    constexpr char32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const bool surrogate = character >= 0xD800 && character <= 0xDFFF;
-    if (character < least[length] || character > 0x10FFFF || surrogate) return std::nullopt;
-    at += length;
-    return character;
-}
 
 /// yaml-cpp takes byte 4 for the end of the file and guesses UTF-16 from NULs: neither gets that far.
 std::optional<Refused> refuse_bytes(std::string_view text, int first_line)

@@ -1,6 +1,5 @@
 #include "io/net/connection.hpp"
 
-#include "io/net/resolver.hpp"
 #include "io/net/socket.hpp"
 
 #include <unistd.h>
@@ -50,7 +49,7 @@ Task<Result<std::unique_ptr<Transport>>> Connector::open(Url url, bool identifie
         if (!endpoint) co_return fail(std::move(endpoint).error());
         endpoints.push_back(*endpoint);
     } else {
-        auto found = co_await resolve_host(url.host, url.port, deadline);
+        auto found = co_await resolver_.resolve(url.host, url.port, deadline);
         if (!found) co_return fail(std::move(found).error());
         endpoints = std::move(*found);
     }

@@ -2,6 +2,7 @@
 // Connections of the HTTP client: opening them, and keeping idle ones for the next request.
 
 #include "io/net/client.hpp"
+#include "io/net/resolver.hpp"
 #include "io/net/tls.hpp"
 #include "io/net/url.hpp"
 
@@ -24,6 +25,7 @@ private:
     Task<Result<std::unique_ptr<Transport>>> secure(int fd, Url url, bool identified, Deadline deadline);
 
     TlsClientOptions options_;
+    Resolver resolver_;
     TlsContext with_certificate_;
     TlsContext without_certificate_;
 };

@@ -36,18 +36,25 @@ void keep(Lookup& lookup, const tcp::resolver::results_type& results)
 
 }  // namespace
 
-Task<Result<std::vector<Endpoint>>> resolve_host(std::string host, std::uint16_t port, Deadline deadline)
+Task<Result<std::vector<Endpoint>>> Resolver::resolve(std::string host, std::uint16_t port, Deadline deadline)
 {
     auto literal = ip_endpoint(host, port);
     if (literal) co_return std::vector<Endpoint>(1, *literal);
+    constexpr std::size_t enough = 64;
+    if (*waiting_ >= enough) {
+        co_return fail(Errc::unavailable,
+                       "cannot look up " + host + ": too many lookups wait for the name servers");
+    }
     const auto executor = co_await asio::this_coro::executor;
     auto lookup = std::make_shared<Lookup>(executor, deadline);
-    auto finish = [lookup](error_code ec, const tcp::resolver::results_type& results) {
+    ++*waiting_;
+    auto finish = [lookup, waiting = waiting_](error_code ec, const tcp::resolver::results_type& results) {
+        --*waiting;
         lookup->outcome = ec;
         if (!ec) keep(*lookup, results);
         lookup->done.cancel();
     };
-    const auto flags = tcp::resolver::numeric_service | tcp::resolver::address_configured;
+    const auto flags = tcp::resolver::numeric_service;
     lookup->resolver.async_resolve(host, std::to_string(port), flags, std::move(finish));
     auto [ec] = co_await lookup->done.async_wait(tuple);
     if (!lookup->outcome && !ec) {

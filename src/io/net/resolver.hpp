@@ -9,7 +9,14 @@
 
 namespace opsd::net {
 
-/// At most 16 addresses, in the order of getaddrinfo. A literal address is not looked up.
-Task<Result<std::vector<Endpoint>>> resolve_host(std::string host, std::uint16_t port, Deadline deadline);
+class Resolver {
+public:
+    /// At most 16 addresses, in the order of getaddrinfo. A literal address is not looked up. While 64
+    /// lookups wait for a dead name server further ones are Errc::unavailable at once.
+    Task<Result<std::vector<Endpoint>>> resolve(std::string host, std::uint16_t port, Deadline deadline);
+
+private:
+    std::shared_ptr<std::size_t> waiting_ = std::make_shared<std::size_t>(0);  // abandoned ones count, too
+};
 
 }  // namespace opsd::net

@@ -140,7 +140,10 @@ Endpoint describe_endpoint(const sockaddr_storage& address, socklen_t length)
     } else if (address.ss_family == AF_INET6) {
         endpoint.text = fmt::format("[{}]:{}", host, ntohs(view<sockaddr_in6>(address).sin6_port));
     } else {
-        endpoint.text = host;
+        const auto named =
+            length > offsetof(sockaddr_un, sun_path) ? length - offsetof(sockaddr_un, sun_path) : 0;
+        const auto* path = view<sockaddr_un>(address).sun_path;
+        endpoint.text = named > 0 && path[0] == '/' ? std::string{path, ::strnlen(path, named)} : host;
     }
     return endpoint;
 }

@@ -183,15 +183,21 @@ int JournalReader::Impl::open()
     return std::min(r, 0);
 }
 
-/// The boot that "this boot" means: of the machine's own journal the running one, of another its last.
+/// The boot that "this boot" means: the running one if the journal has it, else that of its newest entry. (Of
+/// a journal elsewhere, and in a sandbox whose own /proc tells another boot than journald saw.)
 std::string JournalReader::Impl::boot()
 {
-    if (directory.empty()) {
-        sd_id128_t id{};
-        std::array<char, SD_ID128_STRING_MAX> text{};
-        return sd_id128_get_boot(&id) < 0 ? std::string{} : sd_id128_to_string(id, text.data());
-    }
+    sd_id128_t id{};
+    std::array<char, SD_ID128_STRING_MAX> text{};
     sd_journal_flush_matches(journal.get());
+    if (directory.empty() && sd_id128_get_boot(&id) >= 0) {
+        const auto running = std::string{"_BOOT_ID="} + sd_id128_to_string(id, text.data());
+        const bool matched = sd_journal_add_match(journal.get(), running.data(), running.size()) >= 0;
+        if (matched && sd_journal_seek_tail(journal.get()) >= 0 && sd_journal_previous(journal.get()) > 0) {
+            return text.data();
+        }
+        sd_journal_flush_matches(journal.get());
+    }
     if (sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0) return {};
     return std::string{field(journal.get(), "_BOOT_ID")};
 }

@@ -40,8 +40,9 @@ public:
     ~JournalReader();
 
     /// The newest lines about a unit, oldest first: its own (_SYSTEMD_UNIT) and what PID 1 (UNIT), the
-    /// coredump handler (COREDUMP_UNIT) and others (OBJECT_SYSTEMD_UNIT) say about it. Deadline 2 s of
-    /// reading.
+    /// coredump handler (COREDUMP_UNIT) and root's daemons (OBJECT_SYSTEMD_UNIT) say about it; nobody else
+    /// can. Of an invocation also those lines that came too late to name it. Deadline 2 s of reading. No
+    /// lines is no error.
     Task<Result<std::vector<JournalLine>>> lines_of(JournalQuery query);
 
 private:

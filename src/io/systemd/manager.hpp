@@ -52,7 +52,8 @@ public:
     /// `result`: done, canceled, timeout, failed, dependency, skipped, invalid, assert, ...
     virtual void job_removed(std::string_view unit, std::string_view result) = 0;
     virtual void unit_files_changed() = 0;
-    /// true: systemd began to reload its units; false: it is done, and anything may have changed.
+    /// true: systemd began to reload its units; false: it is done, and anything may have changed. Between the
+    /// two every unit is removed, and new again if it still exists.
     virtual void reloading(bool active) = 0;
 };
 
@@ -63,12 +64,15 @@ public:
     virtual ~Manager() = default;
 
     virtual Task<Result<std::vector<ListedUnit>>> list_units() = 0;
-    /// Also loads and lists units that are not loaded: missing, masked, broken (spec systemd 3.3).
+    /// Also loads and lists units that are not loaded: missing, masked, broken (spec systemd 3.3). One row
+    /// per name, in the order of `names`; an alias is listed under the unit's own id. A name that is not
+    /// valid_unit_name() is invalid_argument: systemd would refuse all for one.
     virtual Task<Result<std::vector<ListedUnit>>> list_units_by_names(std::vector<std::string> names) = 0;
     virtual Task<Result<std::vector<ListedFile>>> list_unit_files() = 0;
 
-    /// All facts of one unit: GetAll of the Unit interface and, where it has one that matters (service,
-    /// socket, timer, mount, path), of its own. Calls beyond the window wait their turn.
+    /// All facts of one unit as of one moment: one GetAll over all its interfaces. Calls beyond the window
+    /// wait their turn, as long as answers still come. A unit that is not loaded is loaded for it (missing:
+    /// not-found), and what a condition said is forgotten with the unloading.
     virtual Task<Result<UnitFacts>> read_unit(std::string object_path) = 0;
 
     /// Asks systemd for signals and delivers them to `observer` until the connection ends. Once.
@@ -95,7 +99,8 @@ Result<std::unique_ptr<Manager>> connect(Executor executor, const ConnectOptions
 [[nodiscard]] std::string unit_id(std::string_view object_path);
 
 /// Is it a valid unit name: a known type suffix, allowed characters, at most 255 bytes? Several dots and
-/// template instances are fine ("a.b@c.d.service").
+/// template instances are fine ("a.b@c.d.service"); a template without its instance ("a@.service") is no
+/// unit.
 [[nodiscard]] bool valid_unit_name(std::string_view name) noexcept;
 
 }  // namespace opsd::systemd

@@ -150,7 +150,7 @@ void Source::drop_others(const Rows& rows)
         if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++counters_.left_out;
     }
     for (const auto& id : tracker_.ids()) {
-        if (stay.contains(id)) continue;
+        if (stay.contains(id) || to_confirm_.contains(id)) continue;  // announced while the lists were read
         tracker_.forget(id);
         reads_.erase(id);
     }

@@ -117,8 +117,9 @@ void Tracker::record(Entry& entry, const Verdict& verdict, const Moment& now, Ef
     const bool same =
         !first && entry.recorded->state == entry.state && entry.recorded->health == entry.health;
     const auto& run = entry.facts.invocation_id;
-    const bool failed_anew =
-        same && entry.state == "failed" && !run.empty() && run != entry.recorded->invocation_id;
+    // Not while a new run begins: its Result, which is "success", is told before its ActiveState.
+    const bool failed_anew = same && entry.state == "failed" && !run.empty()
+                             && run != entry.recorded->invocation_id && entry.facts.result != "success";
     if (same && !failed_anew) {
         // The same state as before a restart of ours: it began when we first saw it, if nothing happened
         // since.

@@ -117,7 +117,7 @@ TEST_F(SystemdJournal, ShowsWhatTheServiceSaidAndWhatPid1SaysAboutIt)
 // Some of these last words reach journald after the process is gone and name no invocation.
 TEST_F(SystemdJournal, TheLastWordsOfEveryRunAreFound)
 {
-    for (int i = 0; i < 15; ++i) {
+    for (int i = 0; i < 10; ++i) {
         const auto invocation = run_to_its_end("bad-exit.service");
         auto lines = read(directory(), about("bad-exit.service", invocation));
         ASSERT_TRUE(lines) << lines.error().message;

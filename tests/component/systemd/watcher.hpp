@@ -43,6 +43,13 @@ public:
         co_return true;
     }
 
+    Task<bool> until_heard(std::string line)
+    {
+        const auto known = [&] { return heard(line); };
+        const bool in_time = co_await until(known);
+        co_return in_time;
+    }
+
     [[nodiscard]] bool heard(const std::string& line) const
     {
         return std::ranges::find(lines, line) != lines.end();

@@ -130,6 +130,7 @@ TEST(Yaml, RefusesBytesThatAreNoText)
          {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xFF", "\xE2\x82"}) {
         EXPECT_NE(mistake_of(std::string{"a: "} + bad), "") << bad;
     }
+    EXPECT_EQ(field("\"a\\N\\_\\xA0\"").text, "a\xC2\x85\xC2\xA0\xC2\xA0") << "escapes give UTF-8 too";
     EXPECT_EQ(field("grün \xF0\x9F\x98\x80").text, "grün \xF0\x9F\x98\x80");
 }
 

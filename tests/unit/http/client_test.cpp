@@ -156,6 +156,24 @@ TEST(HttpClient, SendsAndReceivesAndKeepsTheConnection)
     });
 }
 
+TEST(HttpClient, LooksNamesUp)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        LiveServer live{executor, basic_routes()};
+        const auto port = live.start();
+        net::HttpClient client{executor};
+        auto answer = co_await client.send(to("http://localhost:" + std::to_string(port) + "/echo"));
+        EXPECT_TRUE(answer.has_value()) << answer.error().message;
+        const auto name = std::string(70, 'a') + ".invalid";  // no label is that long: nobody is asked
+        auto unknown = co_await client.send(to("http://" + name + "/"));
+        EXPECT_EQ(unknown.error().code, Errc::unavailable);
+        EXPECT_NE(unknown.error().message.find("cannot look up " + name), std::string::npos)
+            << unknown.error().message;
+        co_await live.stop();
+    });
+}
+
 TEST(HttpClient, SpeaksToAUnixSocket)
 {
     const TempFolder folder;
@@ -369,7 +387,7 @@ TEST(HttpClient, StreamsUntilSomebodyHasEnough)
         EXPECT_TRUE(answer.has_value()) << answer.error().message;
         EXPECT_EQ(answer->header("content-type"), "text/event-stream");
         EXPECT_TRUE(seen.starts_with("id: 0\nevent: tick\ndata: now\n\n"));
-        co_await eventually([&] { return live.server.connections() == 0; });
+        co_await live.connections_become(0);
         seen.clear();
         auto missing = co_await client.stream(to(at(port, "/nowhere")), 1s, enough);
         EXPECT_EQ(missing->status, 404U);

@@ -1,6 +1,41 @@
 #include "server_support.hpp"
 
 namespace opsd::test {
+namespace {
+
+/// At most 5 s.
+Task<> until(std::function<bool()> condition, std::string_view what)
+{
+    for (int i = 0; i < 1000 && !condition(); ++i)
+        co_await sleep(5ms);
+    EXPECT_TRUE(condition()) << "it never came true: " << what;
+}
+
+}  // namespace
+
+Task<> LiveServer::connections_become(std::size_t count)
+{
+    auto condition = [this, count] { return server.connections() == count; };
+    co_await until(condition, "the number of connections");
+}
+
+Task<> LiveServer::metrics_say(std::string_view text)
+{
+    auto condition = [this, text] { return around.metrics.render().find(text) != std::string::npos; };
+    co_await until(condition, text);
+}
+
+Task<> LiveServer::log_says(std::string_view text)
+{
+    auto condition = [this, text] { return around.lines->contains(text); };
+    co_await until(condition, text);
+}
+
+Task<> becomes_true(const bool& flag)
+{
+    auto condition = [&flag] { return flag; };
+    co_await until(condition, "a flag");
+}
 
 Task<std::unique_ptr<net::Transport>> dial(net::Endpoint endpoint)
 {
@@ -49,13 +84,6 @@ Task<std::string> fetch(std::uint16_t port, std::string request)
     if (!client) co_return "";
     [[maybe_unused]] auto written = co_await client->write_all(request);
     co_return co_await read_to_end(*client);
-}
-
-Task<> eventually(std::function<bool()> condition)
-{
-    for (int i = 0; i < 1000 && !condition(); ++i)
-        co_await sleep(5ms);
-    EXPECT_TRUE(condition()) << "it never came true";
 }
 
 http::Route test_route(http::Handler handler)

@@ -57,6 +57,10 @@ struct LiveServer {
         EXPECT_NE(page.find("\nopsd_http_connections 0\n"), std::string::npos) << page;
     }
 
+    Task<> connections_become(std::size_t count);
+    Task<> metrics_say(std::string_view text);
+    Task<> log_says(std::string_view text);
+
     Surroundings around;
     http::Server server;
     TaskGroup group;
@@ -75,8 +79,8 @@ Task<std::string> read_to_end(net::Transport& transport);
 Task<std::string> read_until(net::Transport& transport, std::string_view end);
 /// Sends and reads to the end; ask for "Connection: close".
 Task<std::string> fetch(std::uint16_t port, std::string request);
-/// Waits, on events of the loop, until `condition` holds; at most 5 s.
-Task<> eventually(std::function<bool()> condition);
+/// Waits until somebody sets it; at most 5 s.
+Task<> becomes_true(const bool& flag);
 
 inline std::string get_and_close(std::string_view target) { return get(target, "Connection: close\r\n"); }
 

@@ -212,11 +212,12 @@ TEST(HttpServer, DrainLetsTheRequestInFlightFinish)
         auto busy = co_await dial(port);
         auto idle = co_await dial(port);
         [[maybe_unused]] auto written = co_await busy->write_all(get("/test"));
-        co_await eventually([&] { return gate.entered && live.server.connections() == 2; });
+        co_await becomes_true(gate.entered);
+        co_await live.connections_become(2);
         live.server.drain();
         auto nothing = co_await read_to_end(*idle);
         EXPECT_EQ(nothing, "") << "an idle connection ends at once and without a word";
-        co_await eventually([&] { return live.server.connections() == 1; });
+        co_await live.connections_become(1);
         gate.open = true;
         auto answer = co_await read_to_end(*busy);
         EXPECT_TRUE(answer.ends_with("passed\n")) << answer;
@@ -234,7 +235,7 @@ TEST(HttpServer, AbortCutsAHandlerThatHangs)
         LiveServer live{executor, {gated(gate)}};
         auto client = co_await dial(live.start());
         [[maybe_unused]] auto written = co_await client->write_all(get("/test"));
-        co_await eventually([&] { return gate.entered; });
+        co_await becomes_true(gate.entered);
         live.server.drain();
         live.server.abort();
         co_await live.server.joined();
@@ -278,7 +279,7 @@ TEST(HttpServer, RefusesConnectionsBeyondTheLimit)
         const auto port = live.start();
         auto one = co_await dial(port);
         auto two = co_await dial(port);
-        co_await eventually([&] { return live.server.connections() == 2; });
+        co_await live.connections_become(2);
         auto refused = co_await fetch(port, "");
         EXPECT_EQ(status_of(refused), 503) << refused;
         EXPECT_TRUE(has_header(refused, "Retry-After: 1"));
@@ -286,7 +287,7 @@ TEST(HttpServer, RefusesConnectionsBeyondTheLimit)
             live.around.metrics.render().find("opsd_http_connections_refused_total{reason=\"total\"} 1"),
             std::string::npos);
         one.reset();
-        co_await eventually([&] { return live.server.connections() == 1; });
+        co_await live.connections_become(1);
         auto answer = co_await fetch(port, get_and_close("/echo"));
         EXPECT_EQ(status_of(answer), 200);
         two.reset();
@@ -306,7 +307,7 @@ TEST(HttpServer, SurvivesRunningOutOfDescriptors)
             const Descriptors none{static_cast<rlim_t>(probe) + 1};
             const auto endpoint = *net::ip_endpoint("127.0.0.1", port);
             ::connect(probe, reinterpret_cast<const sockaddr*>(&endpoint.address), endpoint.length);
-            co_await eventually([&] { return live.around.lines->contains("Too many open files"); });
+            co_await live.log_says("Too many open files");
         }
         ::close(probe);
         auto answer = co_await fetch(port, get_and_close("/echo"));
@@ -329,10 +330,8 @@ TEST(HttpServer, DropsAClientThatDoesNotReadItsAnswer)
         LiveServer live{executor, {test_route(large)}, limits};
         auto client = co_await dial(live.start());
         [[maybe_unused]] auto written = co_await client->write_all(get("/test"));
-        co_await eventually([&] {
-            return live.around.metrics.render().find("opsd_http_requests_total") != std::string::npos;
-        });
-        co_await eventually([&] { return live.server.connections() == 0; });
+        co_await live.metrics_say("opsd_http_requests_total");
+        co_await live.connections_become(0);
         client.reset();
         co_await live.stop();
     });
@@ -381,7 +380,7 @@ TEST(HttpServer, FinishesARequestWithTheTableItBeganWith)
         const auto port = live.start();
         auto client = co_await dial(port);
         [[maybe_unused]] auto written = co_await client->write_all(get_and_close("/test"));
-        co_await eventually([&] { return gate.entered; });
+        co_await becomes_true(gate.entered);
         live.server.set_routes(build(basic_routes()));
         auto other = co_await fetch(port, get_and_close("/test"));
         EXPECT_EQ(status_of(other), 404);

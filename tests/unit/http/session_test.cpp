@@ -435,8 +435,8 @@ TEST(HttpSession, ASlowHeadIs408CountedFromItsFirstByte)
         std::string answer;
         std::array<char, 512> chunk;
         for (int i = 0; i < 60 && answer.empty(); ++i) {
-            [[maybe_unused]] auto written =
-                co_await client->write_all(i == 0 ? "GET / HTTP/1.1\r\nA: " : "a");
+            const std::string_view part = i == 0 ? "GET / HTTP/1.1\r\nA: " : "a";
+            [[maybe_unused]] auto written = co_await client->write_all(part);
             client->expires_after(10ms);
             auto count = co_await client->read_some(chunk);
             if (count) answer.append(chunk.data(), *count);

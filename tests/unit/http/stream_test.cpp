@@ -101,7 +101,8 @@ TEST(HttpStream, TellsItsProducerWhenTheClientLeaves)
         [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
         [[maybe_unused]] auto answer = co_await read_until(*client, "two\n");
         client.reset();
-        co_await eventually([&] { return seen.finished && live.server.connections() == 0; });
+        co_await becomes_true(seen.finished);
+        co_await live.connections_become(0);
         co_await live.stop();
     });
 }
@@ -116,10 +117,10 @@ TEST(HttpStream, WaitsForASlowClientAndGivesUpAtTheWriteTimeout)
         LiveServer live{executor, {streaming(flood, seen)}, limits};
         auto client = co_await dial(live.start());
         [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
-        co_await eventually([&] { return seen.finished; });
+        co_await becomes_true(seen.finished);
         EXPECT_EQ(seen.error, "timeout");
         EXPECT_LT(seen.written, 1000) << "what the kernel buffers, and no more";
-        co_await eventually([&] { return live.server.connections() == 0; });
+        co_await live.connections_become(0);
         client.reset();
         co_await live.stop();
     });
@@ -161,7 +162,7 @@ TEST(HttpStream, AreLimitedInNumber)
         auto only_head = co_await fetch(port, "HEAD /test HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         EXPECT_EQ(status_of(only_head), 503);
         first.reset();
-        co_await eventually([&] { return live.server.connections() == 0; });
+        co_await live.connections_become(0);
         only_head = co_await fetch(port, "HEAD /test HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         EXPECT_EQ(status_of(only_head), 200);
         EXPECT_EQ(body_of(only_head), "");

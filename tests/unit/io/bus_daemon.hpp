@@ -29,6 +29,7 @@ public:
         pid_ = ::fork();
         if (pid_ == 0) {
             ::dup2(out[1], STDOUT_FILENO);
+            ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);  // it complains about limits
             ::execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nopidfile",
                      "--print-address=1", "--address=unix:tmpdir=/tmp", nullptr);
             ::_exit(127);

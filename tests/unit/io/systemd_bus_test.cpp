@@ -104,7 +104,7 @@ TEST_F(SystemdBus, ACallReturnsItsReply)
     });
 }
 
-TEST_F(SystemdBus, NoMoreCallsAreUnansweredThanTheWindowAllows)
+TEST_F(SystemdBus, CallsBeyondTheWindowAreServedInTheirTurn)
 {
     Reluctant reluctant{8};
     const Peer peer{daemon->address(), peer_name, std::ref(reluctant)};
@@ -123,7 +123,29 @@ TEST_F(SystemdBus, NoMoreCallsAreUnansweredThanTheWindowAllows)
         co_await group.join();
         EXPECT_EQ(answered, 400);
     });
-    EXPECT_EQ(reluctant.most, 8U);
+}
+
+TEST_F(SystemdBus, NoMoreCallsAreSentThanTheWindowAllows)
+{
+    Reluctant mute{1000};
+    const Peer peer{daemon->address(), peer_name, std::ref(mute)};
+    options.window = 8;
+    options.call_timeout = milliseconds{200};
+    with_bus([](std::shared_ptr<Bus> bus) -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        TaskGroup group{executor, [](std::string_view, const std::exception_ptr&) { ADD_FAILURE(); }};
+        auto one = [](std::shared_ptr<Bus> b) -> Task<> {
+            auto reply = co_await ping_peer(b);
+            EXPECT_EQ(reply.error().code, Errc::timeout) << reply.error().message;
+        };
+        for (int i = 0; i < 40; ++i)
+            group.spawn("ping", one(bus));
+        co_await test::sleep(milliseconds{20});
+        EXPECT_EQ(bus->in_flight(), 8U);
+        EXPECT_EQ(bus->waiting(), 32U);
+        co_await group.join();
+    });
+    EXPECT_EQ(mute.most, 8U);
 }
 
 TEST_F(SystemdBus, AnErrorReplyNamesTheCallAndTheReason)
@@ -279,6 +301,26 @@ TEST_F(SystemdBus, SignalsArriveAndAStormOfThemLeavesRoomForTheLoop)
         EXPECT_GE(seen, 5000);
         EXPECT_LE(most_in_a_row, 2 * 256);
         bus->on_signal({});
+    });
+}
+
+TEST_F(SystemdBus, WhatAHandlerThrowsComesOutOfThePump)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        BusOptions to_daemon{.address = daemon->address(), .call_timeout = milliseconds{2000}};
+        auto bus = Bus::open(executor, to_daemon);
+        // NameAcquired is sent to everybody who says hello.
+        (*bus)->on_signal([](sd_bus_message*) { throw std::runtime_error{"a bug"}; });
+        std::string what;
+        try {
+            co_await (*bus)->run();
+        } catch (const std::runtime_error& e) {
+            what = e.what();
+        }
+        EXPECT_EQ(what, "a bug");
+        auto later = co_await bus_id(*bus);
+        EXPECT_EQ(later.error().code, Errc::unavailable) << later.error().message;
     });
 }
 
