@@ -33,6 +33,22 @@ Task<T> first_of(Task<T> a, Task<T> b)
     std::rethrow_exception(thrown);
 }
 
+template <class T>
+Task<T> parked(Executor executor)
+{
+    asio::steady_timer timer{executor, never};
+    for (;;)
+        co_await wait_event(timer);
+}
+
+/// Runs a task that switches cancellation off for its end (TaskGroup::join does), so that it does not stay
+/// switched off for the caller.
+template <class T>
+Task<T> apart(Executor executor, Task<T> task)
+{
+    return first_of(std::move(task), parked<T>(std::move(executor)));
+}
+
 class Bell {
 public:
     explicit Bell(const Executor& executor) : timer_{executor, never} {}

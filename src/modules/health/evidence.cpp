@@ -9,6 +9,7 @@ namespace {
 
 constexpr Monotonic first_pause = std::chrono::seconds{5};
 constexpr Monotonic longest_pause = std::chrono::minutes{1};
+constexpr Monotonic retry_pause = std::chrono::seconds{30};
 
 }  // namespace
 
@@ -49,7 +50,7 @@ std::optional<EvidencePlan::Job> EvidencePlan::next(Monotonic now)
     return Job{unit, wish.key, wish.invocation_id, wish.order, wish.stage == Stage::again};
 }
 
-void EvidencePlan::done(const Job& job, Monotonic now)
+void EvidencePlan::done(const Job& job, Monotonic now, bool read)
 {
     const auto it = units_.find(job.unit);
     if (it == units_.end()) return;
@@ -63,6 +64,10 @@ void EvidencePlan::done(const Job& job, Monotonic now)
         return;
     }
     wish.series_began = now;
+    if (!read) {
+        wish.due = now + retry_pause;
+        return;
+    }
     if (wish.pause == Monotonic{}) wish.pause = first_pause;
     wish.stage = Stage::idle;
     if (wish.key == job.key) return;

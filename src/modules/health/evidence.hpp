@@ -33,7 +33,8 @@ public:
 
     /// The newest wish that is due. One at a time: done() follows before the next call.
     [[nodiscard]] std::optional<Job> next(Monotonic now);
-    void done(const Job& job, Monotonic now);
+    /// `read`: false when the journal could not be read, so that it is tried again later.
+    void done(const Job& job, Monotonic now, bool read = true);
     [[nodiscard]] std::optional<Monotonic> next_due() const;
     [[nodiscard]] std::size_t size() const noexcept { return units_.size(); }
 

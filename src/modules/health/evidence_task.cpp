@@ -54,7 +54,7 @@ Task<> EvidenceTask::read_one(EvidencePlan::Job job)
         report_(lines.error().message);
         tracker_.journal(job.unit, job.key, fmt::format("journal: {}\n", lines.error().message), job.last);
     }
-    plan_.done(job, clock_.monotonic());
+    plan_.done(job, clock_.monotonic(), lines.has_value());
     publisher_.wake();
 }
 

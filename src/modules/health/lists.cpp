@@ -9,8 +9,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Monotonic echo_time = 2s;  // a UnitNew this soon after we asked is our own doing
-
 /// Would asking for fewer names fail the same way?
 bool hopeless(const Error& error)
 {

@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration load_retry = 10s;
 constexpr Duration flush_deadline = 3s;
+constexpr Duration longest_wait = 50ms;
 
 /// The real ones.
 Outside real_outside(const HealthOptions& options, Services& services)
@@ -45,6 +46,13 @@ Result<std::unique_ptr<Module>> create(const config::Value* section, Services& s
     if (!valid) return fail(valid.error());
     auto outside = real_outside(options, services);
     return std::make_unique<HealthModule>(std::move(options), services, std::move(outside));
+}
+
+/// The first answer waits this long for the store.
+Task<> open_after(Clock& clock, Publisher& publisher, Duration limit)
+{
+    co_await clock.sleep_for(limit);
+    publisher.open();
 }
 
 Task<> flush_within(History& history, Duration limit)
@@ -79,13 +87,14 @@ Task<> HealthModule::remember()
                 if (left.count() > 0) core.tracker.acknowledge(unit, std::move(ack), monotonic + left);
             }
             if (first) core.tracker.remember(std::move(loaded->known), core.boot_id);
+            core.publisher.open();
             core.publisher.wake();
             co_return;
         }
         core.troubles.set("store", fmt::format("the history is incomplete: {}", loaded.error().message));
         if (first) {
             core.tracker.remember({}, core.boot_id);
-            core.publisher.wake();
+            core.publisher.open();
         }
         co_await core.services.clock.sleep_for(load_retry);
     }
@@ -104,6 +113,7 @@ Task<> HealthModule::run()
     };
     TaskGroup group{executor_, on_failure};
     group.spawn("history load", remember());
+    group.spawn("history wait", open_after(core.services.clock, core.publisher, longest_wait));
     group.spawn("publisher", core.publisher.run());
     group.spawn("source", core.source.run());
     group.spawn("evidence", core.evidence.run());

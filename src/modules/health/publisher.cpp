@@ -2,6 +2,8 @@
 
 #include <boost/asio/post.hpp>
 
+#include <utility>
+
 namespace opsd::health {
 
 Publisher::Publisher(Executor executor, Clock& clock, Tracker& tracker, Latest<NodeHealth>& cell,
@@ -22,6 +24,12 @@ void Publisher::start()
     announce();
 }
 
+void Publisher::open()
+{
+    if (std::exchange(open_, true)) return;
+    announce();
+}
+
 void Publisher::announce()
 {
     announce_ = true;
@@ -32,12 +40,12 @@ void Publisher::confirmed() { confirmed_ = moment(); }
 
 Task<> Publisher::wait()
 {
-    const auto until = started_ ? tracker_.next_deadline() : std::nullopt;
-    const bool pending = started_ && (tracker_.dirty() || announce_);
+    const auto until = ready() ? tracker_.next_deadline() : std::nullopt;
+    const bool pending = ready() && (tracker_.dirty() || announce_);
     if (!pending) co_await bell_.wait(clock_, until);
     // Whatever rings within the interval joins the same version.
     const auto left = std::chrono::ceil<Duration>(published_at_ + interval_ - clock_.monotonic());
-    if (started_ && left.count() > 0) co_await clock_.sleep_for(left);
+    if (ready() && left.count() > 0) co_await clock_.sleep_for(left);
     bell_.reset();
 }
 
@@ -60,7 +68,7 @@ Task<> Publisher::run()
     for (;;) {
         co_await wait();
         tracker_.tick(clock_.monotonic());
-        if (!started_) continue;
+        if (!ready()) continue;
         co_await judge_all();
         if (!announce_) continue;
         announce_ = false;

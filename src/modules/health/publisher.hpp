@@ -22,6 +22,8 @@ public:
     void wake() { bell_.ring(); }
     /// There is something to show: the first look at systemd ended, well or not.
     void start();
+    /// The store's memory is there, or is not worth waiting for: the first answer has its acknowledgements.
+    void open();
     /// systemd confirmed the picture now.
     void confirmed();
     /// Publishes even if no unit changed: the connection was lost or is back.
@@ -33,6 +35,7 @@ public:
     [[nodiscard]] std::uint64_t versions() const noexcept { return versions_; }
 
 private:
+    [[nodiscard]] bool ready() const noexcept { return started_ && open_; }
     [[nodiscard]] Moment moment() const { return {clock_.monotonic(), clock_.now()}; }
     Task<> wait();
     Task<> judge_all();
@@ -47,6 +50,7 @@ private:
     OnEffects on_effects_;
     Bell bell_;
     bool started_ = false;
+    bool open_ = false;
     bool announce_ = false;
     Moment confirmed_;
     Monotonic published_at_{};

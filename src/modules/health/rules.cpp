@@ -18,6 +18,9 @@ constexpr int exited = 1;  // CLD_EXITED
 constexpr int killed = 2;  // CLD_KILLED
 constexpr int dumped = 3;  // CLD_DUMPED
 
+/// What passes within this time is a step from one state to another, not a state.
+constexpr Monotonic settling = std::chrono::seconds{1};
+
 // --- conditions
 
 bool active(const Facts& f) { return f.active_state == "active"; }
@@ -81,7 +84,11 @@ bool restarting(const Facts& f, const Context& c)
     if (f.active_state == "activating" && f.sub_state.starts_with("auto-restart")) return true;
     return at_rest(f) && start_pending(f) && c.restarts > 0;  // the moment between stop and start
 }
-bool queued(const Facts& f, const Context&) { return inactive(f) && start_pending(f); }
+bool about_to_start(const Facts& f, const Context& c)
+{
+    return inactive(f) && start_pending(f) && c.now < c.job_since + settling;
+}
+bool queued(const Facts& f, const Context& c) { return inactive(f) && start_pending(f) && c.expected; }
 bool in_state_since_limit(const Facts& f, const Context& c)
 {
     const auto at = stuck_at(f, c);
@@ -398,9 +405,6 @@ constexpr std::array table = std::to_array<Rule>({
 
     {"inactive-unread", "inactive; details not read yet", inactive_unread, unknown, "unread",
      say<"inactive; details not read yet">, "wait a moment"},
-    {"queued", "inactive, its start job waits for its turn", queued, unhealthy, "queued",
-     say<"is not active yet: its start job waits, for its order or for a unit that it requires">,
-     "`systemctl list-jobs` shows what it waits for"},
     {"condition", "inactive, its last start was skipped by a Condition", condition_unmet, healthy, "skipped",
      say<"was skipped: a condition in its unit file is not met">, ""},
     {"exec-condition", "inactive, Result exec-condition", exec_condition, healthy, "skipped",
@@ -416,6 +420,11 @@ constexpr std::array table = std::to_array<Rule>({
      waits_for_trigger, healthy, "waiting", say_triggered, ""},
     {"oneshot-done", "oneshot, inactive after a run that ended with success", oneshot_done, healthy, "done",
      say<"its last run ended with success">, ""},
+    {"about-to-start", "inactive, and a start job began less than a second ago", about_to_start, healthy,
+     "starting", say<"is about to start">, ""},
+    {"queued", "expected, inactive, its start job has been waiting for a second", queued, unhealthy, "queued",
+     say<"is not active yet: its start job waits, for its order or for a unit that it requires">,
+     "`systemctl list-jobs` shows what it waits for"},
     {"off", "inactive, not started since boot, and nothing expects it to run", off, healthy, "off", say_off,
      ""},
     {"stopped-unexpected", "inactive after a run, and nothing expects it to run", stopped_unexpected, healthy,
@@ -442,19 +451,6 @@ constexpr std::array table = std::to_array<Rule>({
 
 std::span<const Rule> rules() { return table; }
 
-Verdict judge(const UnitFacts& facts, const Context& context)
-{
-    const auto row = std::ranges::find_if(table, [&](const Rule& r) { return r.matches(facts, context); });
-    return {row->health, row->state, row->sentence(facts, context), row->name};
-}
-
-bool enabled(std::string_view state) noexcept { return state == "enabled" || state == "enabled-runtime"; }
-
-bool ever_started(const UnitFacts& facts) noexcept
-{
-    return facts.inactive_exit_at.count() > 0 || facts.active_enter_at.count() > 0;
-}
-
 Monotonic transitional_since(const UnitFacts& facts, const Context& context)
 {
     // The state change time moves with every sub state (start-pre, start, start-post); the exit from the
@@ -480,30 +476,12 @@ Monotonic between_runs_until(const UnitFacts& facts, const Context& context)
 {
     // systemd passes through failed and inactive on every automatic restart; only who stays there has ended.
     const auto since = facts.state_change_at.count() > 0 ? facts.state_change_at : context.seen_at;
-    return since + std::chrono::seconds{1};
+    return since + settling;
 }
 
-std::string rules_markdown()
+Monotonic queued_at(const UnitFacts& facts, const Context& context)
 {
-    std::string page = "| # | rule | when | health | state | what to do |\n|---|---|---|---|---|---|\n";
-    int number = 0;
-    for (const auto& row : table)
-        page += fmt::format("| {} | {} | {} | {} | {} | {} |\n", ++number, row.name, row.when,
-                            static_cast<int>(row.health), row.state, row.advice);
-    return page;
-}
-
-Titles titles(std::string_view id, std::string_view description)
-{
-    constexpr std::string_view separator = ": ";
-    const auto first = description.find(separator);
-    if (first == std::string_view::npos) return {std::string{id}, std::string{description}};
-    if (description.find(separator, first + 2) == std::string_view::npos)
-        return {std::string{description.substr(0, first)}, std::string{description.substr(first + 2)}};
-    std::string joined{description};
-    for (auto at = joined.find(separator); at != std::string::npos; at = joined.find(separator, at))
-        joined.replace(at, 2, " ");
-    return {std::string{id}, std::move(joined)};
+    return start_pending(facts) ? context.job_since + settling : Monotonic{};
 }
 
 }  // namespace opsd::health

@@ -16,6 +16,7 @@ struct Context {
     Monotonic now{};
     Monotonic
         seen_at{};  ///< since when we see this ActiveState: used while systemd's own time is not read yet
+    Monotonic job_since{};       ///< since when we see its pending job
     bool expected = false;       ///< named in the configuration, wanted by a watched target, or enabled
     std::uint32_t restarts = 0;  ///< automatic restarts within the window
     std::string job_result;      ///< how the last job about it ended, since it last was active
@@ -56,6 +57,9 @@ struct Rule {
 
 /// Until when a unit at rest that kept restarting may still be between two runs.
 [[nodiscard]] Monotonic between_runs_until(const UnitFacts& facts, const Context& context);
+
+/// When a pending start job will have waited for so long that it counts; 0: there is none.
+[[nodiscard]] Monotonic queued_at(const UnitFacts& facts, const Context& context);
 
 /// Is a unit with this UnitFileState meant to run?
 [[nodiscard]] bool enabled(std::string_view unit_file_state) noexcept;

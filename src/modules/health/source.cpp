@@ -32,7 +32,7 @@ Task<> Source::run()
         auto manager = parts_.connect();
         Error ended;
         if (manager) {
-            ended = co_await serve(**manager);
+            ended = co_await apart(parts_.executor, serve(**manager));
             manager->reset();
         } else {
             ended = std::move(manager).error();
@@ -82,7 +82,6 @@ Task<Error> Source::serve(systemd::Manager& manager)
     readers.cancel();
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await readers.join();
-    co_await asio::this_coro::throw_if_cancelled(true);
     if (thrown) std::rethrow_exception(thrown);
     co_return ended;
 }
@@ -259,7 +258,10 @@ void Source::unit_removed(std::string_view id, std::string_view)
     heard();
     switch (tracker_.removed(id)) {
     case Tracker::Removed::must_ask:
-        if (asked_lately(id)) return;
+        if (asked_lately(id)) {  // perhaps our own doing: look once more when the echo is over
+            want_read(std::string{id}, clock_.monotonic() + echo_time);
+            return;
+        }
         to_confirm_.emplace(id);
         bell_.ring();
         return;

@@ -95,6 +95,8 @@ private:
     void note_asked(const std::vector<std::string>& names);
     void report_left_out();
 
+    static constexpr Monotonic echo_time = std::chrono::seconds{2};
+
     Parts parts_;
     Tracker& tracker_;
     Clock& clock_;

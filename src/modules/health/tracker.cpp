@@ -110,6 +110,9 @@ void Tracker::observe(Entry& entry, const std::string& active_before, const std:
     const auto& facts = entry.facts;
     if (facts.active_state != active_before) entry.seen_at = now;
     if (facts.active_state == "active") entry.job_result.clear();
+    const bool pending = !facts.job_type.empty();
+    if (pending && !std::exchange(entry.job_pending, pending)) entry.job_since = now;
+    entry.job_pending = pending;
     const bool entered = facts.sub_state != sub_before && facts.sub_state.starts_with("auto-restart");
     if (entered) entry.restarts.saw_auto_restart(now);
     // Before the details are read, the 0 of a value never seen is no base line.

@@ -138,6 +138,8 @@ private:
         std::string unreadable;
         std::string job_result;
         Monotonic seen_at{};
+        Monotonic job_since{};
+        bool job_pending = false;
         Monotonic judged_change_at{};
         std::string judged_invocation;
         std::uint64_t signals = 0;

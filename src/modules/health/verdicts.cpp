@@ -25,6 +25,7 @@ Context Tracker::context_of(Entry& entry, Monotonic now) const
     Context context;
     context.now = now;
     context.seen_at = entry.seen_at;
+    context.job_since = entry.job_since;
     context.expected = entry.expected || enabled(entry.facts.unit_file_state);
     context.restarts = entry.restarts.count(now);
     context.job_result = entry.job_result;
@@ -197,6 +198,7 @@ void Tracker::schedule(Entry& entry, const Context& context)
     };
     if (readable_) {  // until then nothing changes by time
         if (const auto at = stuck_at(entry.facts, context); at > context.now) consider(at);
+        if (const auto at = queued_at(entry.facts, context); at > context.now) consider(at);
         if (const auto at = entry.restarts.next_change()) consider(*at);
         if (const auto at = between_runs_until(entry.facts, context);
             context.restarts > 0 && at > context.now)

@@ -1,0 +1,300 @@
+// The history: folding, ids, bounds, what survives.
+
+#include "node.hpp"
+
+namespace opsd::health {
+namespace {
+
+using namespace test;
+
+class HealthHistory : public Node {
+protected:
+    HealthHistory() { options.units = {"a.service"}; }
+
+    nlohmann::ordered_json rows(const std::string& unit = "a.service",
+                                const std::string& query = "?limit=1000")
+    {
+        return get("/api/v1/units/" + unit + "/history" + query)["transitions"];
+    }
+    void fail_and_recover(const std::string& id = "a.service")
+    {
+        fail_unit(id);
+        advance(20ms);
+        run_unit(id);
+        advance(20ms);
+    }
+    std::vector<std::shared_ptr<const Transition>> taken(Feed<Transition>::Subscription& from)
+    {
+        std::vector<std::shared_ptr<const Transition>> all;
+        auto take = [](Feed<Transition>::Subscription& s,
+                       std::vector<std::shared_ptr<const Transition>>& to) -> Task<> {
+            while (!s.empty()) {
+                auto item = co_await s.next();
+                to.push_back(item.event);
+            }
+        };
+        asio::co_spawn(io, take(from, all), [](std::exception_ptr e) {
+            if (e) std::rethrow_exception(e);
+        });
+        settle();
+        return all;
+    }
+    std::int64_t stored(const std::string& sql)
+    {
+        std::int64_t number = -1;
+        auto ask = [](Store& from, std::string text, std::int64_t& to) -> Task<> {
+            Statement query{std::move(text), {}};
+            auto answer = co_await from.read(std::move(query), 1);
+            to = answer && !answer->empty() ? as_integer(answer->front().at(0)) : -2;
+        };
+        asio::co_spawn(io, ask(*store, sql, number), [](std::exception_ptr e) {
+            if (e) std::rethrow_exception(e);
+        });
+        until([&] { return number != -1; });
+        return number;
+    }
+};
+
+TEST_F(HealthHistory, TransitionsAreServedNewestFirstWithTheirEvidence)
+{
+    add(running());
+    start();
+    advance(1min);
+    const auto failed_at = clock.now();
+    fail_and_recover();
+    const auto all = rows();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0]["to"], "running");
+    EXPECT_EQ(all[1]["from"], "running");
+    EXPECT_EQ(all[1]["to"], "failed");
+    EXPECT_EQ(all[1]["from_health"], 0);
+    EXPECT_EQ(all[1]["to_health"], 1);
+    EXPECT_EQ(all[1]["result"], "signal");
+    EXPECT_EQ(all[1]["exec_main_status"], 9);
+    EXPECT_EQ(all[1]["invocation_id"], running().invocation_id);
+    EXPECT_EQ(all[1]["at"], rfc3339(failed_at));
+    EXPECT_EQ(all[1]["count"], 1);
+    EXPECT_GT(all[0]["id"].get<std::int64_t>(), all[1]["id"].get<std::int64_t>());
+}
+
+TEST_F(HealthHistory, RepetitionsAreOneCountedRowUnderTheNewestId)
+{
+    add(running());
+    start();
+    advance(1min);
+    const auto first = clock.now();
+    for (int i = 0; i < 20; ++i) {
+        fail_and_recover();
+        advance(1min);
+    }
+    const auto all = rows();
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[1]["count"], 20);
+    EXPECT_EQ(all[1]["at"], rfc3339(first));
+    EXPECT_NE(all[1]["last_at"], all[1]["at"]);
+    advance(5min);
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 2);
+    EXPECT_EQ(stored("SELECT SUM(count) FROM health_transitions"), 40);
+    advance(10min);  // beyond fold_window
+    fail_and_recover();
+    EXPECT_EQ(rows().size(), 4U);
+}
+
+TEST_F(HealthHistory, AnotherCauseIsAnotherRow)
+{
+    add(running());
+    start();
+    fail_and_recover();
+    systemd.change("a.service", [](UnitFacts& f) {
+        f.active_state = f.sub_state = "failed";
+        f.result = "exit-code";
+        f.main_code = f.main_status = 1;
+    });
+    advance(20ms);
+    EXPECT_EQ(rows().size(), 3U);
+}
+
+TEST_F(HealthHistory, ARestartOfOpsdMakesNoTransitionAChangeMeanwhileDoes)
+{
+    options.units = {"a.service", "b.service"};
+    add(running());
+    add(running("b.service"));
+    start();
+    fail_unit("b.service");
+    advance(20ms);
+    const auto before = rows("b.service");
+    stop();
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 1)
+        << "what was queued is written at the end";
+    systemd.change_silently("a.service", [](UnitFacts& f) {
+        f.active_state = f.sub_state = "failed";
+        f.result = "watchdog";
+    });
+    advance(1h);
+    start();
+    advance(1s);
+    EXPECT_EQ(rows("b.service"), before);
+    const auto meanwhile = rows("a.service");
+    ASSERT_EQ(meanwhile.size(), 1U);
+    EXPECT_EQ(meanwhile[0]["from"], "running");
+    EXPECT_EQ(meanwhile[0]["result"], "watchdog");
+    EXPECT_GT(meanwhile[0]["id"].get<std::int64_t>(), before[0]["id"].get<std::int64_t>());
+}
+
+TEST_F(HealthHistory, IdsNeverGoBackAlsoWhenRowsWereLostByAKill)
+{
+    add(running());
+    start();
+    advance(1s);
+    const auto subscription = feeds.transitions.subscribe(10);
+    store->broken = Error{Errc::unavailable, "cannot write: killed"};  // nothing more reaches the disk
+    fail_unit("a.service");
+    settle();
+    const auto transitions = taken(*subscription);
+    ASSERT_EQ(transitions.size(), 1U);
+    const auto given = transitions[0]->id;
+    stop();
+    store->broken.reset();
+    start();
+    fail_and_recover();
+    for (const auto& row : rows())
+        EXPECT_GT(row["id"].get<std::int64_t>(), given);
+}
+
+TEST_F(HealthHistory, FilteredByTimeAndLimited)
+{
+    options.history.fold_window = 0s;
+    add(running());
+    start();
+    for (int i = 0; i < 5; ++i) {
+        advance(1h);
+        fail_and_recover();
+    }
+    EXPECT_EQ(rows("a.service", "").size(), 10U);
+    EXPECT_EQ(rows("a.service", "?limit=3").size(), 3U);
+    const auto middle = rfc3339(today + 2h + 30min);
+    EXPECT_EQ(rows("a.service", "?since=" + middle).size(), 6U);
+    EXPECT_EQ(rows("a.service", "?until=" + middle).size(), 4U);
+    for (const auto* bad : {"?limit=0", "?limit=1001", "?limit=x", "?since=yesterday"})
+        EXPECT_EQ(ask(http::Method::get, std::string{"/api/v1/units/a.service/history"} + bad).status, 400U)
+            << bad;
+}
+
+TEST_F(HealthHistory, OldRowsGoByAgeByUnitAndInTotal)
+{
+    options.units = {"a.service", "b.service"};
+    options.history.fold_window = 0s;
+    options.history.max_rows_per_unit = 10;
+    options.history.max_age = 24h;
+    add(running());
+    add(running("b.service"));
+    start();
+    fail_and_recover("b.service");
+    for (int i = 0; i < 40; ++i)
+        fail_and_recover("a.service");
+    advance(11min);
+    EXPECT_EQ(rows("a.service").size(), 10U);
+    EXPECT_EQ(rows("b.service").size(), 2U) << "one flapper evicts nobody";
+    advance(25h);
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 0);
+}
+
+TEST_F(HealthHistory, InTotalTheOldestGoFirst)
+{
+    options.history.fold_window = 0s;
+    options.history.max_rows = 100;
+    options.history.max_rows_per_unit = 1000;
+    add(running());
+    start();
+    for (int i = 0; i < 80; ++i)
+        fail_and_recover();
+    advance(12min);
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 100);
+    EXPECT_EQ(stored("SELECT MAX(seq) FROM health_transitions"), rows()[0]["id"].get<std::int64_t>());
+}
+
+TEST_F(HealthHistory, AFullDiskCostsHistoryNotHealthAndHeals)
+{
+    options.history.fold_window = 0s;
+    add(running());
+    start();
+    advance(1s);
+    store->broken = Error{Errc::unavailable, "cannot write /var/lib/opsd/state.db: the disk is full"};
+    for (int i = 0; i < 10; ++i)
+        fail_and_recover();
+    fail_unit("a.service");
+    advance(2s);
+    EXPECT_EQ(word("a.service"), "failed");
+    EXPECT_EQ(status.condition, "degraded");
+    EXPECT_NE(status.reason.find("disk is full"), std::string::npos);
+    store->broken.reset();
+    advance(1min);
+    EXPECT_EQ(status.condition, "running");
+    EXPECT_EQ(rows().size(), 21U) << "what waited is written";
+    EXPECT_EQ(metric("opsd_history_dropped_total"), "0");
+}
+
+TEST_F(HealthHistory, TheQueueIsBoundedAndCountsWhatItLoses)
+{
+    options.history.fold_window = 0s;
+    add(running());
+    start();
+    advance(1s);
+    store->broken = Error{Errc::unavailable, "cannot write: full"};
+    History history{io.get_executor(),         clock,        *store, options.history,
+                    [](const std::string&) {}, Log{log, "h"}};
+    for (std::size_t i = 0; i < History::most_queued + 5; ++i) {
+        Record record;
+        record.unit = "x.service";
+        record.transition = Transition{};
+        record.transition->unit = "x.service";
+        EXPECT_TRUE(history.add(std::move(record)));
+    }
+    EXPECT_EQ(history.queued(), History::most_queued);
+    EXPECT_EQ(history.dropped(), 5U);
+}
+
+TEST_F(HealthHistory, AStoreThatCannotBeReadAtStartIsTriedAgainAndEventsFlowMeanwhile)
+{
+    add(running());
+    store->broken = Error{Errc::unavailable, "cannot open: the disk is full"};
+    start();
+    advance(1s);
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(status.condition, "degraded");
+    fail_unit("a.service");
+    advance(1s);
+    const auto early = rows();
+    ASSERT_EQ(early.size(), 1U) << "from the queue";
+    store->broken.reset();
+    advance(20s);
+    EXPECT_EQ(status.condition, "running");
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 1);
+    run_unit("a.service");
+    advance(1s);
+    EXPECT_GT(rows()[0]["id"].get<std::int64_t>(), early[0]["id"].get<std::int64_t>());
+}
+
+TEST_F(HealthHistory, AcknowledgementsSurviveARestartAndEndByTime)
+{
+    add(failed());
+    start();
+    const auto made = ask(http::Method::post, "/api/v1/units/a.service/ack", http::Role::operator_,
+                          R"({"for": "2h", "reason": "new disk"})");
+    EXPECT_EQ(made.status, 200U) << body_of(made);
+    advance(20ms);
+    EXPECT_EQ(get("/api/v1/units/a.service")["acknowledged"]["by"], "ann");
+    EXPECT_EQ(get("/api/v1/units/a.service")["health"], 1);
+    stop();
+    advance(1h);
+    start();
+    EXPECT_EQ(get("/api/v1/units/a.service")["acknowledged"]["reason"], "new disk");
+    advance(61min);
+    EXPECT_TRUE(get("/api/v1/units/a.service")["acknowledged"].is_null());
+    stop();
+    start();
+    EXPECT_TRUE(get("/api/v1/units/a.service/ack").is_null());
+}
+
+}  // namespace
+}  // namespace opsd::health
