@@ -31,7 +31,19 @@ std::string problem_of(const std::string& name)
     return {};
 }
 
+bool nothing_named(const HealthOptions& options, const std::vector<WantsEntry>& wants)
+{
+    const auto is_dcos = [](const WantsEntry& entry) { return entry.target == "dcos.target"; };
+    return options.units.empty() && options.globs.empty() && options.targets.empty()
+           && std::ranges::none_of(wants, is_dcos);
+}
+
 }  // namespace
+
+bool Selection::needs_files(const HealthOptions& options, const std::vector<WantsEntry>& wants)
+{
+    return !options.globs.empty() || nothing_named(options, wants);
+}
 
 bool glob_matches(std::string_view pattern, std::string_view name)
 {
@@ -60,9 +72,7 @@ Selection::Selection(const HealthOptions& options, const Inventory& inventory)
     for (const auto& file : inventory.files) {
         if (enabled(file.state)) enabled_.emplace(file_name(file.path));
     }
-    const auto is_dcos = [](const WantsEntry& entry) { return entry.target == "dcos.target"; };
-    automatic_ = options.units.empty() && options.globs.empty() && options.targets.empty()
-                 && std::ranges::none_of(inventory.wants, is_dcos);
+    automatic_ = nothing_named(options, inventory.wants);
     // What was named first has room first.
     for (const auto& name : options.units)
         add(name, true);

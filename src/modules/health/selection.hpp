@@ -40,6 +40,9 @@ public:
     Selection() = default;
     Selection(const HealthOptions& options, const Inventory& inventory);
 
+    /// Can units be meant that only the list of unit files tells? Names and targets are complete without it.
+    [[nodiscard]] static bool needs_files(const HealthOptions& options, const std::vector<WantsEntry>& wants);
+
     /// Every name to ask systemd for, in order, with what is expected of it. Entries with a problem are not
     /// asked for, but shown.
     [[nodiscard]] const std::map<std::string, Wanted, std::less<>>& names() const noexcept { return names_; }

@@ -84,6 +84,7 @@ private:
     // --- lists (lists.cpp)
     Task<Result<>> refresh(systemd::Manager& manager, bool everything);
     Task<Result<>> take_inventory(systemd::Manager& manager);
+    Task<Result<>> list_files(systemd::Manager& manager);
     Task<Result<>> ask(systemd::Manager& manager, std::vector<std::string> names, Rows& rows);
     void take_rows(const Rows& rows, const std::vector<std::uint64_t>& signals_before, bool everything);
     bool take_row(const systemd::ListedUnit& row, std::uint64_t signals_before);

@@ -364,12 +364,23 @@ TEST_F(HealthSource, BeyondTheBoundTheModuleIsDegraded)
 TEST_F(HealthSource, UnitFilesThatCannotBeListedDegradeOnly)
 {
     add(running());
-    options.units = {"a.service"};
+    options.globs = {"a.*"};
     systemd.fail_next(FakeCall::list_unit_files,
                       {Errc::timeout, "cannot list unit files: no answer within 5 s"});
     start();
     EXPECT_EQ(word("a.service"), "running");
     EXPECT_EQ(status.condition, "degraded");
+}
+
+TEST_F(HealthSource, NamesAloneCostNoListOfUnitFiles)
+{
+    add(running());
+    options.units = {"a.service"};
+    systemd.fail_next(FakeCall::list_unit_files,
+                      {Errc::timeout, "cannot list unit files: it was not to be asked"});
+    start();
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(status.condition, "running");
 }
 
 TEST_F(HealthSource, EvidenceFollowsAFailureAndIsCompletedWithinASecond)
