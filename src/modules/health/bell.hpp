@@ -17,7 +17,7 @@ namespace opsd::health {
 template <class T>
 Task<T> first_of(Task<T> a, Task<T> b)
 {
-    using namespace asio::experimental::awaitable_operators;
+    using asio::experimental::awaitable_operators::operator||;
     std::exception_ptr thrown;
     try {
         if constexpr (std::is_void_v<T>) {

@@ -292,7 +292,7 @@ Task<Result<>> History::prune()
     }
     auto total = co_await count_rows();
     if (!total) co_return fail(std::move(total).error());
-    auto pruned = co_await prune_unit({}, *total - options_.max_rows);
+    auto pruned = co_await prune_unit(std::string(), *total - options_.max_rows);
     if (!pruned) co_return pruned;
     Statement states{
         "DELETE FROM health_units WHERE unit IN (SELECT unit FROM health_units ORDER BY since DESC "
