@@ -134,7 +134,7 @@ show() {
         say "   Why is $unit unhealthy?"
         "${prefix[@]}" curl -sf "$base/system/health/v1" | jq -r --arg u "$unit" '.units[] | select(.id == $u) | .output'
     fi
-    say "Try it (from $top):"
+    if [ -z "$once" ]; then say "Try it (from $top):"; else say "What to try while it runs, that is without --once (from $top):"; fi
     cat <<LINES
     ${shown}curl -s $base/system/health/v1 | jq .
     ${shown}curl -s $base/api/v1/units/${unit:-dbus.service} | jq .
