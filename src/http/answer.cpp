@@ -148,6 +148,8 @@ Task<> Session::watch_client()
         io_.expires_never();
         auto readable = co_await io_.wait_readable();
         if (!readable) break;
+        // A write meanwhile set its own limit; half a TLS record is readable and may stay half.
+        io_.expires_never();
         auto count = co_await io_.read_some(scrap);
         if (!count || *count == 0) break;
         total += *count;
