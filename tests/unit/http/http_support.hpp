@@ -31,7 +31,7 @@ public:
         }
         if (text.empty()) {
             const auto role = credentials.loopback ? http::Role::local : http::Role::none;
-            return http::Caller{"", role, "", credentials.address};
+            return http::Caller{"", role, credentials.loopback ? "loopback" : "", credentials.address};
         }
         for (const auto role : {http::Role::viewer, http::Role::operator_, http::Role::admin}) {
             if (text == "Bearer " + std::string{to_string(role)}) {

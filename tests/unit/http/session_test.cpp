@@ -270,6 +270,34 @@ TEST(HttpSession, AsksForCredentialsOnceTheRouteIsKnown)
     EXPECT_NE(wrong.find("cannot accept the token"), std::string::npos);
 }
 
+TEST(HttpSession, KnowsWhichHostNamesNoForeignPageCanHave)
+{
+    for (const auto* host : {"", "x", "localhost", "LOCALHOST:8080", "node-1", "node_1:80", "127.0.0.1",
+                             "127.0.0.1:8080", "[::1]", "[::1]:8080", "10.0.0.7:1"}) {
+        EXPECT_TRUE(http::is_near_host(host)) << host;
+    }
+    for (const auto* host : {"evil.example", "evil.example:8080", "localhost.evil.example", "localhost.",
+                             "127.0.0.1.evil.example", "127.0.0.1.", "evil%2eexample", "evil:80.example",
+                             "[evil.example]", "[::1].evil.example", "[::1", "1.2.3", "x:8080:1"}) {
+        EXPECT_FALSE(http::is_near_host(host)) << host;
+    }
+}
+
+TEST(HttpSession, GivesNoLocalRightsToAForeignHostName)
+{
+    const auto ask = [](std::string_view path, std::string_view more) {
+        return answer_to("GET " + std::string{path} + " HTTP/1.1\r\nHost: evil.example:80\r\n"
+                         + std::string{more} + "\r\n");
+    };
+    const auto refused = ask("/local", "");
+    EXPECT_EQ(status_of(refused), 401);
+    EXPECT_TRUE(has_header(refused, "WWW-Authenticate: Bearer realm=\"opsd\""));
+    EXPECT_NE(refused.find("evil.example:80"), std::string::npos) << refused;
+    EXPECT_NE(refused.find("use localhost, an address, or a token"), std::string::npos) << refused;
+    EXPECT_EQ(status_of(ask("/local", "Authorization: Bearer viewer\r\n")), 200);
+    EXPECT_EQ(status_of(ask("/echo", "")), 200) << "what is open to all stays open";
+}
+
 TEST(HttpSession, AuditsWhatWasDoneAndWhatWasRefused)
 {
     Conversation conversation;
