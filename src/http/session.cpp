@@ -118,7 +118,7 @@ Task<bool> Session::wait_for_request()
 
 Task<bool> Session::serve_one()
 {
-    Turn turn{.limits = service_.limits, .table = service_.table};
+    Turn turn{.limits = service_.limits, .share = BodyShare{service_}, .table = service_.table};
     auto head = co_await read_head(turn.limits);
     turn.begin = std::chrono::steady_clock::now();
     turn.request.id = service_.next_request_id();
@@ -139,7 +139,7 @@ Task<bool> Session::serve(Turn& turn)
         turn.keep_alive = turn.keep_alive && skip_body(turn.head);
         co_return co_await answer(turn, std::move(*early));
     }
-    auto body = co_await read_body(turn.head, turn.limits);
+    auto body = co_await read_body(turn);
     if (!body) co_return co_await refuse(turn, std::move(body).error());
     turn.request.body = std::move(*body);
     auto response = co_await call_handler(turn);

@@ -101,6 +101,7 @@ inline std::shared_ptr<const http::Router> build(std::vector<http::Route> routes
 struct Conversation {
     std::shared_ptr<const http::Router> router = build(basic_routes());
     http::Limits limits{};
+    std::size_t body_room = 32U << 20U;
     std::size_t step = static_cast<std::size_t>(-1);
     std::size_t capacity = static_cast<std::size_t>(-1);
     bool hold_open = false;  ///< the client does not half-close after its input
