@@ -24,7 +24,9 @@ Task<bool> Session::refuse(Turn& turn, Refusal refusal)
     service_.count_bad(refusal.reason);
     turn.keep_alive = false;
     unread_ = true;
-    co_return co_await answer(turn, Response::problem(refusal.status, refusal.detail));
+    auto response = Response::problem(refusal.status, refusal.detail);
+    if (refusal.status == 503) response.with("Retry-After", "5");
+    co_return co_await answer(turn, std::move(response));
 }
 
 Task<bool> Session::answer(Turn& turn, Response response)
@@ -148,6 +150,8 @@ Task<> Session::watch_client()
         io_.expires_never();
         auto readable = co_await io_.wait_readable();
         if (!readable) break;
+        // A write meanwhile set its own limit; half a TLS record is readable and may stay half.
+        io_.expires_never();
         auto count = co_await io_.read_some(scrap);
         if (!count || *count == 0) break;
         total += *count;

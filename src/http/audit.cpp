@@ -32,7 +32,7 @@ AuditLog::AuditLog(Executor executor, AuditOptions options, Clock& clock, teleme
   , thread_{"opsd-audit", 4}
 {}
 
-bool AuditLog::fold(unsigned status)
+bool AuditLog::fold(const Caller& caller, unsigned status)
 {
     const auto now = clock_.monotonic();
     if (now - window_begin_ >= fold_window) {
@@ -41,10 +41,18 @@ bool AuditLog::fold(unsigned status)
                           {"refusals_not_listed", std::exchange(folded_in_window_, 0)}}));
         }
         window_begin_ = now;
-        refusals_in_window_ = 0;
+        anonymous_in_window_ = 0;
+        known_in_window_ = 0;
     }
-    if (status != 401 && status != 403) return false;
-    if (++refusals_in_window_ <= options_.refusals) return false;
+    const bool refused = status == 401 || status == 403;
+    if (!refused && (status < 400 || caller.role >= Role::operator_)) return false;
+    // Strangers must not use up what shows the tries of those we know.
+    const bool anonymous = caller.via.empty() || caller.via == "loopback";
+    auto& listed = anonymous ? anonymous_in_window_ : known_in_window_;
+    if (listed < options_.refusals) {
+        ++listed;
+        return false;
+    }
     ++folded_in_window_;
     folded_.add();
     return true;
@@ -52,8 +60,8 @@ bool AuditLog::fold(unsigned status)
 
 void AuditLog::record(const Request& request, unsigned status)
 {
-    if (fold(status)) return;
     const auto& caller = request.caller;
+    if (fold(caller, status)) return;
     push(line_of({{"time", rfc3339(clock_.now())},
                   {"id", cut(request.id)},
                   {"caller",

@@ -19,8 +19,9 @@ struct AuditOptions {
     std::string path = "/var/lib/opsd/audit.log";
     std::size_t max_bytes = 16 << 20;  ///< then it becomes PATH.1
     std::size_t queue = 4096;          ///< entries that may wait
-    /// Refusals (401, 403) written per ten seconds; the rest are folded into one line with their number, so
-    /// that nobody rotates the evidence away by knocking.
+    /// Refusals (401, 403, and every failure of a caller below operator) written per ten seconds, counted
+    /// apart for callers without credentials; the rest are folded into one line with their number, so that
+    /// nobody rotates the evidence away by knocking.
     std::size_t refusals = 100;
     std::chrono::milliseconds retry{1000};  ///< after a failed write
 };
@@ -37,7 +38,7 @@ public:
     void close();
 
 private:
-    [[nodiscard]] bool fold(unsigned status);
+    [[nodiscard]] bool fold(const Caller& caller, unsigned status);
     void push(std::string line);
     void note_dropped();
     Task<> write(std::vector<std::string> batch);
@@ -50,7 +51,8 @@ private:
     telemetry::Counter& dropped_;
     telemetry::Counter& folded_;
     Monotonic window_begin_{};
-    std::size_t refusals_in_window_ = 0;
+    std::size_t anonymous_in_window_ = 0;  ///< listed
+    std::size_t known_in_window_ = 0;      ///< listed
     std::uint64_t folded_in_window_ = 0;
     std::uint64_t dropped_since_ = 0;
     bool closing_ = false;

@@ -4,31 +4,58 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <initializer_list>
+#include <map>
 
 namespace opsd::http {
 namespace {
 
 using nlohmann::json;
 
-/// The fields of a JSON body, each a text. Unknown ones are refused: a misspelt "expires" must not be lost.
+constexpr int max_depth = 8;
+
+/// Discarded when it is no JSON or nested too deep.
+json parse_shallow(std::string_view text)
+{
+    bool deep = false;
+    const auto keep = [&deep](int depth, json::parse_event_t event, const json&) {
+        const bool opens =
+            event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+        deep = deep || (opens && depth >= max_depth);
+        return !deep;
+    };
+    auto document = json::parse(text, keep, false);
+    return deep ? json{json::value_t::discarded} : document;
+}
+
+enum class Others { refused, ignored };
+
+/// The known fields of a JSON body, each a text; the document itself is not kept. Others are refused: a
+/// misspelt "expires" must not be lost.
 class Body {
 public:
-    static Result<Body> read(const Request& request, std::initializer_list<std::string_view> known)
+    static Result<Body> read(const Request& request, std::initializer_list<std::string_view> known,
+                             Others others = Others::refused)
     {
         Body body;
-        body.fields_ = json::parse(request.body, nullptr, false);
-        if (!body.fields_.is_object())
-            return fail(Errc::invalid_argument, "cannot read the body: it must be a JSON object");
-        for (const auto& [key, value] : body.fields_.items()) {
-            const bool expected = known.size() == 0 || std::ranges::find(known, key) != known.end();
+        const auto document = parse_shallow(request.body);
+        if (!document.is_object()) {
+            return fail(
+                Errc::invalid_argument,
+                fmt::format("cannot read the body: it must be a JSON object, at most {} deep", max_depth));
+        }
+        for (const auto& [key, value] : document.items()) {
+            const bool expected = std::ranges::find(known, key) != known.end();
+            if (others == Others::ignored && !(expected && value.is_string())) continue;
             if (!expected)
                 return fail(Errc::invalid_argument,
                             fmt::format("cannot use the field \"{}\": it is unknown", key.substr(0, 64)));
-            if (known.size() != 0 && !value.is_string()) {
+            if (!value.is_string()) {
                 return fail(Errc::invalid_argument,
                             fmt::format("cannot use the field \"{}\": it must be a text", key));
             }
+            body.fields_.insert_or_assign(key, value.get<std::string>());
         }
         return body;
     }
@@ -36,7 +63,7 @@ public:
     [[nodiscard]] std::string text(const char* key) const
     {
         const auto found = fields_.find(key);
-        return found != fields_.end() && found->is_string() ? found->get<std::string>() : std::string{};
+        return found != fields_.end() ? found->second : std::string{};
     }
     [[nodiscard]] Result<Role> role() const
     {
@@ -62,7 +89,7 @@ public:
     }
 
 private:
-    json fields_;
+    std::map<std::string, std::string, std::less<>> fields_;
 };
 
 json json_of(const TokenInfo& token)
@@ -160,7 +187,8 @@ Task<Response> remove_user(TokenStore& store, const Request& request)
 
 Task<Response> log_in(DefaultAuthenticator& authenticator, const Request& request)
 {
-    const auto body = Body::read(request, {});  // DC/OS clients send more than we read
+    const auto body =
+        Body::read(request, {"uid", "password"}, Others::ignored);  // DC/OS clients send more than we read
     if (!body) co_return Response::problem(body.error());
     const auto token =
         co_await authenticator.log_in(body->text("uid"), body->text("password"), request.caller);

@@ -12,9 +12,9 @@
 namespace opsd::http {
 namespace {
 
-constexpr std::size_t gzip_from = 1024;         // below, the header costs more than it saves
-constexpr std::size_t gzip_up_to = 128 * 1024;  // beyond, compressing would hold up the event loop
-constexpr std::size_t pretty_up_to = 4U << 20U;
+constexpr std::size_t gzip_from = 1024;           // below, the header costs more than it saves
+constexpr std::size_t gzip_up_to = 128 * 1024;    // beyond, compressing would hold up the event loop
+constexpr std::size_t pretty_up_to = 512 * 1024;  // larger ones go out as they are
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 

@@ -1,6 +1,10 @@
 #include "http/head.hpp"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 
@@ -57,6 +61,15 @@ void notice(Seen& seen, std::string_view name, std::string_view value)
         each_item(value,
                   [&seen](std::string_view item) { seen.close = seen.close || same_word(item, "close"); });
     }
+}
+
+bool is_ip_literal(std::string_view host)
+{
+    const bool six = host.starts_with('[') && host.ends_with(']');
+    if (six) host = host.substr(1, host.size() - 2);
+    const std::string text{host};
+    std::array<unsigned char, sizeof(in6_addr)> address{};
+    return ::inet_pton(six ? AF_INET6 : AF_INET, text.c_str(), address.data()) == 1;
 }
 
 bool is_host(std::string_view host)
@@ -150,6 +163,20 @@ std::expected<Head, Refusal> parse_request_line(std::string_view line)
 }
 
 }  // namespace
+
+bool is_near_host(std::string_view host)
+{
+    const auto colon = host.find(':', host.starts_with('[') ? std::min(host.find(']'), host.size()) : 0);
+    if (colon != std::string_view::npos) {
+        const auto port = host.substr(colon + 1);
+        if (port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+        host = host.substr(0, colon);
+    }
+    // Only plain letters: "%2e" is a dot, too.
+    const bool bare = std::ranges::all_of(
+        host, [](unsigned char c) { return (c < 0x80 && std::isalnum(c) != 0) || c == '-' || c == '_'; });
+    return bare || is_ip_literal(host);
+}
 
 bool is_token(std::string_view text) noexcept
 {

@@ -51,6 +51,10 @@ private:
 /// Reads a complete head, its blank line included.
 std::expected<Head, Refusal> parse_head(std::string_view bytes);
 
+/// Whether a Host header names this machine in a way that no foreign DNS zone can: an IP literal, "localhost"
+/// or another name without a dot, or none; a port may follow.
+[[nodiscard]] bool is_near_host(std::string_view host);
+
 /// Letters, digits and the few signs that RFC 9110 allows in names and methods.
 [[nodiscard]] bool is_token(std::string_view text) noexcept;
 [[nodiscard]] bool same_word(std::string_view a,

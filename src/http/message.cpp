@@ -139,7 +139,8 @@ std::shared_ptr<const Content> make_content(std::string body, std::string type, 
 {
     auto content = std::make_shared<Content>();
     content->etag = etag_of(body);
-    if (compress && body.size() > 1024) {
+    constexpr std::size_t gzip_up_to = 1U << 20U;  // beyond, compressing would hold up the event loop
+    if (compress && body.size() > 1024 && body.size() <= gzip_up_to) {
         content->gzip = gzip(body);
         if (content->gzip.size() >= body.size()) content->gzip.clear();  // noise: not worth a Vary to anybody
     }

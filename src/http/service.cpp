@@ -68,6 +68,17 @@ Service::Service(Executor loop, Limits given, Authenticator& who, AuditSink& sin
   , id_base_{std::random_device{}()}
 {}
 
+BodyShare::~BodyShare() { service_.body_bytes -= bytes_; }
+
+bool BodyShare::resize(std::size_t bytes)
+{
+    const auto others = service_.body_bytes - bytes_;
+    if (others + bytes > service_.body_room) return false;
+    service_.body_bytes = others + bytes;
+    bytes_ = bytes;
+    return true;
+}
+
 const std::string& Service::date()
 {
     const auto now = std::chrono::floor<std::chrono::seconds>(clock.now());

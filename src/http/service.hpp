@@ -49,6 +49,23 @@ private:
 
 class Session;
 
+struct Service;
+
+/// The part of the service's room for bodies that one request has.
+class BodyShare {
+public:
+    explicit BodyShare(Service& service) : service_{service} {}
+    ~BodyShare();
+    BodyShare(const BodyShare&) = delete;
+    BodyShare& operator=(const BodyShare&) = delete;
+    /// False when all bodies together would take more than there is room for.
+    [[nodiscard]] bool resize(std::size_t bytes);
+
+private:
+    Service& service_;
+    std::size_t bytes_ = 0;
+};
+
 struct Service {
     Service(Executor loop, Limits given, Authenticator& who, AuditSink& sink, const Clock& time,
             telemetry::Registry& metrics, Log lines);
@@ -69,6 +86,8 @@ struct Service {
     std::shared_ptr<Table> table;
     telemetry::Gauge& open_streams;
     std::size_t streams = 0;
+    std::size_t body_bytes = 0;          ///< of request bodies in memory, of all sessions
+    std::size_t body_room = 32U << 20U;  ///< beyond, bodies are refused
     bool draining = false;
     bool aborted = false;
     std::list<Session*> sessions;

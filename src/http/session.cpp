@@ -47,6 +47,15 @@ Role needed(Access access)
     return Role::admin;
 }
 
+Response foreign_host(std::string_view method, std::string_view path, std::string_view host)
+{
+    const auto detail =
+        fmt::format("cannot {} {} without credentials under the host name \"{}\", which a foreign web page "
+                    "could have pointed here: use localhost, an address, or a token",
+                    method, path, host.substr(0, 64));
+    return std::move(Response::problem(401, detail).with("WWW-Authenticate", "Bearer realm=\"opsd\""));
+}
+
 /// Clients of the DC/OS health API know this body; everything else of ours is problem+json.
 Response not_found(const Request& request)
 {
@@ -109,7 +118,7 @@ Task<bool> Session::wait_for_request()
 
 Task<bool> Session::serve_one()
 {
-    Turn turn{.limits = service_.limits, .table = service_.table};
+    Turn turn{.limits = service_.limits, .share = BodyShare{service_}, .table = service_.table};
     auto head = co_await read_head(turn.limits);
     turn.begin = std::chrono::steady_clock::now();
     turn.request.id = service_.next_request_id();
@@ -130,7 +139,7 @@ Task<bool> Session::serve(Turn& turn)
         turn.keep_alive = turn.keep_alive && skip_body(turn.head);
         co_return co_await answer(turn, std::move(*early));
     }
-    auto body = co_await read_body(turn.head, turn.limits);
+    auto body = co_await read_body(turn);
     if (!body) co_return co_await refuse(turn, std::move(body).error());
     turn.request.body = std::move(*body);
     auto response = co_await call_handler(turn);
@@ -245,7 +254,12 @@ std::optional<Response> Session::authorize(Turn& turn)
     request.caller = std::move(*caller);
     request.caller.address = peer_.address;
     const auto role = needed(turn.route->access);
+    // A page whose name was pointed at 127.0.0.1 (DNS rebinding) comes from loopback, but by its own name.
+    const auto host = request.headers.get("host");
+    const bool foreign = request.caller.via == "loopback" && !peer_.peer && !is_near_host(host);
+    if (foreign) request.caller.role = Role::none;
     if (request.caller.role >= role) return std::nullopt;
+    if (foreign) return foreign_host(turn.head.method, request.path, host);
     const bool anonymous = request.caller.via.empty() || request.caller.via == "loopback";
     const auto what = fmt::format("cannot {} {}", turn.head.method, request.path);
     if (anonymous) {

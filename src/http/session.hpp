@@ -36,7 +36,8 @@ private:
     Task<bool> serve_one();
     Task<bool> serve(Turn& turn);
     Task<std::expected<Head, Refusal>> read_head(const Limits& limits);
-    Task<std::expected<std::string, Refusal>> read_body(const Head& head, const Limits& limits);
+    Task<std::expected<std::string, Refusal>> read_body(Turn& turn);
+    Task<std::expected<std::string, Refusal>> read_chunks(Turn& turn, std::uint64_t limit);
     Task<Result<>> more_input();
     Task<bool> refuse(Turn& turn, Refusal refusal);
     [[nodiscard]] std::optional<Refusal> understand(Turn& turn);

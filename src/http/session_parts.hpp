@@ -8,6 +8,7 @@ namespace opsd::http {
 /// One request and what is known about it so far.
 struct Session::Turn {
     Limits limits;
+    BodyShare share;
     std::shared_ptr<Table> table;  // and with it the route, whatever a reload does
     Head head{};
     Request request{};

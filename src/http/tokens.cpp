@@ -188,19 +188,22 @@ Result<Caller> TokenStore::check_jwt(std::string_view text, std::span<const RsaK
 
 Task<Result<Caller>> TokenStore::verify_user(std::string name, std::string password)
 {
-    const auto now = view();
+    auto now = view();
     if (!now->damage.empty()) co_return fail(Errc::denied, now->damage);
     const auto* user = now->state.user(name);
     // A user who does not exist costs the same time.
-    auto stored =
+    const auto stored =
         user != nullptr ? user->password : PasswordHash{cost_, std::string(16, 's'), std::string(32, 'h')};
-    auto job = [password = std::move(password), stored = std::move(stored)] {
-        return matches(password, stored);
-    };
+    auto job = [password = std::move(password), stored] { return matches(password, stored); };
     const auto matched = co_await hash_thread_.run(std::move(job));
     if (!matched) co_return fail(matched.error());
-    if (user == nullptr || !*matched)
-        co_return fail(Errc::denied, "cannot log in: the name or the password is wrong");
+    // The wait may have been long: what matched must still be the user's password.
+    now = view();
+    if (!now->damage.empty()) co_return fail(Errc::denied, now->damage);
+    user = now->state.user(name);
+    const bool same =
+        user != nullptr && user->password.salt == stored.salt && user->password.hash == stored.hash;
+    if (!same || !*matched) co_return fail(Errc::denied, "cannot log in: the name or the password is wrong");
     co_return Caller{user->name, user->role, "jwt", {}};
 }
 

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <sstream>
 
 using namespace opsd;
@@ -152,6 +153,28 @@ TEST(Audit, AFloodOfRefusalsIsFoldedAndOtherEntriesAreNot)
     EXPECT_EQ(all[101]["refusals_not_listed"], 4900);
     EXPECT_EQ(all[102]["path"], "/later");
     EXPECT_EQ(f.counter("opsd_audit_folded_total"), 4900);
+}
+
+TEST(Audit, NoStatusLetsAStrangerRotateTheEvidenceAway)
+{
+    const TempDir dir;
+    Fixture f{at(dir / "audit.log")};
+    auto stranger = request("/acs/api/v1/auth/login");
+    stranger.caller = {"", Role::local, "loopback", "127.0.0.1"};
+    for (int i = 0; i < 5000; ++i)
+        f.audit->record(stranger, std::array{400U, 408U, 413U, 429U, 503U}[static_cast<std::size_t>(i) % 5]);
+    auto viewer = request("/viewer");
+    viewer.caller.role = Role::viewer;
+    f.audit->record(viewer, 403);
+    for (int i = 0; i < 200; ++i)
+        f.audit->record(request("/admin"), 400);
+    f.start();
+    f.finish();
+    const auto all = entries(dir / "audit.log");
+    ASSERT_EQ(all.size(), 302U);
+    EXPECT_EQ(all[100]["path"], "/viewer") << "strangers use up a budget of their own";
+    EXPECT_EQ(all[300]["path"], "/admin") << "the failures of those who may act are all listed";
+    EXPECT_EQ(all[301]["refusals_not_listed"], 4900);
 }
 
 TEST(Audit, AFullQueueDropsCountsAndTheFileSaysSo)

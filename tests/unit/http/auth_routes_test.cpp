@@ -104,6 +104,8 @@ TEST(AuthRoutes, MistakesInTheBodyAreNamed)
         const std::pair<const char*, const char*> mistakes[]{
             {"", "must be a JSON object"},
             {"[]", "must be a JSON object"},
+            {R"({"name":[[[[[[[[1]]]]]]]],"role":"viewer"})", "at most 8 deep"},
+            {R"({"name":[[[[[[[1]]]]]]],"role":"viewer"})", "must be a text"},
             {R"({"name":"ci"})", "\\\"role\\\""},
             {R"({"name":"ci","role":"root"})", "\\\"role\\\""},
             {R"({"name":"ci","role":"viewer","expire":"1d"})", "\\\"expire\\\""},

@@ -25,6 +25,7 @@ Task<> converse(Conversation& all, std::string_view input, std::string& answer)
     auto& around = all.around;
     http::Service service{executor,       all.limits, around.authenticator, around.audit, around.clock,
                           around.metrics, around.log};
+    service.body_room = all.body_room;
     service.table = std::make_shared<http::Table>(all.router, around.metrics);
     auto [client, server] = net::make_memory_pair(executor, {.step = all.step, .capacity = all.capacity});
     TaskGroup group{executor,
@@ -42,6 +43,7 @@ Task<> converse(Conversation& all, std::string_view input, std::string& answer)
         client.reset();
         co_await group.join();
     }
+    EXPECT_EQ(service.body_bytes, 0U);
     EXPECT_EQ(service.streams, 0U);
     EXPECT_TRUE(service.sessions.empty());
     all.metrics = around.metrics.render();

@@ -31,7 +31,7 @@ public:
         }
         if (text.empty()) {
             const auto role = credentials.loopback ? http::Role::local : http::Role::none;
-            return http::Caller{"", role, "", credentials.address};
+            return http::Caller{"", role, credentials.loopback ? "loopback" : "", credentials.address};
         }
         for (const auto role : {http::Role::viewer, http::Role::operator_, http::Role::admin}) {
             if (text == "Bearer " + std::string{to_string(role)}) {
@@ -101,6 +101,7 @@ inline std::shared_ptr<const http::Router> build(std::vector<http::Route> routes
 struct Conversation {
     std::shared_ptr<const http::Router> router = build(basic_routes());
     http::Limits limits{};
+    std::size_t body_room = 32U << 20U;
     std::size_t step = static_cast<std::size_t>(-1);
     std::size_t capacity = static_cast<std::size_t>(-1);
     bool hold_open = false;  ///< the client does not half-close after its input

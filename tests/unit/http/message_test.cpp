@@ -58,6 +58,13 @@ TEST(HttpMessage, ContentIsTaggedByItsBytesAndCompressedWhenItPays)
     EXPECT_TRUE(http::make_content(std::string(5000, 'a'), "text/plain", false)->gzip.empty());
 }
 
+TEST(HttpMessage, ContentTooLargeToCompressOnTheLoopStaysAsItIs)
+{
+    constexpr std::size_t limit = 1U << 20U;
+    EXPECT_FALSE(http::make_content(std::string(limit, 'a'))->gzip.empty());
+    EXPECT_TRUE(http::make_content(std::string(limit + 1, 'a'))->gzip.empty());
+}
+
 TEST(HttpMessage, EventsSplitTheirLines)
 {
     EXPECT_EQ(http::sse("7", "transition", "{\"a\":1}"), "id: 7\nevent: transition\ndata: {\"a\":1}\n\n");

@@ -270,6 +270,34 @@ TEST(HttpSession, AsksForCredentialsOnceTheRouteIsKnown)
     EXPECT_NE(wrong.find("cannot accept the token"), std::string::npos);
 }
 
+TEST(HttpSession, KnowsWhichHostNamesNoForeignPageCanHave)
+{
+    for (const auto* host : {"", "x", "localhost", "LOCALHOST:8080", "node-1", "node_1:80", "127.0.0.1",
+                             "127.0.0.1:8080", "[::1]", "[::1]:8080", "10.0.0.7:1"}) {
+        EXPECT_TRUE(http::is_near_host(host)) << host;
+    }
+    for (const auto* host : {"evil.example", "evil.example:8080", "localhost.evil.example", "localhost.",
+                             "127.0.0.1.evil.example", "127.0.0.1.", "evil%2eexample", "evil:80.example",
+                             "[evil.example]", "[::1].evil.example", "[::1", "1.2.3", "x:8080:1"}) {
+        EXPECT_FALSE(http::is_near_host(host)) << host;
+    }
+}
+
+TEST(HttpSession, GivesNoLocalRightsToAForeignHostName)
+{
+    const auto ask = [](std::string_view path, std::string_view more) {
+        return answer_to("GET " + std::string{path} + " HTTP/1.1\r\nHost: evil.example:80\r\n"
+                         + std::string{more} + "\r\n");
+    };
+    const auto refused = ask("/local", "");
+    EXPECT_EQ(status_of(refused), 401);
+    EXPECT_TRUE(has_header(refused, "WWW-Authenticate: Bearer realm=\"opsd\""));
+    EXPECT_NE(refused.find("evil.example:80"), std::string::npos) << refused;
+    EXPECT_NE(refused.find("use localhost, an address, or a token"), std::string::npos) << refused;
+    EXPECT_EQ(status_of(ask("/local", "Authorization: Bearer viewer\r\n")), 200);
+    EXPECT_EQ(status_of(ask("/echo", "")), 200) << "what is open to all stays open";
+}
+
 TEST(HttpSession, AuditsWhatWasDoneAndWhatWasRefused)
 {
     Conversation conversation;
@@ -293,6 +321,60 @@ TEST(HttpSession, RefusesBeforeItReadsABodyItWillNotUse)
         "POST /admin HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\nExpect: 100-continue\r\n\r\n");
     EXPECT_EQ(status_of(answer), 401) << "no 100 Continue for somebody who may not";
     EXPECT_TRUE(has_header(answer, "Connection: close"));
+}
+
+namespace {
+
+std::string with_body(std::string_view line, std::size_t size, std::string_view more = {})
+{
+    return std::string{line} + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(size) + "\r\n"
+           + std::string{more} + "\r\n" + std::string(size, 'b');
+}
+
+std::string with_chunk(std::string_view line, std::size_t size)
+{
+    return std::string{line} + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+           + fmt::format("{:x}\r\n{}\r\n0\r\n\r\n", size, std::string(size, 'b'));
+}
+
+}  // namespace
+
+TEST(HttpSession, SkipsAShortBodyNobodyReadsAndRefusesALongOne)
+{
+    for (const auto make : {+[](std::size_t size) { return with_body("GET /echo", size); },
+                            +[](std::size_t size) { return with_chunk("GET /echo", size); }}) {
+        const auto answer = answer_to(make(4096) + get("/echo/next"));
+        EXPECT_EQ(body_of(answer).substr(0, 10), "GET /echo\n") << answer;
+        EXPECT_TRUE(answer.ends_with("GET /echo/next {name=next}\n")) << answer;
+        EXPECT_EQ(status_of(answer_to(make(4097))), 413);
+    }
+}
+
+TEST(HttpSession, TakesLongBodiesOnlyFromThoseWhoHaveARole)
+{
+    for (const auto make : {+[](std::size_t size) { return with_body("POST /echo", size); },
+                            +[](std::size_t size) { return with_chunk("POST /echo", size); }}) {
+        EXPECT_EQ(status_of(answer_to(make(16 * 1024))), 200);
+        EXPECT_EQ(status_of(answer_to(make(16 * 1024 + 1))), 413);
+    }
+    EXPECT_EQ(status_of(answer_to(with_body("POST /admin", 100'000, "Authorization: Bearer admin\r\n"))),
+              200);
+}
+
+TEST(HttpSession, BodiesBeyondTheRoomOfAllAre503)
+{
+    for (const auto& request : {with_body("POST /echo", 12'000), with_chunk("POST /echo", 12'000)}) {
+        Conversation conversation;
+        conversation.step = 1000;
+        conversation.body_room = 10'000;
+        const auto answer = conversation.say(request);
+        EXPECT_EQ(status_of(answer), 503) << answer;
+        EXPECT_TRUE(has_header(answer, "Retry-After: 5"));
+        EXPECT_NE(conversation.metrics.find("opsd_http_bad_requests_total{reason=\"body_memory\"} 1"),
+                  std::string::npos)
+            << conversation.metrics;
+        EXPECT_EQ(status_of(conversation.say(with_body("POST /echo", 1000))), 200) << "room again";
+    }
 }
 
 TEST(HttpSession, InvitesTheBodyOfAnExpectingClient)
@@ -368,6 +450,20 @@ TEST(HttpSession, IndentsAnyJsonOnRequest)
     EXPECT_EQ(body_of(answer), "{\n  \"b\": 1,\n  \"a\": []\n}\n");
     EXPECT_TRUE(has_header(answer, "ETag: \"v1-pretty\""));
     EXPECT_EQ(answer.find("Set-Cookie"), std::string::npos) << "a header value must not become two";
+}
+
+TEST(HttpSession, DoesNotIndentWhatWouldHoldUpTheLoop)
+{
+    const auto json_of_size = [](std::size_t size) { return "[\"" + std::string(size - 4, 'a') + "\"]"; };
+    for (const std::size_t size : {512U * 1024, 512U * 1024 + 1}) {
+        Conversation conversation;
+        conversation.router = build({route([&](const http::Request&) -> Task<http::Response> {
+            co_return http::Response::json(json_of_size(size));
+        })});
+        const auto answer = conversation.say(get("/test?pretty"));
+        EXPECT_EQ(body_of(answer) == json_of_size(size), size > 512U * 1024);
+        EXPECT_GE(body_of(answer).size(), size);
+    }
 }
 
 TEST(HttpSession, HonoursIfModifiedSince)

@@ -186,6 +186,61 @@ TEST(HttpStream, AFailingProducerLeavesNoFalseEnd)
     EXPECT_TRUE(conversation.around.lines->contains("a stream failed: a bug"));
 }
 
+namespace {
+
+/// As TLS with half a record: soon readable, and yet no byte comes.
+struct HalfRecord final : net::Transport {
+    explicit HalfRecord(net::Transport& given) : inner{given} {}
+    Task<Result<std::size_t>> read_some(std::span<char> into) override { return inner.read_some(into); }
+    Task<Result<>> write_all(std::string_view bytes, std::string_view more) override
+    {
+        written.append(bytes).append(more);
+        co_return Result<>{};
+    }
+    Task<Result<>> wait_readable() override
+    {
+        if (written.empty()) co_return co_await inner.wait_readable();
+        co_await test::sleep(10ms);
+        co_return Result<>{};
+    }
+    void expires_at(net::Deadline when) override { inner.expires_at(when); }
+    bool quiet() override { return inner.quiet(); }
+    void cancel() override { inner.cancel(); }
+    void close() override { inner.close(); }
+    net::Transport& inner;
+    std::string written;
+};
+
+Task<> pause_and_go_on(http::StreamWriter& out)
+{
+    [[maybe_unused]] auto first = co_await out.write("one");
+    co_await test::sleep(100ms);
+    [[maybe_unused]] auto second = co_await out.write("two");
+}
+
+}  // namespace
+
+TEST(HttpStream, ALimitOfItsWritesDoesNotEndTheWaitForTheClient)
+{
+    Surroundings around;
+    run([&]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        const http::Limits limits{.write_timeout = 30ms};
+        http::Service service{executor,       limits,    around.authenticator, around.audit, around.clock,
+                              around.metrics, around.log};
+        const auto router = build({test_route([](const http::Request&) -> Task<http::Response> {
+            co_return http::Response::stream("text/plain", pause_and_go_on);
+        })});
+        service.table = std::make_shared<http::Table>(router, around.metrics);
+        auto [client, server] = net::make_memory_pair(executor);
+        HalfRecord half{*server};
+        http::Session session{half, service, {}};
+        [[maybe_unused]] auto sent = co_await client->write_all(get("/test"));
+        co_await session.run();
+        EXPECT_TRUE(half.written.ends_with("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")) << half.written;
+    });
+}
+
 TEST(HttpStream, IsDelimitedByTheEndForHttp10)
 {
     Conversation conversation;

@@ -3,6 +3,7 @@
 #include "http/auth_text.hpp"
 #include "io/files/files.hpp"
 #include "jwt_keys.hpp"
+#include "opsd/task_group.hpp"
 #include "support.hpp"
 #include "temp_dir.hpp"
 
@@ -332,6 +333,36 @@ TEST(Users, ARemovedUserIsOutAtOnce)
         [[maybe_unused]] const auto readded = co_await f.store.add_user("bob", "password1", Role::viewer);
         EXPECT_EQ(f.store.check_jwt(jwt, {})->role, Role::viewer);
     });
+}
+
+TEST(Users, APasswordThatChangesWhileItIsCheckedLetsNobodyIn)
+{
+    for (const bool removed : {false, true}) {
+        Fixture f;
+        run([&]() -> Task<> {
+            [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::admin);
+            TokenStore other{f.path, f.clock, cheap};
+            EXPECT_TRUE(other.load());
+            auto changed = removed ? other.remove_user("bob") : other.set_password("bob", "password2");
+            const auto done = co_await std::move(changed);
+            EXPECT_TRUE(done);
+            const auto before = co_await f.store.verify_user("bob", "password1");
+            EXPECT_TRUE(before) << "the store has not read the change yet";
+
+            std::optional<Result<Caller>> answer;
+            const auto log_in = [&]() -> Task<> {
+                answer = co_await f.store.verify_user("bob", "password1");
+            };
+            TaskGroup group{co_await asio::this_coro::executor, [](std::string_view, std::exception_ptr e) {
+                                ADD_FAILURE() << describe(e).what;
+                            }};
+            group.spawn("login", log_in());  // its hash is being made now
+            EXPECT_FALSE(answer);
+            EXPECT_TRUE(f.store.load());
+            co_await group.join();
+            EXPECT_TRUE(answer && !*answer && answer->error().code == Errc::denied);
+        });
+    }
 }
 
 TEST(Users, TheSecretIsMadeOnceAndDiffersBetweenNodes)
