@@ -454,6 +454,23 @@ TEST_F(HealthSource, AHangingSystemdIsNoticedByAReadThatTimesOut)
     EXPECT_EQ(node().health, Health::unknown);
 }
 
+TEST_F(HealthSource, AModuleThatFailsShowsNothingAsHealthy)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    ASSERT_EQ(node().health, Health::healthy);
+    wants_broken = true;
+    systemd.reload();
+    advance(1s);
+    EXPECT_NE(crashed.find("on fire"), std::string::npos);
+    crashed.clear();
+    EXPECT_FALSE(node().systemd_readable);
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_EQ(node().reason, "the health module failed: the directory is on fire");
+    EXPECT_EQ(get("/system/health/v1")["units"][0]["health"], 3);
+}
+
 TEST_F(HealthSource, NamesAloneCostNoListOfUnitFiles)
 {
     add(running());
