@@ -104,7 +104,13 @@ Task<> stream(std::shared_ptr<Core> core, std::optional<std::int64_t> after, Str
     const auto begun = co_await writer.write(": opsd events\n\n");
     if (!begun) co_return;
     std::int64_t last = after.value_or(0);
-    if (after) {
+    if (last > core->history.last_id()) {
+        // Not given by this store, so what was missed is not known; news follow from now on.
+        last = 0;
+        const auto text = http::sse({}, "reset", fmt::format("{{\"last_id\":{}}}", core->history.last_id()));
+        const auto told = co_await writer.write(text);
+        if (!told) co_return;
+    } else if (after) {
         const bool there = co_await send_missed(*core, writer, last);
         if (!there) co_return;
     }

@@ -21,7 +21,7 @@ void EvidencePlan::want(const EvidenceWish& wish, Monotonic now)
     unit.key = wish.key;
     unit.invocation_id = wish.invocation_id;
     if (fresh) {
-        unit.due = now;
+        unit.due = unit.wanted_at = now;
         unit.order = ++orders_;
     } else if (unit.stage == Stage::idle) {
         // A further series: one reading, when its lines have settled and the pause is over.
@@ -58,7 +58,8 @@ void EvidencePlan::done(const Job& job, Monotonic now, bool read)
     if (wish.order != job.order) return;  // forgotten and wanted anew meanwhile
     if (!job.last) {
         wish.stage = Stage::again;
-        wish.due = now + settle_;
+        // From the failure on, not from the end of this reading: a slow one must not delay completion.
+        wish.due = std::max(now, wish.wanted_at + settle_);
         wish.pause = first_pause;
         wish.series_began = now;
         return;

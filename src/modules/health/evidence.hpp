@@ -2,8 +2,9 @@
 // Journal lines as evidence: which unit is read next and when, and how lines become text. Pure; the reading
 // itself is in evidence_task.cpp.
 //
-// A unit that turns unhealthy is read at once and again after `settle`, for journald writes with a delay. A
-// unit that keeps turning up (a flapper) is read once per pause, and the pause doubles from 5 s to 1 min.
+// A unit that turns unhealthy is read at once and again `settle` after that, for journald writes with a
+// delay. A unit that keeps turning up (a flapper) is read once per pause, and the pause doubles from 5 s to 1
+// min.
 
 #include "io/systemd/journal.hpp"
 #include "modules/health/tracker.hpp"
@@ -45,7 +46,8 @@ private:
         std::string invocation_id;
         Stage stage = Stage::first;
         Monotonic due{};
-        Monotonic pause{};  ///< before the next series; 0: none was begun
+        Monotonic wanted_at{};  ///< by the first wish
+        Monotonic pause{};      ///< before the next series; 0: none was begun
         Monotonic series_began{};
         std::uint64_t order = 0;
     };

@@ -56,8 +56,9 @@ Task<Result<History::Loaded>> History::load()
     auto last = co_await store_.read(std::move(query), 1);
     if (!last) co_return fail(std::move(last).error());
     // Ids given while the store could not be read came from the clock; they stay ahead.
-    const bool given = transitions_ > 0;
+    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
     const auto next = last->empty() ? 1 : as_integer(last->front().at(0)) + 1;
+    const bool given = transitions_ > 0 || next == 1;
     next_id_ = given ? std::max(next_id_, next) : next;
     reserved_ = next_id_;
     loaded_ = true;

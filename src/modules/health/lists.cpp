@@ -9,6 +9,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr Monotonic files_retry = 10s;      // after a list of unit files that failed
+constexpr std::size_t most_early = 10'000;  // ids signalled before the selection is made
+
 /// Would asking for fewer names fail the same way?
 bool hopeless(const Error& error)
 {
@@ -19,31 +22,58 @@ bool hopeless(const Error& error)
 
 Task<Result<>> Source::take_inventory(systemd::Manager& manager)
 {
-    auto units = co_await manager.list_units();
-    if (!units) co_return fail(std::move(units).error());
+    looking_ = true;
     inventory_.wants = parts_.read_wants();
     // systemd reads every unit file for this list (230 ms of PID 1 for 500 of them): only where it is needed.
     if (Selection::needs_files(parts_.options, inventory_.wants)) {
         auto listed = co_await list_files(manager);
         if (!listed) co_return listed;
     }
+    // Last, so that of all lists it is the newest.
+    auto units = co_await manager.list_units();
+    if (!units) co_return fail(std::move(units).error());
     inventory_.units = std::move(*units);
     selection_ = Selection{parts_.options, inventory_};
     inventory_.units = {};
+    looking_ = false;
+    for (const auto& [id, failed] : std::exchange(early_, {}))
+        adopt(id, failed);
     co_return Result<>{};
 }
 
-/// Errors other than a lost connection are reported, and the list we had stays.
+/// What the selection could not judge yet, because it was not made.
+void Source::remember_early(std::string_view id, bool failed)
+{
+    if (!looking_ || early_.size() >= most_early) return;
+    early_.try_emplace(std::string{id}, failed).first->second |= failed;
+}
+
+/// Watches a unit that turned up outside the lists. False: it is watched already, or is not to be.
+bool Source::adopt(const std::string& id, bool failed)
+{
+    // What is named is asked for by name with the lists.
+    if (tracker_.contains(id) || selection_.names().contains(id) || !selection_.watches(id, failed))
+        return false;
+    if (!tracker_.watch(id, false, false)) return false;
+    to_confirm_.insert(id);
+    bell_.ring();
+    return true;
+}
+
+/// Without any list nothing can be selected, so the first must come. Later errors other than a lost
+/// connection are reported, the list we had stays, and it is asked for again soon.
 Task<Result<>> Source::list_files(systemd::Manager& manager)
 {
     auto files = co_await manager.list_unit_files();
     if (files) {
         inventory_.files = std::move(*files);
+        files_known_ = true;
         parts_.report("files", "");
-    } else if (files.error().code == Errc::unavailable) {
+    } else if (files.error().code == Errc::unavailable || !files_known_) {
         co_return fail(std::move(files).error());
     } else {  // what is loaded is still right; what is enabled but not loaded may be missing
         parts_.report("files", files.error().message);
+        refresh_by(clock_.monotonic() + files_retry);
     }
     co_return Result<>{};
 }
@@ -126,7 +156,8 @@ bool Source::take_row(const systemd::ListedUnit& row, std::uint64_t signals_befo
         return false;
     }
     const bool differs = tracker_.listed(row, clock_.monotonic());
-    if (differs) want_read(row.id);
+    // A read that waits (after one that failed) comes in its own time.
+    if (differs && !reads_.contains(row.id)) want_read(row.id);
     return differs;
 }
 
@@ -187,7 +218,7 @@ Task<Result<>> Source::confirm(systemd::Manager& manager)
         if (row.id == rows[i].first) {
             take_row(row, signals.at(i));
         } else {  // it became an alias: the lists must be looked at again
-            if (!refresh_at_) refresh_at_ = clock_.monotonic();
+            refresh_by(clock_.monotonic());
         }
     }
     parts_.publisher.confirmed();
@@ -216,9 +247,29 @@ Task<Result<>> Source::resync(systemd::Manager& manager)
         const bool differs = take_row(row, signals.at(i));
         if (differs && knew) ++counters_.corrections;
     }
+    auto found = co_await find_missed(manager);
+    if (!found) co_return found;
     parts_.publisher.confirmed();
     parts_.publisher.wake();
     co_return Result<>{};
+}
+
+/// Where units are watched that nobody named: those whose signal was missed.
+Task<Result<>> Source::find_missed(systemd::Manager& manager)
+{
+    if (!selection_.open()) co_return Result<>{};
+    auto units = co_await manager.list_units();
+    if (!units) co_return fail(std::move(units).error());
+    for (const auto& unit : *units)
+        if (adopt(unit.id, unit.active_state == "failed")) ++counters_.corrections;
+    co_return Result<>{};
+}
+
+/// The lists are looked at again not later than at `at`.
+void Source::refresh_by(Monotonic at)
+{
+    refresh_at_ = refresh_at_ ? std::min(*refresh_at_, at) : at;
+    bell_.ring();
 }
 
 bool Source::asked_lately(std::string_view id) const

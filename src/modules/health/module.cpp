@@ -63,6 +63,17 @@ Task<> flush_within(History& history, Duration limit)
     co_await first_of(history.flush(), wait_event(timer));
 }
 
+/// Nobody follows systemd until the module is started again: what is shown is last known, not confirmed.
+void show_failure(Core& core, std::string_view why)
+{
+    auto& cell = core.services.board.health;
+    NodeHealth node = cell.get() ? cell.get()->value : NodeHealth{};
+    node.systemd_readable = false;
+    node.health = Health::unknown;
+    node.reason = fmt::format("the health module failed: {}", why);
+    cell.publish(std::move(node), core.services.clock.now());
+}
+
 }  // namespace
 
 HealthModule::HealthModule(HealthOptions options, Services& services, Outside outside)
@@ -129,6 +140,7 @@ Task<> HealthModule::run()
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     group.cancel();
     co_await group.join();
+    if (failure) show_failure(core, describe(failure).what);
     co_await flush_within(core.history, flush_deadline);
     std::rethrow_exception(failure ? failure : ended);
 }

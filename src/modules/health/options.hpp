@@ -36,7 +36,7 @@ struct HistoryOptions {
 struct JournalOptions {
     std::int64_t lines = 50;
     config::Bytes max_bytes{16 * 1024};
-    Duration settle{1'000};
+    Duration settle{700};
 };
 
 /// The connection to systemd.

@@ -115,7 +115,7 @@ std::string unit_json(const UnitState& unit, const NodeHealth& node, bool with_j
     return out;
 }
 
-std::string node_json(const NodeHealth& node, std::chrono::milliseconds age)
+std::string node_json(const NodeHealth& node, std::optional<std::chrono::milliseconds> age)
 {
     std::array<std::int64_t, 4> counts{};
     for (const auto& unit : node.units)
@@ -131,7 +131,12 @@ std::string node_json(const NodeHealth& node, std::chrono::milliseconds age)
         json.null();
     else
         json.text(rfc3339(node.read_at));
-    json.key("age_seconds").raw(fmt::format("{:.3f}", static_cast<double>(age.count()) / 1000)).close('}');
+    json.key("age_seconds");
+    if (age)
+        json.raw(fmt::format("{:.3f}", static_cast<double>(age->count()) / 1000));
+    else
+        json.null();
+    json.close('}');
     out += '\n';
     return out;
 }
@@ -171,7 +176,10 @@ std::shared_ptr<const http::Content> DcosAnswer::get(const Latest<NodeHealth>& h
     const auto& node = health.get();
     if (!variant.body || variant.health_version != health.version()
         || variant.identity_version != identity.version()) {
-        render(variant, node->value, identity.get() ? identity.get()->value : NodeIdentity{}, with_journal);
+        NodeHealth unread;  // old clients know no answer but 200
+        unread.reason = "systemd has not been read yet";
+        render(variant, node ? node->value : unread, identity.get() ? identity.get()->value : NodeIdentity{},
+               with_journal);
         variant.health_version = health.version();
         variant.identity_version = identity.version();
         variant.contents = {};

@@ -47,7 +47,6 @@ std::optional<Number> whole_number(std::string_view text)
 Task<Response> dcos(std::shared_ptr<Core> core, const Request& request)
 {
     const auto& board = core->services.board;
-    if (!board.health.get()) co_return no_data_yet();
     co_return Response::shared(
         core->dcos.get(board.health, board.identity, request.caller.may_read(), takes_gzip(request)));
 }
@@ -56,8 +55,10 @@ Task<Response> node(std::shared_ptr<Core> core, const Request&)
 {
     const auto& health = core->services.board.health.get();
     if (!health) co_return no_data_yet();
-    const auto age = core->services.clock.monotonic() - core->publisher.confirmed_at();
-    co_return Response::json(node_json(health->value, std::chrono::duration_cast<Duration>(age)));
+    std::optional<Duration> age;
+    if (const auto at = core->publisher.confirmed_at(); at != Monotonic{})
+        age = std::chrono::duration_cast<Duration>(core->services.clock.monotonic() - at);
+    co_return Response::json(node_json(health->value, age));
 }
 
 Task<Response> units(std::shared_ptr<Core> core, const Request& request)

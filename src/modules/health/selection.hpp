@@ -53,6 +53,9 @@ public:
     /// Is a unit that turns up later to be watched? `failed`: it is in the state failed.
     [[nodiscard]] bool watches(std::string_view id, bool failed) const;
 
+    /// Can units be meant that nobody named?
+    [[nodiscard]] bool open() const noexcept { return automatic_ || !globs_.empty(); }
+
     /// True when neither names, globs nor targets were given and there is no dcos.target: what is enabled or
     /// failed is watched.
     [[nodiscard]] bool automatic() const noexcept { return automatic_; }

@@ -68,6 +68,8 @@ Task<Error> Source::serve(systemd::Manager& manager)
     to_confirm_.clear();
     asked_.clear();
     refresh_at_.reset();
+    early_.clear();
+    looking_ = true;
     const auto failed = [this](std::string_view task, const std::exception_ptr& e) {
         parts_.log.error("cannot go on with {}: {}", task, describe(e).what);
     };
@@ -200,8 +202,9 @@ void Source::read_failed(const std::string& id, const Error& error)
 {
     ++counters_.failed_reads;
     // Without a connection the whole node is unknown, not this unit.
-    if (error.code == Errc::unavailable || error.code == Errc::cancelled) return;
-    tracker_.unreadable(id, error.message);
+    const bool lost = error.code == Errc::unavailable || error.code == Errc::cancelled;
+    if (!lost) tracker_.unreadable(id, error.message, true);
+    if (error.code == Errc::timeout) resync_at_ = clock_.monotonic();  // does systemd hang?
     want_read(id, clock_.monotonic() + failed_read_pause);
 }
 
@@ -227,12 +230,13 @@ void Source::changed(const systemd::UnitChange& change)
     case Tracker::Heard::unwatched:
         break;
     }
-    if (!selection_.automatic()) return;
+    if (!selection_.automatic() && !looking_) return;
     UnitFacts scratch;
     (void)change.apply_to(scratch);
     if (scratch.active_state != "failed") return;
     const auto id = systemd::unit_id(change.object_path());
-    if (!selection_.watches(id, true) || !tracker_.watch(id, false, false)) return;
+    remember_early(id, true);
+    if (!selection_.automatic() || !selection_.watches(id, true) || !tracker_.watch(id, false, false)) return;
     to_confirm_.insert(id);
     bell_.ring();
 }
@@ -242,6 +246,7 @@ void Source::unit_new(std::string_view id, std::string_view)
     heard();
     if (asked_lately(id)) return;
     if (!tracker_.contains(id)) {
+        remember_early(id, false);
         if (!selection_.watches(id, false)) return;
         if (!tracker_.watch(id, false, false)) {
             ++counters_.left_out;
@@ -284,8 +289,9 @@ void Source::job_removed(std::string_view unit, std::string_view result)
 void Source::unit_files_changed()
 {
     heard();
-    if (!refresh_at_) refresh_at_ = clock_.monotonic() + refresh_pause;
-    bell_.ring();
+    // A burst of signals is one look, so the first sets the time; a later time, after a failed list, gives
+    // way.
+    refresh_by(clock_.monotonic() + refresh_pause);
 }
 
 void Source::reloading(bool active)

@@ -91,6 +91,10 @@ private:
     void drop_others(const Rows& rows);
     Task<Result<>> confirm(systemd::Manager& manager);
     Task<Result<>> resync(systemd::Manager& manager);
+    Task<Result<>> find_missed(systemd::Manager& manager);
+    void remember_early(std::string_view id, bool failed);
+    bool adopt(const std::string& id, bool failed);
+    void refresh_by(Monotonic at);
     void watch_named(const std::string& name, const std::string& id);
     [[nodiscard]] bool asked_lately(std::string_view id) const;
     void note_asked(const std::vector<std::string>& names);
@@ -112,6 +116,9 @@ private:
     std::unordered_map<std::string, Monotonic> asked_;
     std::optional<Monotonic> refresh_at_;
     bool refresh_everything_ = false;
+    bool files_known_ = false;
+    bool looking_ = false;                            // the selection is being made
+    std::map<std::string, bool, std::less<>> early_;  // signalled meanwhile; did it fail?
     Monotonic resync_at_{};
     Duration retry_pause_{};
     std::minstd_rand jitter_;

@@ -56,6 +56,7 @@ void Tracker::forget(std::string_view id)
     const auto it = entries_.find(id);
     if (it == entries_.end()) return;
     auto& entry = it->second;
+    if (!entry.wished_key.empty()) forgotten_.emplace_back(id);
     deadlines_.erase({entry.deadline, &entry});
     std::erase(dirty_, &entry);
     for (const auto& alias : entry.aliases)
@@ -127,9 +128,12 @@ bool Tracker::listed(const systemd::ListedUnit& row, Monotonic now)
     auto& facts = entry->facts;
     const bool same = facts.load_state == row.load_state && facts.active_state == row.active_state
                       && facts.sub_state == row.sub_state;
-    facts.job_type = row.job_type;
-    entry->unreadable.clear();
-    if (same && facts.description == row.description) return !facts.details;
+    const bool same_job = std::exchange(facts.job_type, row.job_type) == row.job_type;
+    if (!entry->unreadable.empty() && !entry->until_read) {
+        entry->unreadable.clear();
+        mark(*entry);
+    }
+    if (same && same_job && facts.description == row.description) return !facts.details;
     const auto active = std::exchange(facts.active_state, row.active_state);
     const auto sub = std::exchange(facts.sub_state, row.sub_state);
     facts.load_state = row.load_state;
@@ -167,14 +171,17 @@ void Tracker::read(std::string_view id, UnitFacts facts, Monotonic now, bool ove
     entry->facts.id = id;  // the name it is watched by
     entry->facts.details = true;
     entry->unreadable.clear();
+    entry->until_read = false;
     recall(*entry);
     observe(*entry, before.active_state, before.sub_state, before.restarts, now);
 }
 
-void Tracker::unreadable(std::string_view id, std::string reason)
+void Tracker::unreadable(std::string_view id, std::string reason, bool until_read)
 {
     auto* entry = find(id);
-    if (entry == nullptr || entry->unreadable == reason) return;
+    if (entry == nullptr) return;
+    entry->until_read = until_read;
+    if (entry->unreadable == reason) return;
     entry->unreadable = std::move(reason);
     mark(*entry);
 }
@@ -183,6 +190,9 @@ void Tracker::job_ended(std::string_view id, std::string_view result)
 {
     auto* entry = find(id);
     if (entry == nullptr) return;
+    // The result of a reload or of a second start says nothing about how the unit started.
+    const auto& state = entry->facts.active_state;
+    if (state == "active" || state == "reloading") return;
     entry->job_result = result;
     mark(*entry);
 }

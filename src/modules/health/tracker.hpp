@@ -50,7 +50,7 @@ struct EvidenceWish {
 struct Effects {
     std::vector<Record> records;
     std::vector<EvidenceWish> evidence;
-    std::vector<std::string> recovered;  ///< no evidence needed any more
+    std::vector<std::string> recovered;  ///< no evidence needed any more; also units that were forgotten
     bool changed = false;                ///< something to publish
 };
 
@@ -91,7 +91,8 @@ public:
     Heard signal(const systemd::UnitChange& change, Monotonic now);
     /// Details. `overtaken`: a signal came between question and answer, so that what signals tell stays.
     void read(std::string_view id, UnitFacts facts, Monotonic now, bool overtaken = false);
-    void unreadable(std::string_view id, std::string reason);
+    /// `until_read`: a row of a list does not mend it, only details do.
+    void unreadable(std::string_view id, std::string reason, bool until_read = false);
     void job_ended(std::string_view id, std::string_view result);
     enum class Removed { unwatched, dropped, kept, must_ask };
     /// systemd unloaded the unit. must_ask: it was not at rest, so ask for it by name.
@@ -134,6 +135,7 @@ private:
         bool kept = false;
         bool dirty = false;
         bool judged = false;
+        bool until_read = false;
         std::string problem;
         std::string unreadable;
         std::string job_result;
@@ -180,6 +182,7 @@ private:
     std::string boot_id_;
     bool remembers_ = false;
     std::deque<Entry*> dirty_;
+    std::vector<std::string> forgotten_;  // evidence was wished for them
     std::set<std::pair<Monotonic, Entry*>> deadlines_;
     bool readable_ = false;
     std::string lost_reason_ = "systemd has not been read yet";

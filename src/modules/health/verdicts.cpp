@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace opsd::health {
 namespace {
@@ -39,6 +40,7 @@ Context Tracker::context_of(Entry& entry, Monotonic now) const
 Effects Tracker::evaluate(const Moment& now, std::size_t max)
 {
     Effects effects;
+    effects.recovered = std::exchange(forgotten_, {});
     for (std::size_t done = 0; done < max && !dirty_.empty(); ++done) {
         auto& entry = *dirty_.front();
         dirty_.pop_front();

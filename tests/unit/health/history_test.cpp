@@ -39,6 +39,21 @@ protected:
         settle();
         return all;
     }
+    void write(const std::string& sql)
+    {
+        bool done = false;
+        auto run = [](Store& to, std::string text, bool& end) -> Task<> {
+            std::vector<Statement> all;
+            all.push_back({std::move(text), {}});
+            const auto written = co_await to.write(std::move(all));
+            EXPECT_TRUE(written);
+            end = true;
+        };
+        asio::co_spawn(io, run(*store, sql, done), [](std::exception_ptr e) {
+            if (e) std::rethrow_exception(e);
+        });
+        until([&] { return done; });
+    }
     std::int64_t stored(const std::string& sql)
     {
         std::int64_t number = -1;
@@ -155,6 +170,23 @@ TEST_F(HealthHistory, IdsNeverGoBackAlsoWhenRowsWereLostByAKill)
     const auto given = transitions[0]->id;
     stop();
     store->broken.reset();
+    start();
+    fail_and_recover();
+    for (const auto& row : rows())
+        EXPECT_GT(row["id"].get<std::int64_t>(), given);
+}
+
+TEST_F(HealthHistory, IdsNeverGoBackAlsoWhenTheStoreWasReplacedByAnEmptyOne)
+{
+    add(running());
+    start();
+    advance(1s);
+    fail_and_recover();
+    const auto given = rows()[0]["id"].get<std::int64_t>();
+    advance(1s);
+    stop();
+    write("DELETE FROM health_transitions");
+    write("DELETE FROM health_meta");
     start();
     fail_and_recover();
     for (const auto& row : rows())

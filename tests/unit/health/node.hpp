@@ -11,6 +11,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <stdexcept>
+
 namespace opsd::health::test {
 
 /// Counts calls in flight, so that a test knows when nothing is going on; fails on demand.
@@ -138,7 +140,10 @@ protected:
     {
         Outside outside;
         outside.connect = [this] { return systemd.connect(); };
-        outside.read_wants = [this] { return wants; };
+        outside.read_wants = [this] {
+            if (wants_broken) throw std::runtime_error{"the directory is on fire"};
+            return wants;
+        };
         outside.read_journal = [this](systemd::JournalQuery query) { return read_journal(std::move(query)); };
         outside.boot_id = "boot-1";
         services.emplace(Services{io.get_executor(), clock, board, feeds, *store, metrics, paths, status,
@@ -270,6 +275,7 @@ protected:
     ManualClock clock{today, boot_age};
     systemd::FakeManager systemd{io.get_executor()};
     std::vector<WantsEntry> wants;
+    bool wants_broken = false;
     std::map<std::string, std::vector<systemd::JournalLine>> journal;
     std::vector<systemd::JournalQuery> journal_queries;
     std::optional<Error> journal_broken;

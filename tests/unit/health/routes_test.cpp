@@ -93,19 +93,23 @@ TEST_F(HealthRoutes, TheDcosAnswerIsRenderedOncePerVersion)
     EXPECT_NE(ask(Method::get, "/system/health/v1").content->body.find("\"later\""), std::string::npos);
 }
 
-TEST_F(HealthRoutes, BeforeTheFirstLookEverythingSaysTryAgain)
+TEST_F(HealthRoutes, BeforeTheFirstLookOldClientsSeeUnknownAndOthersTryAgain)
 {
     systemd.hold(systemd::FakeCall::list_units);
     start();
-    for (const auto* path :
-         {"/system/health/v1", "/api/v1/health", "/api/v1/units", "/api/v1/units/a.service"}) {
+    for (const auto* path : {"/api/v1/health", "/api/v1/units", "/api/v1/units/a.service"}) {
         const auto answer = ask(Method::get, path);
         EXPECT_EQ(answer.status, 503U) << path;
         EXPECT_EQ(answer.type, "application/problem+json");
     }
+    const auto early = get("/system/health/v1");
+    ASSERT_EQ(early["units"].size(), 1U);
+    EXPECT_EQ(early["units"][0]["id"], "init.scope");
+    EXPECT_EQ(early["units"][0]["health"], 3);
+    EXPECT_EQ(early["units"][0]["output"], "systemd has not been read yet\n");
     systemd.release(systemd::FakeCall::list_units);
     settle();
-    EXPECT_EQ(ask(Method::get, "/system/health/v1").status, 200U);
+    EXPECT_EQ(get("/system/health/v1")["units"].size(), 2U);
 }
 
 TEST_F(HealthRoutes, WithoutSystemdNothingIsShownAsHealthy)
@@ -142,6 +146,13 @@ TEST_F(HealthRoutes, TheNodeHasCountsReasonAndAge)
     EXPECT_EQ(answer["counts"], (nlohmann::ordered_json{{"healthy", 1}, {"unhealthy", 1}, {"unknown", 0}}));
     EXPECT_GE(answer["age_seconds"].get<double>(), 30.0);
     EXPECT_LT(answer["age_seconds"].get<double>(), 40.0);
+}
+
+TEST_F(HealthRoutes, TheAgeIsNullWhileNothingWasConfirmed)
+{
+    systemd.fail_always(systemd::FakeCall::connect, Error{Errc::unavailable, "cannot connect: refused"});
+    start();
+    EXPECT_TRUE(get("/api/v1/health")["age_seconds"].is_null());
 }
 
 TEST_F(HealthRoutes, UnitsAreFilteredByHealthAndState)
@@ -264,6 +275,18 @@ TEST_F(HealthRoutes, AReaderResumesWithoutAGapOrADuplicate)
     leave(*second);
     leave(*by_query);
     EXPECT_EQ(ask(Method::get, "/api/v1/events?last_event_id=x").status, 400U);
+}
+
+TEST_F(HealthRoutes, AReaderAheadOfTheStoreIsToldAndGoesOnLive)
+{
+    two_units();
+    const auto reader = listen("", "9000000000000000000");
+    EXPECT_NE(reader->text.find("event: reset\ndata: {\"last_id\":"), std::string::npos) << reader->text;
+    EXPECT_TRUE(reader->ids().empty());
+    fail_unit("a.service");
+    advance(20ms);
+    EXPECT_EQ(reader->ids().size(), 1U);
+    leave(*reader);
 }
 
 TEST_F(HealthRoutes, ASlowReaderIsToldHowManyEventsItMissed)

@@ -361,15 +361,114 @@ TEST_F(HealthSource, BeyondTheBoundTheModuleIsDegraded)
     EXPECT_EQ(metric("opsd_units_left_out"), "1");
 }
 
-TEST_F(HealthSource, UnitFilesThatCannotBeListedDegradeOnly)
+TEST_F(HealthSource, WithoutAFirstListOfUnitFilesTheNodeIsUnknownAndItIsTriedAgain)
 {
     add(running());
     options.globs = {"a.*"};
     systemd.fail_next(FakeCall::list_unit_files,
                       {Errc::timeout, "cannot list unit files: no answer within 5 s"});
     start();
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_NE(node().reason.find("no answer within"), std::string::npos);
+    advance(200ms);
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(status.condition, "running");
+}
+
+TEST_F(HealthSource, ALaterListOfUnitFilesThatFailsDegradesAndIsAskedForAgain)
+{
+    add(running());
+    options.globs = {"a.*"};
+    start();
+    systemd.fail_next(FakeCall::list_unit_files,
+                      {Errc::timeout, "cannot list unit files: no answer within 5 s"});
+    systemd.set_files({{"/lib/systemd/system/a.late.service", "enabled"}});
+    advance(1s);
     EXPECT_EQ(word("a.service"), "running");
     EXPECT_EQ(status.condition, "degraded");
+    EXPECT_EQ(word("a.late.service"), "(not there)");
+    advance(10s);
+    EXPECT_EQ(status.condition, "running");
+    EXPECT_EQ(word("a.late.service"), "missing");
+}
+
+TEST_F(HealthSource, AUnitThatTurnsUpWhileTheListsAreReadIsWatched)
+{
+    systemd.hold(FakeCall::list_unit_files);
+    systemd.hold(FakeCall::list_units);
+    add(running("calm.service"));
+    systemd.set_files({{"/lib/systemd/system/on.service", "enabled"}});
+    start();
+    systemd.release(FakeCall::list_unit_files);
+    settle();
+    systemd.hold(FakeCall::list_units_by_names);
+    systemd.change("calm.service", [](UnitFacts& f) { f.active_state = f.sub_state = "failed"; });
+    systemd.change_silently("calm.service",
+                            [](UnitFacts& f) { f = running(f.id); });  // the list sees no failure
+    systemd.release(FakeCall::list_units);
+    settle();
+    systemd.release(FakeCall::list_units_by_names);
+    advance(1s);
+    EXPECT_NE(word("calm.service"), "(not there)") << "it was heard to fail";
+}
+
+TEST_F(HealthSource, AUnitWhoseSignalsWereMissedIsFoundByTheComparison)
+{
+    systemd.set_files({{"/lib/systemd/system/on.service", "enabled"}});
+    add(running("calm.service"));
+    start();
+    EXPECT_EQ(word("calm.service"), "(not there)");
+    systemd.change_silently("calm.service", [](UnitFacts& f) {
+        f.active_state = f.sub_state = "failed";
+        f.result = "signal";
+    });
+    advance(5min + 1s);
+    EXPECT_EQ(word("calm.service"), "failed");
+    EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "1");
+}
+
+TEST_F(HealthSource, AReadThatWasUnavailableOnALivingConnectionIsTriedAgain)
+{
+    add(changed(stopped(), [](auto& f) { f.type = "oneshot"; }));
+    options.units = {"a.service"};
+    systemd.fail_next(FakeCall::read_unit, {Errc::unavailable, "cannot read a.service: too many calls"});
+    start();
+    advance(20ms);
+    EXPECT_EQ(word("a.service"), "unread");
+    advance(11s);
+    EXPECT_EQ(word("a.service"), "done");
+}
+
+TEST_F(HealthSource, AHangingSystemdIsNoticedByAReadThatTimesOut)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    advance(1min);
+    systemd.fail_always(FakeCall::read_unit, Error{Errc::timeout, "cannot read: no answer within 5 s"});
+    systemd.fail_always(FakeCall::list_units_by_names,
+                        Error{Errc::timeout, "cannot list: no answer within 5 s"});
+    systemd.invalidate("a.service", [](UnitFacts& f) { f.status_text = "one"; });
+    advance(20ms);
+    EXPECT_FALSE(node().systemd_readable);
+    EXPECT_EQ(node().health, Health::unknown);
+}
+
+TEST_F(HealthSource, AModuleThatFailsShowsNothingAsHealthy)
+{
+    add(running());
+    options.units = {"a.service"};
+    start();
+    ASSERT_EQ(node().health, Health::healthy);
+    wants_broken = true;
+    systemd.reload();
+    advance(1s);
+    EXPECT_NE(crashed.find("on fire"), std::string::npos);
+    crashed.clear();
+    EXPECT_FALSE(node().systemd_readable);
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_EQ(node().reason, "the health module failed: the directory is on fire");
+    EXPECT_EQ(get("/system/health/v1")["units"][0]["health"], 3);
 }
 
 TEST_F(HealthSource, NamesAloneCostNoListOfUnitFiles)

@@ -310,6 +310,58 @@ TEST_F(HealthTracker, ADependencyThatFailedIsTheReasonUntilTheUnitRuns)
     EXPECT_EQ(state()->state, "stopped");
 }
 
+TEST_F(HealthTracker, AReloadThatFailedIsNoFailedStart)
+{
+    watch(running());
+    evaluate();
+    tell("a.service", [](UnitFacts& f) { f.active_state = f.sub_state = "reloading"; });
+    tracker.job_ended("a.service", "failed");
+    tell("a.service", [](UnitFacts& f) { f = stopped(); });
+    evaluate();
+    EXPECT_EQ(state()->state, "stopped");
+    tell("a.service", [](UnitFacts& f) { f = running(); });
+    tracker.job_ended("a.service", "timeout");
+    tell("a.service", [](UnitFacts& f) { f = stopped(); });
+    evaluate();
+    EXPECT_EQ(state()->state, "stopped");
+}
+
+TEST_F(HealthTracker, AForgottenUnitNeedsNoEvidenceAnyMore)
+{
+    watch(failed());
+    ASSERT_EQ(evaluate().evidence.size(), 1U);
+    tracker.forget("a.service");
+    EXPECT_EQ(evaluate().recovered, std::vector<std::string>{"a.service"});
+    EXPECT_TRUE(evaluate().recovered.empty());
+}
+
+TEST_F(HealthTracker, ARowThatChangesOnlyTheJobOrMendsReadingIsJudged)
+{
+    watch(running());
+    evaluate();
+    systemd::ListedUnit row;
+    row.id = "a.service";
+    row.description = state()->facts->description;
+    row.load_state = "loaded";
+    row.active_state = "active";
+    row.sub_state = "running";
+    row.job_type = "restart";
+    EXPECT_FALSE(tracker.listed(row, now.monotonic));
+    EXPECT_TRUE(tracker.dirty());
+    evaluate();
+    EXPECT_EQ(state()->facts->job_type, "restart");
+    tracker.unreadable("a.service", "cannot ask systemd");
+    evaluate();
+    ASSERT_EQ(state()->health, Health::unknown);
+    tracker.listed(row, now.monotonic);
+    evaluate();
+    EXPECT_EQ(state()->state, "running");
+    tracker.unreadable("a.service", "cannot read a.service", true);
+    tracker.listed(row, now.monotonic);
+    evaluate();
+    EXPECT_EQ(state()->health, Health::unknown) << "only details mend what failed to be read";
+}
+
 TEST_F(HealthTracker, AReadThatASignalOvertookDoesNotUndoTheSignal)
 {
     watch(running());
