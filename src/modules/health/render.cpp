@@ -115,7 +115,7 @@ std::string unit_json(const UnitState& unit, const NodeHealth& node, bool with_j
     return out;
 }
 
-std::string node_json(const NodeHealth& node, std::chrono::milliseconds age)
+std::string node_json(const NodeHealth& node, std::optional<std::chrono::milliseconds> age)
 {
     std::array<std::int64_t, 4> counts{};
     for (const auto& unit : node.units)
@@ -131,7 +131,9 @@ std::string node_json(const NodeHealth& node, std::chrono::milliseconds age)
         json.null();
     else
         json.text(rfc3339(node.read_at));
-    json.key("age_seconds").raw(fmt::format("{:.3f}", static_cast<double>(age.count()) / 1000)).close('}');
+    json.key("age_seconds");
+    json.raw(age ? fmt::format("{:.3f}", static_cast<double>(age->count()) / 1000) : std::string{"null"});
+    json.close('}');
     out += '\n';
     return out;
 }

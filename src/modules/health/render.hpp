@@ -28,8 +28,8 @@ void append_unit(std::string& out, const UnitState& unit, const NodeHealth& node
 /// /api/v1/units/{unit}.
 [[nodiscard]] std::string unit_json(const UnitState& unit, const NodeHealth& node, bool with_journal);
 
-/// /api/v1/health.
-[[nodiscard]] std::string node_json(const NodeHealth& node, std::chrono::milliseconds age);
+/// /api/v1/health. `age`: since systemd last confirmed the picture, nothing when it never did.
+[[nodiscard]] std::string node_json(const NodeHealth& node, std::optional<std::chrono::milliseconds> age);
 
 /// One transition, as in the history and in events.
 void append_transition(std::string& out, const Transition& transition);

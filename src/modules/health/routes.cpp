@@ -56,8 +56,10 @@ Task<Response> node(std::shared_ptr<Core> core, const Request&)
 {
     const auto& health = core->services.board.health.get();
     if (!health) co_return no_data_yet();
-    const auto age = core->services.clock.monotonic() - core->publisher.confirmed_at();
-    co_return Response::json(node_json(health->value, std::chrono::duration_cast<Duration>(age)));
+    std::optional<Duration> age;
+    if (const auto at = core->publisher.confirmed_at(); at.count() > 0)
+        age = std::chrono::duration_cast<Duration>(core->services.clock.monotonic() - at);
+    co_return Response::json(node_json(health->value, age));
 }
 
 Task<Response> units(std::shared_ptr<Core> core, const Request& request)

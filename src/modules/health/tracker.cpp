@@ -127,9 +127,10 @@ bool Tracker::listed(const systemd::ListedUnit& row, Monotonic now)
     auto& facts = entry->facts;
     const bool same = facts.load_state == row.load_state && facts.active_state == row.active_state
                       && facts.sub_state == row.sub_state;
-    facts.job_type = row.job_type;
-    entry->unreadable.clear();
-    if (same && facts.description == row.description) return !facts.details;
+    const bool same_job = std::exchange(facts.job_type, row.job_type) == row.job_type;
+    const bool was_unreadable = !std::exchange(entry->unreadable, {}).empty();
+    if (was_unreadable) mark(*entry);
+    if (same && same_job && facts.description == row.description) return !facts.details;
     const auto active = std::exchange(facts.active_state, row.active_state);
     const auto sub = std::exchange(facts.sub_state, row.sub_state);
     facts.load_state = row.load_state;
@@ -259,9 +260,11 @@ void Tracker::journal(std::string_view id, const std::string& key, std::string l
 {
     auto* entry = find(id);
     if (entry == nullptr || entry->health != Health::unhealthy) return;
+    // Lines of an older run are shown until those of this one come. A unit that keeps restarting has no such
+    // run.
+    complete = complete && (key == entry->wished_key || key.starts_with("cycle "));
     if (entry->journal == lines && entry->journal_complete == complete) return;
     entry->journal = std::move(lines);
-    entry->journal_key = key;
     entry->journal_complete = complete;
     mark(*entry);
 }

@@ -137,7 +137,7 @@ protected:
     void start()
     {
         Outside outside;
-        outside.connect = [this] { return systemd.connect(); };
+        outside.connect = connect;
         outside.read_wants = [this] { return wants; };
         outside.read_journal = [this](systemd::JournalQuery query) { return read_journal(std::move(query)); };
         outside.boot_id = "boot-1";
@@ -269,6 +269,7 @@ protected:
     asio::io_context io{1};
     ManualClock clock{today, boot_age};
     systemd::FakeManager systemd{io.get_executor()};
+    Source::Connect connect = [this] { return systemd.connect(); };
     std::vector<WantsEntry> wants;
     std::map<std::string, std::vector<systemd::JournalLine>> journal;
     std::vector<systemd::JournalQuery> journal_queries;
