@@ -108,8 +108,8 @@ Result<Answer> Api::call(std::string_view method, const std::string& path, std::
     if (!response) return fail(Errc::internal, "cannot finish the call: it ended without an answer");
     if (!*response) {
         auto error = std::move(*response).error();
-        error.message = fmt::format("cannot reach opsd at {}: {}; is it running? try: systemctl status opsd",
-                                    target_.url, error.message);
+        error.message = fmt::format("cannot reach opsd at {}: {}", target_.url, error.message);
+        if (error.retryable()) error.message += "; is it running? try: systemctl status opsd";
         return fail(std::move(error));
     }
     return Answer{(*response)->status, std::move((*response)->body)};

@@ -77,7 +77,7 @@ void config_options(CLI::App* command, Line& line)
     command->add_option("--config-dir", line.sources.directory, "Directory with further *.yaml");
     command->add_option("--set", line.sources.settings, "Set one option: --set health.flapping.restarts=5")
         ->take_all();
-    command->parse_complete_callback([&line, file] { line.sources.file_required = file->count() > 0; });
+    command->parse_complete_callback([&line, file] { line.sources.file_required |= file->count() > 0; });
 }
 
 void add_units(CLI::App& app, Line& line)
@@ -239,7 +239,7 @@ int run(int argc, char** argv)
     app.set_version_flag("--version", std::string{"opsd "} + version);
     Line line;
     line.sources.file = from_environment("OPSD_CONFIG", line.sources.file);
-    line.sources.file_required = std::getenv("OPSD_CONFIG") != nullptr;
+    line.sources.file_required = !from_environment("OPSD_CONFIG").empty();
     line.sources.environment = opsd_environment();
     line.context.target.url = from_environment("OPSD_URL", line.context.target.url);
     add_units(app, line);

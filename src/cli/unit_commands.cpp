@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace opsd::cli {
@@ -28,6 +29,14 @@ struct Word {
     Colour colour;
     int exit;
 };
+
+/// For the first line of a plugin: one line, and no bar, which would begin the performance data.
+std::string one_line(std::string sentence)
+{
+    std::ranges::replace(sentence, '\n', ' ');
+    std::ranges::replace(sentence, '|', '/');
+    return sentence;
+}
 
 Word word_of(std::int64_t health)
 {
@@ -54,7 +63,7 @@ std::string acknowledgement(const json& unit)
 
 int plugin_unknown(const Error& error)
 {
-    fmt::print("UNKNOWN - {}\n", printable(error.message));
+    fmt::print("UNKNOWN - {}\n", one_line(printable(error.message)));
     return exit_unknown;
 }
 
@@ -81,7 +90,7 @@ int health(const Context& context)
     const auto unhealthy = number(counts, "unhealthy");
     const auto unknown = number(counts, "unknown");
     const auto total = healthy + unhealthy + unknown;
-    const auto reason = text(*node, "reason");
+    const auto reason = one_line(text(*node, "reason"));
     const auto summary = reason.empty() ? fmt::format("all {} units healthy", total) : reason;
     fmt::print("{} - {} | healthy={} unhealthy={};;0 unknown={};;0\n", word.nagios, summary, healthy,
                unhealthy, unknown);

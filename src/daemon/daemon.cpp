@@ -14,9 +14,13 @@
 #include "opsd/worker.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <filesystem>
@@ -29,7 +33,8 @@ namespace {
 
 constexpr int exit_ok = 0;
 constexpr int exit_failed = 1;
-constexpr int exit_config = 78;         // EX_CONFIG
+constexpr int exit_config = 78;      // EX_CONFIG
+constexpr auto last_wait = 5'000ms;  // after both graces: below TimeoutStopSec=, so that it is us who say why
 constexpr auto start_limit = 10'000ms;  // READY=1 comes no later than this
 
 Level level_of(const std::string& word)
@@ -47,6 +52,41 @@ http::Listener to_listener(const ListenOptions& options)
     listener.certificate_file = options.certificate;
     listener.key_file = options.key;
     listener.client_ca_file = options.client_ca;
+    return listener;
+}
+
+/// A socket passed by systemd, under the rule for listeners: the entry of http.listen with its address and
+/// port gives it TLS; beyond loopback it needs that, or a written `insecure: true`.
+Result<http::Listener> adopt(const systemd::PassedSocket& socket, const HttpOptions& options)
+{
+    http::Listener listener;
+    asio::ip::tcp::endpoint bound;
+    auto size = static_cast<socklen_t>(bound.capacity());
+    if (!socket.is_unix) {
+        if (::getsockname(socket.fd, bound.data(), &size) != 0 || size > bound.capacity()) {
+            return fail(Errc::invalid_argument,
+                        fmt::format("cannot use the socket {} passed by systemd: it is "
+                                    "neither TCP nor Unix; mend opsd.socket",
+                                    socket.name));
+        }
+        const auto same = [&](const ListenOptions& o) {
+            return o.port == bound.port() && to_listener(o).address == bound.address().to_string();
+        };
+        const auto entry = std::ranges::find_if(options.listen, same);
+        if (entry != options.listen.end()) listener = to_listener(*entry);
+        const bool consent =
+            entry != options.listen.end() && (entry->insecure || !entry->certificate.empty());
+        if (!bound.address().is_loopback() && !consent) {
+            return fail(
+                Errc::invalid_argument,
+                fmt::format("cannot use the socket {}:{} passed by systemd: it is not on loopback and no "
+                            "entry of http.listen with this address and port gives it a certificate, or "
+                            "says insecure: true",
+                            bound.address().to_string(), bound.port()));
+        }
+    }
+    listener.kind = http::Listener::Kind::passed;
+    listener.fd = socket.fd;
     return listener;
 }
 
@@ -107,12 +147,15 @@ private:
     std::unique_ptr<TaskGroup> make_group();
     Task<> until_stopped();
     Task<> reload();
+    Task<> put_in_force(Plan plan, config::Mistakes& mistakes);
     Task<> apply(Plan plan);
     void start_identity();
     Task<> stop();
 
     DaemonOptions options_;
     asio::io_context io_{1};
+    asio::signal_set signals_{io_, SIGTERM, SIGINT,
+                              SIGHUP};  // from the first moment: none may kill us half-way
     std::shared_ptr<LogSink> sink_;
     Log log_;
     SystemClock clock_;
@@ -164,14 +207,14 @@ Result<> Daemon::listen()
 {
     const auto passed = systemd::passed_sockets();
     for (const auto& socket : passed) {
-        http::Listener listener;
-        listener.kind = http::Listener::Kind::passed;
-        listener.fd = socket.fd;
-        const auto done = server_->listen(listener);
+        const auto listener = adopt(socket, plan_.http);
+        if (!listener) return fail(listener.error());
+        const auto done = server_->listen(*listener);
         if (!done) return fail(done.error());
     }
     if (!passed.empty()) {
-        log_.info("listening on {} socket(s) passed by systemd", passed.size());
+        log_.info("listening on {} socket(s) passed by systemd; http.listen and http.socket open no others",
+                  passed.size());
         return {};
     }
     if (!plan_.http.socket.empty()) {
@@ -269,10 +312,13 @@ Task<> Daemon::main_task()
 
 std::unique_ptr<TaskGroup> Daemon::make_group()
 {
-    return std::make_unique<TaskGroup>(io_.get_executor(),
-                                       [this](std::string_view task, std::exception_ptr e) {
-                                           log_.error("{} failed: {}", task, describe(e).what);
-                                       });
+    return std::make_unique<TaskGroup>(
+        io_.get_executor(), [this](std::string_view task, std::exception_ptr e) {
+            log_.error("{} failed: {}", task, describe(e).what);
+            if (task != "http") return;
+            status_ = exit_failed;  // nobody could reach us: systemd starts anew
+            ::raise(SIGTERM);
+        });
 }
 
 void Daemon::start_identity()
@@ -283,9 +329,8 @@ void Daemon::start_identity()
 
 Task<> Daemon::until_stopped()
 {
-    asio::signal_set signals{io_, SIGTERM, SIGINT, SIGHUP};
     for (;;) {
-        const int signal = co_await signals.async_wait(asio::use_awaitable);
+        const int signal = co_await signals_.async_wait(asio::use_awaitable);
         if (signal != SIGHUP) {
             log_.info("stopping on signal {}", signal);
             co_return;
@@ -312,8 +357,7 @@ Task<> Daemon::reload()
         if (!plan) {
             mistakes = std::move(plan.error());
         } else {
-            co_await supervisor_->reload(plan->root, mistakes);
-            if (mistakes.empty()) co_await apply(std::move(*plan));
+            co_await put_in_force(std::move(*plan), mistakes);
         }
     }
     config_state_.last_reload_ok = mistakes.empty();
@@ -331,6 +375,25 @@ Task<> Daemon::reload()
         mistakes.empty() ? "serving" : "serving with the old configuration: the last reload was refused");
 }
 
+/// All or nothing: what can be refused is read before anything changes.
+Task<> Daemon::put_in_force(Plan plan, config::Mistakes& mistakes)
+{
+    auto read = [options = plan.auth]() -> Result<> {
+        const auto material = http::read_auth_material(options);
+        if (!material) return fail(material.error());
+        return {};
+    };
+    const auto readable = co_await files_.run(std::move(read));
+    if (!readable) mistakes.push_back({{}, "auth", readable.error().message});
+    const auto certificates = server_->reload_certificates();
+    if (!certificates) mistakes.push_back({{}, "http.listen", certificates.error().message});
+    if (mistakes.empty()) co_await supervisor_->reload(plan.root, mistakes);
+    if (!mistakes.empty()) co_return;
+    const auto access = co_await access_->reload(plan.auth);
+    if (!access) mistakes.push_back({{}, "auth", access.error().message});
+    co_await apply(std::move(plan));
+}
+
 /// Puts the daemon's own sections in force.
 Task<> Daemon::apply(Plan plan)
 {
@@ -339,10 +402,6 @@ Task<> Daemon::apply(Plan plan)
         log_.warning("{} changed: restart opsd to put it in force", name);
     sink_->set_level(level_of(plan.log.level));
     server_->set_limits(plan.http.limits);
-    const auto access = co_await access_->reload(plan.auth);
-    if (!access) log_.error("{}; the old keys and roles stay in force", access.error().message);
-    const auto certificates = server_->reload_certificates();
-    if (!certificates) log_.error("{}; the old certificates stay in use", certificates.error().message);
     const auto* old_node = plan_.root.find("node");
     const auto* new_node = plan.root.find("node");
     const bool same =
@@ -385,6 +444,13 @@ Task<> Daemon::stop()
     systemd::notify_stopping("stopping");
     server_->drain();
     const auto grace = plan_.http.stop_grace;
+    const auto last_resort = [this] {
+        log_.error("cannot stop in order: {} do not end; leaving without them",
+                   fmt::join(supervisor_->running(), ", "));
+        std::_Exit(exit_failed);
+    };
+    TaskGroup limit{executor, [](std::string_view, std::exception_ptr) {}};
+    limit.spawn("last resort", call_after(clock_, 2 * grace + last_wait, last_resort));
     const auto name_modules = [this, grace] {
         log_.warning("modules still stopping after {} ms: {}", grace.count(),
                      fmt::join(supervisor_->running(), ", "));
@@ -399,6 +465,8 @@ Task<> Daemon::stop()
     co_await end_tasks(identity_);
     co_await end_tasks(tasks_);
     co_await access_->stop();
+    limit.cancel();
+    co_await limit.join();
     log_.info("stopped");
 }
 

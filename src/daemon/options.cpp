@@ -100,8 +100,9 @@ config::Schema<HttpOptions> http_schema()
             one_of({"none", "local", "viewer"}))
         .section(&HttpOptions::limits, "limits", "Bounds of what clients can make opsd hold or wait for",
                  limits_schema())
-        .field(&HttpOptions::stop_grace, "stop_grace", "For requests in flight when opsd stops",
-               between(Duration{0}, Duration{300'000}));
+        .field(&HttpOptions::stop_grace, "stop_grace",
+               "For modules to end, and again for requests in flight, when opsd stops",
+               between(Duration{0}, Duration{7'000}));
 }
 
 config::Schema<StoreSection> store_schema()

@@ -70,7 +70,7 @@ private:
 /// those of systemd's own connection count.
 class Signals {
 public:
-    Signals(Observer& observer, BusRef bus) : observer_{observer}, bus_{std::move(bus)} {}
+    Signals(Observer& observer, const BusRef& bus) : observer_{observer}, bus_{bus} {}
 
     void set_owner(std::string owner) { owner_ = std::move(owner); }
 

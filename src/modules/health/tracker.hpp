@@ -66,7 +66,7 @@ public:
         StuckAfter stuck_after;
         std::size_t max_units = 5'000;
     };
-    explicit Tracker(Options options) : options_{std::move(options)} {}
+    explicit Tracker(const Options& options) : options_{options} {}
     Tracker(const Tracker&) = delete;
     Tracker& operator=(const Tracker&) = delete;
 
