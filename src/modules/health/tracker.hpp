@@ -150,7 +150,6 @@ private:
         WallTime since{};
         std::optional<Known> recorded;
         std::string journal;
-        std::string journal_key;
         std::string wished_key;
         bool journal_complete = false;
         std::optional<Acknowledgement> ack;

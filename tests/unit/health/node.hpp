@@ -139,7 +139,7 @@ protected:
     void start()
     {
         Outside outside;
-        outside.connect = [this] { return systemd.connect(); };
+        outside.connect = connect;
         outside.read_wants = [this] {
             if (wants_broken) throw std::runtime_error{"the directory is on fire"};
             return wants;

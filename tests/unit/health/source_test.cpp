@@ -544,12 +544,137 @@ TEST_F(HealthSource, AnIdleHourCostsAComparisonEveryFiveMinutesAndNothingElse)
     EXPECT_EQ(board.health.version(), version);
 }
 
-TEST_F(HealthSource, AliasesAreOneUnit)
+/// systemd answers for an alias with the row of the unit itself.
+class WithAlias final : public systemd::Manager {
+public:
+    explicit WithAlias(std::unique_ptr<systemd::Manager> inner) : inner_{std::move(inner)} {}
+    Task<Result<std::vector<systemd::ListedUnit>>> list_units() override { return inner_->list_units(); }
+    Task<Result<std::vector<systemd::ListedUnit>>>
+    list_units_by_names(std::vector<std::string> names) override
+    {
+        std::ranges::replace(names, std::string{"alias.service"}, std::string{"a.service"});
+        return inner_->list_units_by_names(std::move(names));
+    }
+    Task<Result<std::vector<systemd::ListedFile>>> list_unit_files() override
+    {
+        return inner_->list_unit_files();
+    }
+    Task<Result<UnitFacts>> read_unit(std::string path) override
+    {
+        return inner_->read_unit(std::move(path));
+    }
+    Task<Result<>> subscribe(systemd::Observer& observer) override { return inner_->subscribe(observer); }
+    Task<Error> run() override { return inner_->run(); }
+
+private:
+    std::unique_ptr<systemd::Manager> inner_;
+};
+
+TEST_F(HealthSource, AnAliasIsTheUnitItNames)
+{
+    connect = [this]() -> Result<std::unique_ptr<systemd::Manager>> {
+        auto manager = systemd.connect();
+        if (!manager) return fail(std::move(manager).error());
+        return std::make_unique<WithAlias>(std::move(*manager));
+    };
+    add(changed(unit("inactive", "dead"), [](auto& f) { f.unit_file_state = "disabled"; }));
+    options.units = {"alias.service"};
+    start();
+    advance(20ms);
+    ASSERT_EQ(node().units.size(), 1U);
+    EXPECT_EQ(word("a.service"), "not-started") << "expected by its other name";
+    const auto answer = get("/api/v1/units/alias.service");
+    EXPECT_EQ(answer["id"], "a.service");
+    EXPECT_EQ(answer["aliases"], nlohmann::ordered_json::array({"alias.service"}));
+    advance(6min);
+    EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "0");
+}
+
+TEST_F(HealthSource, UnitsThatAppearWhileTheListsAreReadAreNotLost)
+{
+    options.globs = {"late*"};
+    systemd.hold(FakeCall::list_unit_files);
+    start();
+    systemd.release(FakeCall::list_unit_files);
+    settle();
+    systemd.hold(FakeCall::list_units_by_names);
+    systemd.reload();
+    advance(200ms);  // a second look has begun
+    add(running("late.service"));
+    systemd.release(FakeCall::list_units_by_names);
+    advance(1s);
+    EXPECT_EQ(word("late.service"), "running");
+}
+
+TEST_F(HealthSource, AnOrderlyRestartPassesThroughNoUnhealthyState)
 {
     add(running());
     options.units = {"a.service"};
     start();
-    EXPECT_EQ(get("/api/v1/units/a.service")["aliases"].size(), 0U);
+    advance(1min);
+    const auto step = [this](const std::string& active, const std::string& sub, const std::string& job) {
+        systemd.change("a.service", [&](UnitFacts& f) {
+            f.active_state = active;
+            f.sub_state = sub;
+            f.job_type = job;
+            if (active == "activating") f.inactive_exit_at = clock.monotonic();
+            f.state_change_at = clock.monotonic();
+            f.state_change_time = clock.now();
+        });
+        advance(20ms);
+        EXPECT_EQ(node().health, Health::healthy) << active << " " << job << ": " << node().reason;
+    };
+    step("deactivating", "stop-sigterm", "restart");
+    step("inactive", "dead", "pending");
+    step("activating", "start", "pending");
+    step("active", "running", "");
+    systemd.change("a.service", [](UnitFacts& f) {
+        f = stopped();
+        f.job_type = "start";
+    });
+    advance(20ms);
+    EXPECT_EQ(word("a.service"), "starting");
+    advance(1s);
+    EXPECT_EQ(word("a.service"), "queued") << "a start that waits for others counts";
+    EXPECT_EQ(node().health, Health::unhealthy);
+}
+
+TEST_F(HealthSource, ARunThatBeginsIsNoSecondFailure)
+{
+    add(failed());
+    options.units = {"a.service"};
+    start();
+    advance(1min);
+    ASSERT_EQ(get("/api/v1/units/a.service/history")["transitions"].size(), 1U);
+    // The properties of the service come before those of the unit.
+    systemd.change("a.service", [](UnitFacts& f) {
+        f.result = "success";
+        f.invocation_id = "ffffffffffffffffffffffffffffffff";
+    });
+    advance(20ms);
+    run_unit("a.service");
+    advance(20ms);
+    const auto rows = get("/api/v1/units/a.service/history")["transitions"];
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0]["to"], "running");
+}
+
+TEST_F(HealthSource, ADenseBurstOfFailuresIsReadNewestFirstAndOneAtATime)
+{
+    options.globs = {"u*"};
+    for (int i = 0; i < 50; ++i)
+        add(running(fmt::format("u{:02}.service", i)));
+    start();
+    advance(1s);
+    for (int i = 0; i < 50; ++i)
+        fail_unit(fmt::format("u{:02}.service", i));
+    advance(20ms);
+    ASSERT_EQ(journal_queries.size(), 50U);
+    EXPECT_EQ(journal_queries.front().unit, "u49.service");
+    advance(2s);
+    EXPECT_EQ(journal_queries.size(), 100U);
+    for (const auto& unit : node().units)
+        EXPECT_TRUE(unit->journal_complete) << unit->id;
 }
 
 }  // namespace
