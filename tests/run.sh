@@ -33,7 +33,7 @@ rm -rf "$results"
 mkdir -p "$results"
 lines=$results/results.tsv
 : >"$lines"
-export OPSD_RESULTS=$lines
+export TEST_RESULTS=$lines
 export PATH=$PATH:$top/build/tools/usr/bin
 export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}

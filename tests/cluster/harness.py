@@ -26,7 +26,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def run(*command, check=True, timeout=60, stdin=None):
     """Runs a command and returns its result with text in stdout and stderr."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin, check=False)
+    # Settings of the tests are none of opsd's, which refuses what it does not know.
+    env = {k: v for k, v in os.environ.items() if not k.startswith("OPSD_") or k.startswith("OPSD_TESTBED_")}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin, check=False, env=env)
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py [PATTERN...] - runs the system tests: the built opsd, packaged, on real systemd nodes.
 
-Writes one line per test to $OPSD_RESULTS (status, suite, name, seconds, reason, with tabs between), for tests/run.sh.
+Writes one line per test to $TEST_RESULTS (status, suite, name, seconds, reason, with tabs between), for tests/run.sh.
 Exit status: 0, 1 when a test failed, 77 when no node can be made here.
 """
 
@@ -31,7 +31,7 @@ class Recorder(unittest.TextTestResult):
         seconds = time.monotonic() - getattr(self, "began", time.monotonic())
         name = test.id() if hasattr(test, "id") else str(test)
         print(f"{status:8} {name} ({seconds:.1f} s){': ' + reason if reason else ''}", flush=True)
-        path = os.environ.get("OPSD_RESULTS")
+        path = os.environ.get("TEST_RESULTS")
         if path:
             with open(path, "a", encoding="utf-8") as file:
                 file.write("\t".join([status, "cluster", name, f"{seconds:.2f}", reason.replace("\n", " ")]) + "\n")

@@ -269,9 +269,11 @@ void Tracker::journal(std::string_view id, const std::string& key, std::string l
 {
     auto* entry = find(id);
     if (entry == nullptr || entry->health != Health::unhealthy) return;
+    // Lines of an older run are shown until those of this one come. A unit that keeps restarting has no such
+    // run.
+    complete = complete && (key == entry->wished_key || key.starts_with("cycle "));
     if (entry->journal == lines && entry->journal_complete == complete) return;
     entry->journal = std::move(lines);
-    entry->journal_key = key;
     entry->journal_complete = complete;
     mark(*entry);
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -19,8 +21,21 @@ struct Outcome {
     std::string err;
 };
 
+/// What the surroundings of a test run set is not opsd's configuration.
+void forget_environment()
+{
+    std::vector<std::string> names;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        const std::string_view text{*entry};
+        if (text.starts_with("OPSD_")) names.emplace_back(text.substr(0, text.find('=')));
+    }
+    for (const auto& name : names)
+        ::unsetenv(name.c_str());
+}
+
 Outcome run_opsd(std::vector<std::string> words)
 {
+    forget_environment();
     words.insert(words.begin(), "opsd");
     std::vector<char*> argv;
     for (auto& word : words)

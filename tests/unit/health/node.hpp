@@ -274,6 +274,7 @@ protected:
     asio::io_context io{1};
     ManualClock clock{today, boot_age};
     systemd::FakeManager systemd{io.get_executor()};
+    Source::Connect connect = [this] { return systemd.connect(); };
     std::vector<WantsEntry> wants;
     bool wants_broken = false;
     std::map<std::string, std::vector<systemd::JournalLine>> journal;
