@@ -238,8 +238,8 @@ TEST_F(SystemdJournal, TheGroupSystemdJournalDecidesWhoMayRead)
 {
     run_to_its_end("bad-exit.service");
     const auto as = [&](const std::string& groups, const std::string& test_name) {
-        const auto ran = node->exec("setpriv --reuid=65534 --regid=65534 " + groups + " " + self
-                                    + " --gtest_also_run_disabled_tests --gtest_filter=" + test_name);
+        const auto ran = node->exec("setpriv --reuid=65534 --regid=65534 " + groups + " env -u GTEST_OUTPUT "
+                                    + self + " --gtest_also_run_disabled_tests --gtest_filter=" + test_name);
         EXPECT_EQ(ran.exit_code, 0) << ran.output;
         EXPECT_NE(ran.output.find("[  PASSED  ] 1 test"), std::string::npos) << ran.output;
     };

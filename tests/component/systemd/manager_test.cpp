@@ -370,7 +370,8 @@ TEST_F(SystemdManager, ReexecutionEndsTheConnectionAndANewOneTellsTheTruth)
 TEST_F(SystemdManager, RootUsesThePrivateSocketThroughAReexecution)
 {
     (void)node->exec("systemctl start bad-signal.service");
-    const auto inside = node->exec(self + " --gtest_also_run_disabled_tests --gtest_filter=InsideTheNode.*");
+    const auto inside = node->exec("env -u GTEST_OUTPUT " + self
+                                   + " --gtest_also_run_disabled_tests --gtest_filter=InsideTheNode.*");
     EXPECT_EQ(inside.exit_code, 0) << inside.output;
     EXPECT_NE(inside.output.find("[  PASSED  ] 2 tests"), std::string::npos) << inside.output;
 }
@@ -378,8 +379,8 @@ TEST_F(SystemdManager, RootUsesThePrivateSocketThroughAReexecution)
 TEST_F(SystemdManager, AnUnprivilegedUserListsReadsAndSubscribes)
 {
     wait_for_systemd_on_the_bus();
-    const auto inside = node->exec("setpriv --reuid=65534 --regid=65534 --clear-groups " + self
-                                   + " --gtest_also_run_disabled_tests --gtest_filter=AsSomebody.*");
+    const auto inside = node->exec("setpriv --reuid=65534 --regid=65534 --clear-groups env -u GTEST_OUTPUT "
+                                   + self + " --gtest_also_run_disabled_tests --gtest_filter=AsSomebody.*");
     EXPECT_EQ(inside.exit_code, 0) << inside.output;
     EXPECT_NE(inside.output.find("[  PASSED  ] 1 test"), std::string::npos) << inside.output;
 }
