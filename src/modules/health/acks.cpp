@@ -74,7 +74,7 @@ Task<Response> acknowledge(std::shared_ptr<Core> core, const Request& request)
     auto kept = co_await core->history.acknowledge(found.unit->id, ack);
     if (!kept) co_return Response::problem(kept.error());
     core->tracker.acknowledge(found.unit->id, ack, until);
-    core->publisher.wake();
+    core->publisher.publish_now();
     core->services.log.info("{} is acknowledged by {} until {}: {}", found.unit->id, ack.by,
                             rfc3339(ack.until), ack.reason);
     co_return Response::json(acknowledgement_json(ack));
@@ -87,7 +87,7 @@ Task<Response> withdraw(std::shared_ptr<Core> core, const Request& request)
     auto kept = co_await core->history.acknowledge(found.unit->id, std::nullopt);
     if (!kept) co_return Response::problem(kept.error());
     core->tracker.acknowledge(found.unit->id, std::nullopt, {});
-    core->publisher.wake();
+    core->publisher.publish_now();
     co_return Response::no_content();
 }
 

@@ -36,6 +36,22 @@ void Publisher::announce()
     wake();
 }
 
+void Publisher::publish()
+{
+    announce_ = false;
+    published_at_ = clock_.monotonic();
+    ++versions_;
+    cell_.publish(tracker_.node(confirmed_.wall), clock_.now());
+}
+
+void Publisher::publish_now()
+{
+    wake();  // for what is beyond one batch
+    if (!ready()) return;
+    on_effects_(tracker_.evaluate(moment(), batch));
+    publish();
+}
+
 void Publisher::confirmed() { confirmed_ = moment(); }
 
 Task<> Publisher::wait()
@@ -71,10 +87,7 @@ Task<> Publisher::run()
         if (!ready()) continue;
         co_await judge_all();
         if (!announce_) continue;
-        announce_ = false;
-        published_at_ = clock_.monotonic();
-        ++versions_;
-        cell_.publish(tracker_.node(confirmed_.wall), clock_.now());
+        publish();
         co_await asio::post(executor_, asio::use_awaitable);
     }
 }

@@ -24,6 +24,8 @@ public:
     void start();
     /// The store's memory is there, or is not worth waiting for: the first answer has its acknowledgements.
     void open();
+    /// Judges and publishes before it returns: whoever asks after his own change sees it.
+    void publish_now();
     /// systemd confirmed the picture now.
     void confirmed();
     /// Publishes even if no unit changed: the connection was lost or is back.
@@ -39,6 +41,7 @@ private:
     [[nodiscard]] Moment moment() const { return {clock_.monotonic(), clock_.now()}; }
     Task<> wait();
     Task<> judge_all();
+    void publish();
 
     static constexpr std::size_t batch = 256;
 
