@@ -19,7 +19,7 @@ def statuses(raw):
 
 class Crowds(NodeTest):
     options = ("--bind", CLIENTS)
-    config = "http:\n  limits: {header_timeout: 3s}\n"
+    config = "http:\n  limits: {header_timeout: 3s, write_timeout: 3s}\n"
 
     def client(self, *words):
         return subprocess.Popen([SYSTEMD_NODE, "-g", self.node.group, "exec", "node1", "/usr/bin/python3", CLIENTS, *words],
@@ -63,10 +63,24 @@ class Crowds(NodeTest):
         self.assertLess(said["longest"], 10)
         self.assertLessEqual(set(said["statuses"]), {"408"})
 
-    def test_a_client_that_does_not_read_its_stream_is_cut_off(self):
+    def test_a_client_that_asks_and_does_not_read_is_cut_off(self):
+        def connections():
+            text = self.node.get("/metrics", via="unix").text
+            return int(float(re.search(r"^opsd_http_connections (\S+)$", text, re.M).group(1)))
+        eventually(lambda: connections() == 1, what="only our own connection")
         sock = self.node.tcp()
-        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 2000)
-        eventually(lambda: self.node.get("/-/healthy").status == 200)
+        sock.setblocking(False)
+        request = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        sent = 0
+        try:
+            while sent < 4000:
+                sock.send(request)
+                sent += 1
+        except BlockingIOError:
+            pass
+        self.assertGreater(sent, 100)
+        self.assertEqual(connections(), 2, "it is held for a while")
+        eventually(lambda: connections() == 1, 15, what="the silent reader is cut off")
         sock.close()
 
 
