@@ -158,14 +158,10 @@ Task<bool> Session::serve(Turn& turn)
 
 Task<Result<>> Session::more_input()
 {
-    constexpr std::size_t step = 8 * 1024;
-    const auto had = pending_.size();
-    pending_.resize(had + step);
-    const std::span<char> room(pending_.data() + had, step);
-    auto count = co_await io_.read_some(room);
-    pending_.resize(had + count.value_or(0));
+    auto count = co_await io_.read_some(service_.scratch);
     if (!count) co_return fail(std::move(count).error());
     if (*count == 0) co_return fail(Errc::unavailable, "cannot read on: the client closed the connection");
+    pending_.append(service_.scratch.data(), *count);
     co_return Result<>{};
 }
 
@@ -235,7 +231,7 @@ std::optional<Response> Session::find_route(Turn& turn)
     }
     auto match =
         turn.table->router().find(turn.known_method ? request.method : Method::options, request.path);
-    if (match.allow.empty()) return not_found(request);
+    if (match.route == nullptr && match.allow.empty()) return not_found(request);
     if (match.route != nullptr && turn.known_method) {
         turn.route = match.route;
         request.path_params = std::move(match.params);
@@ -305,7 +301,8 @@ Task<std::optional<Response>> Session::call_handler(Turn& turn)
     Call call{turn.request, service_.executor};
     begin_tasks();
     call.event.expires_after(turn.limits.handler_timeout);
-    tasks_->spawn(turn.route->pattern, run_handler(call, *turn.route));
+    tasks_->spawn("handler", run_handler(call, *turn.route));
+    if (call.finished && tasks_->size() == 0) co_return std::move(call.response);  // as nearly all do
     bool late = false;
     if (!call.finished) {  // a handler that waits for nothing is done before spawn() returns
         auto [ec] = co_await call.event.async_wait(tuple);
@@ -367,6 +364,7 @@ Task<> Session::run_handler(Call& call, const Route& route)
 
 void Session::begin_tasks()
 {
+    if (tasks_) return;  // nobody cancelled it: it serves again
     auto on_failure = [&log = service_.log](std::string_view task, std::exception_ptr e) {
         log.error("{}: {}", task, describe(e).what);
     };

@@ -77,7 +77,8 @@ TEST(HttpRoles, APeersGroupIsLookedUpForEveryRequest)
              {std::pair{http::Role::viewer, 200}, std::pair{http::Role::local, 403}}) {
             live.around.authenticator.peer_role = role;
             [[maybe_unused]] auto written = co_await client->write_all(get("/read"));
-            auto answer = co_await read_until(*client, expected == 200 ? "GET /read\n" : "}\n");
+            const std::string_view end = expected == 200 ? "GET /read\n" : "}\n";
+            auto answer = co_await read_until(*client, end);
             EXPECT_EQ(status_of(answer), expected);
         }
         client.reset();
