@@ -92,7 +92,14 @@ class Crowds(NodeTest):
         self.assertLessEqual(set(said["statuses"]), {"408"})
 
     def test_a_removed_socket_comes_back(self):
-        self.node.exec("rm", "/run/opsd/opsd.sock")
+        self.node.sh("chown root /run/opsd && rm /run/opsd/opsd.sock")   # opsd cannot make it again
+
+        def said():
+            return [r for r in self.node.get("/-/ready").json()["degraded"] if r.startswith("http: /run/opsd/opsd.sock")]
+        eventually(said, 5, what="degraded on /-/ready")
+        self.assertRegex(self.node.get("/metrics").text, r'\nopsd_http_listener_up{listener="/run/opsd/opsd.sock"} 0\n')
+        self.node.exec("chown", "opsd", "/run/opsd")
+        eventually(lambda: not said(), 15, what="healed")
         eventually(lambda: self.node.get("/-/healthy", via="unix").status == 200, 5)
         self.assertRegex(self.node.get("/metrics").text, r'\nopsd_http_listener_up{listener="/run/opsd/opsd.sock"} 1\n')
         self.assertIn("its socket file was removed", self.node.journal())
