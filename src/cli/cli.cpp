@@ -27,9 +27,10 @@ struct Line {
     Paths paths;
     std::string output = "table";
     std::string token_file;
-    std::string unit, name, role = "viewer", lifetime, duration, reason, state, shell, page;
+    std::string unit, node, name, role = "viewer", lifetime, duration, reason, state, shell, page;
     int limit = 50;
     bool unhealthy = false;
+    bool cluster = false;
     std::function<int()> command;
 };
 
@@ -83,9 +84,10 @@ void config_options(CLI::App* command, Line& line)
 void add_units(CLI::App& app, Line& line)
 {
     const auto& context = line.context;
-    api_options(add(app, line, "health", "Is this node healthy? A Nagios plugin: exit 0, 2 or 3",
-                    [&] { return health(context); }),
-                line);
+    auto* verdict = add(app, line, "health", "Is this node healthy? A Nagios plugin: exit 0, 2 or 3",
+                        [&] { return line.cluster ? cluster_health(context) : health(context); });
+    verdict->add_flag("--cluster", line.cluster, "All nodes of the cluster, as this node knows them");
+    api_options(verdict, line);
 
     auto* unit = app.add_subcommand("unit", "The units of this node");
     unit->require_subcommand(1);
@@ -103,9 +105,34 @@ void add_units(CLI::App& app, Line& line)
     ack->add_option("--for", line.duration, "How long: 2h, 30m")->required();
     ack->add_option("--reason", line.reason, "Why")->required();
     auto* unack = add(*unit, line, "unack", "Withdraw that", [&] { return unit_unack(context, line.unit); });
-    for (auto* command : {show, history, ack, unack})
+    auto* nodes = add(*unit, line, "nodes", "A unit on all nodes of the cluster",
+                      [&] { return unit_nodes(context, line.unit); });
+    for (auto* command : {show, history, ack, unack, nodes})
         command->add_option("unit", line.unit, "Unit name")->required();
-    for (auto* command : {list, show, history, ack, unack})
+    for (auto* command : {list, show, history, ack, unack, nodes})
+        api_options(command, line);
+}
+
+void add_nodes(CLI::App& app, Line& line)
+{
+    const auto& context = line.context;
+    auto* node = app.add_subcommand("node", "The nodes of the cluster");
+    node->require_subcommand(1);
+    auto* list = add(*node, line, "list", "All nodes with their health and how fresh it is",
+                     [&] { return node_list(context, line.unhealthy); });
+    list->add_flag("--unhealthy", line.unhealthy, "Only nodes that are not healthy");
+    auto* show = add(*node, line, "show", "One node with its bad units. A Nagios plugin: exit 0, 2 or 3",
+                     [&] { return node_show(context, line.node); });
+    auto* forget = add(*node, line, "forget", "Forget a node that no source names any more",
+                       [&] { return node_forget(context, line.node); });
+    auto* ack = add(*node, line, "ack", "Say that work on a node is planned",
+                    [&] { return node_ack(context, line.node, line.duration, line.reason); });
+    ack->add_option("--for", line.duration, "How long: 2h, 30m")->required();
+    ack->add_option("--reason", line.reason, "Why")->required();
+    auto* unack = add(*node, line, "unack", "Withdraw that", [&] { return node_unack(context, line.node); });
+    for (auto* command : {show, forget, ack, unack})
+        command->add_option("node", line.node, "Address, host name, Mesos id or machine id")->required();
+    for (auto* command : {list, show, forget, ack, unack})
         api_options(command, line);
 }
 
@@ -203,7 +230,7 @@ bool is_plugin(int argc, char** argv)
         if (argv[i][0] != '-') words.emplace_back(argv[i]);
     }
     return (!words.empty() && words[0] == "health")
-           || (words.size() == 2 && words[0] == "unit" && words[1] == "show");
+           || (words.size() == 2 && (words[0] == "unit" || words[0] == "node") && words[1] == "show");
 }
 
 int refuse_usage(const CLI::App& app, const CLI::ParseError& error, bool plugin)
@@ -243,6 +270,7 @@ int run(int argc, char** argv)
     line.sources.environment = opsd_environment();
     line.context.target.url = from_environment("OPSD_URL", line.context.target.url);
     add_units(app, line);
+    add_nodes(app, line);
     add_access(app, line);
     add_local(app, line);
     auto* completion = add(app, line, "completion", "Print a shell completion script", [&] {

@@ -116,6 +116,7 @@ public:
         auto plan = root ? make_plan(std::move(*root)) : std::unexpected{std::move(root).error()};
         if (!plan) return refuse(plan.error());
         plan_ = std::move(*plan);
+        plan_.auth.credentials_directory = options_.paths.credentials;
         started_with_ = plan_.root;
         sink_->set_level(level_of(plan_.log.level));
         asio::co_spawn(io_, main_task(), [this](std::exception_ptr e) {
@@ -359,6 +360,7 @@ Task<> Daemon::reload()
         if (!plan) {
             mistakes = std::move(plan.error());
         } else {
+            plan->auth.credentials_directory = options_.paths.credentials;
             co_await put_in_force(std::move(*plan), mistakes);
         }
     }

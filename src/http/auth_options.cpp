@@ -69,6 +69,9 @@ config::Schema<AuthOptions> auth_schema()
         .list(&AuthOptions::certificates, "certificates", "Client certificates and their roles",
               certificate_schema())
         .list(&AuthOptions::jwt, "jwt", "Issuers of RS256 tokens that are accepted", issuer_schema())
+        .field(&AuthOptions::cluster_token, "cluster_token",
+               "The secret of at least 32 characters that opsd of other nodes show (their cluster.token): "
+               "viewer")
         .field(&AuthOptions::token_ttl, "token_ttl", "How long a token from a login lives",
                config::between(config::Duration{1min}, config::Duration{24h * 365}));
 }

@@ -29,10 +29,12 @@ struct AuthOptions {
     std::vector<std::string> viewer_groups{"systemd-journal", "adm"};
     std::vector<CertificateRole> certificates;
     std::vector<JwtIssuer> jwt;
+    config::Secret cluster_token;       ///< what opsd of other nodes show: viewer
+    std::string credentials_directory;  ///< $CREDENTIALS_DIRECTORY; not an option
     config::Duration token_ttl{5LL * 24 * 3600 * 1000};
 };
 
-/// Everything but `anonymous`, which belongs to the section http.
+/// Everything but `anonymous`, which belongs to the section http, and `credentials_directory`.
 config::Schema<AuthOptions> auth_schema();
 
 /// What the schema cannot say: an issuer's role is not more than its max_role. All mistakes at once.

@@ -260,6 +260,27 @@ TEST(Auth, MaterialNamesTheKeyFileThatIsWrong)
     EXPECT_NE(material.error().message.find(dir / "k.pem"), std::string::npos);
 }
 
+TEST(Auth, TheClusterTokenIsAViewerAndNothingShortIsTaken)
+{
+    Fixture f;
+    const std::string secret(40, 's');
+    ASSERT_TRUE(files::write_atomic(f.dir / "cluster", secret + "\n", 0600));
+    f.options.cluster_token = {config::Secret::From::file, f.dir / "cluster"};
+    auto material = read_auth_material(f.options);
+    ASSERT_TRUE(material) << material.error().message;
+    DefaultAuthenticator authenticator{std::move(*material), f.store, f.clock};
+    const auto caller = authenticator.identify(from("10.0.0.7", "Bearer " + secret));
+    ASSERT_TRUE(caller) << caller.error().message;
+    EXPECT_EQ(caller->role, Role::viewer);
+    EXPECT_EQ(caller->name, "cluster");
+    EXPECT_FALSE(authenticator.identify(from("10.0.0.7", "Bearer " + secret + "s")));
+    EXPECT_FALSE(f.identify(from("10.0.0.7", "Bearer " + secret))) << "where none is configured";
+    ASSERT_TRUE(files::write_atomic(f.dir / "cluster", "short", 0600));
+    const auto refused = read_auth_material(f.options);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("at least 32"), std::string::npos) << refused.error().message;
+}
+
 TEST(Auth, TheOptionsAreASchema)
 {
     const auto parsed = config::parse_yaml("admin_groups: [wheel]\n"
