@@ -1,5 +1,6 @@
 #include "http/auth_default.hpp"
 
+#include "http/auth_subject.hpp"
 #include "io/files/files.hpp"
 
 #include <fmt/format.h>
@@ -121,6 +122,8 @@ Result<Caller> DefaultAuthenticator::by_certificate(const Credentials& credentia
     const auto& subject = credentials.certificate_subject;
     const auto& known = material_.options.certificates;
     auto found = std::ranges::find(known, subject, &CertificateRole::subject);
+    const auto fits = [&subject](const CertificateRole& role) { return subject_fits(role.subject, subject); };
+    if (found == known.end()) found = std::ranges::find_if(known, fits);
     if (found == known.end()) found = std::ranges::find(known, "*", &CertificateRole::subject);
     if (found == known.end()) {
         return fail(
