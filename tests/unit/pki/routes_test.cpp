@@ -165,6 +165,21 @@ TEST_F(PkiRoutes, ATokenForTwoIsGoodForTwo)
     });
 }
 
+TEST_F(PkiRoutes, OfTwoCallsForTheLastUseOneIsRefused)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto made = co_await token();
+        const auto one = co_await core->tokens.check(text_of(made));
+        const auto other = co_await core->tokens.check(text_of(made));
+        EXPECT_EQ(*one, *other) << "both found it good";
+        const auto first = co_await core->tokens.use(*one);
+        const auto second = co_await core->tokens.use(*other);
+        EXPECT_TRUE(first.has_value());
+        EXPECT_EQ(second.error().code, Errc::denied);
+    });
+}
+
 TEST_F(PkiRoutes, ATokenEndsWithItsTimeAndSurvivesARestart)
 {
     found();
