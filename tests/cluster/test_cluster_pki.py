@@ -152,7 +152,8 @@ class Cluster(unittest.TestCase):
         self.assertIn("used up or expired", again.stderr)
         self.assertIn("agent2 joined from", self.master.journal())
         audit = self.master.exec("cat", "/var/lib/opsd/audit.log").stdout
-        self.assertIn("/api/v1/cluster/join", audit)
+        joins = [json.loads(line) for line in audit.splitlines() if "/api/v1/cluster/join" in line]
+        self.assertTrue([j for j in joins if j["status"] == 201 and j["object"]["node"] == "agent2"], joins)
         for text in (audit, self.master.journal()):
             self.assertNotIn(token, text)
         state = self.master.sh(f"grep -cF -e '{token[14:]}' /var/lib/opsd/state.db*", check=False).stdout

@@ -91,6 +91,7 @@ Task<Response> join(CorePtr core, const http::Request& request)
         if (id.error().code == Errc::denied) core->failures.failed(from, clock.monotonic());
         co_return refuse(*core, id.error());
     }
+    request.object.add("token", *id);
     // Signed before the use is taken: what cannot be signed costs nobody his token. Nothing goes out before.
     auto work = [files = core->files,
                  applicant = Applicant{std::move(body->request), request.caller.address, {}},
@@ -99,6 +100,8 @@ Task<Response> join(CorePtr core, const http::Request& request)
     };
     const auto done = co_await core->thread.run(std::move(work));
     if (!done) co_return refuse(*core, done.error());
+    request.object.add("node", done->issued.says.parts.name);
+    request.object.add("certificate", done->issued.says.serial);
     const auto used = co_await core->tokens.use(*id);
     if (!used) co_return refuse(*core, used.error());
     core->joined.add();
@@ -119,6 +122,8 @@ Task<Response> renew_node(CorePtr core, const http::Request& request)
     };
     const auto done = co_await core->thread.run(std::move(work));
     if (!done) co_return refuse(*core, done.error());
+    request.object.add("node", done->issued.says.parts.name);
+    request.object.add("certificate", done->issued.says.serial);
     core->renewed.add();
     const auto& says = done->issued.says;
     core->services.log.info("{} renewed its certificate from {}: {} for {} until {}", says.parts.name,
@@ -156,6 +161,7 @@ Task<Response> make_token(CorePtr core, const http::Request& request)
     if (!meeting) co_return Response::problem(meeting.error());
     const auto token = co_await core->tokens.create(body->lifetime, body->uses);
     if (!token) co_return Response::problem(token.error());
+    request.object.add("token", token->id);
     core->services.log.info("join token {} made by {}: {} use(s) until {}", token->id, request.caller.name,
                             token->uses, rfc3339(token->expires));
     const nlohmann::json answer{{"token", token->text},
