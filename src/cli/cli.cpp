@@ -1,5 +1,6 @@
 #include "cli/cli.hpp"
 
+#include "cli/cluster_commands.hpp"
 #include "cli/commands.hpp"
 #include "cli/completion.hpp"
 #include "daemon/daemon.hpp"
@@ -31,6 +32,10 @@ struct Line {
     int limit = 50;
     bool unhealthy = false;
     bool cluster = false;
+    ClusterPlace place;
+    JoinTarget join;
+    RenewOptions renew;
+    int uses = 1;
     std::function<int()> command;
 };
 
@@ -169,6 +174,62 @@ void add_access(CLI::App& app, Line& line)
         api_options(command, line);
 }
 
+/// Where the files go, for whom, and what the certificate is for.
+void place_options(CLI::App* command, Line& line)
+{
+    auto& place = line.place;
+    command->add_option("--address", place.addresses,
+                        "An address or name of this node that others use; repeatable");
+    command->add_option("--directory", place.directory, "Where certificates and keys go");
+    command->add_option("--user", place.account, "Account that runs opsd and owns the keys");
+    command->add_option("--port", place.port, "Port of the listeners in the configuration")
+        ->check(CLI::Range(1, 65535));
+    command->add_flag("--write-config", place.write_config,
+                      "Write cluster.yaml into conf.d instead of printing it");
+    config_options(command, line);
+}
+
+void add_cluster(CLI::App& app, Line& line)
+{
+    const auto placed = [&line] {
+        line.place.sources = line.sources;
+        return line.place;
+    };
+    auto* cluster = app.add_subcommand("cluster", "Certificates for connections between nodes");
+    cluster->require_subcommand(1);
+    auto* init =
+        add(*cluster, line, "init", "Found a cluster: an authority and this node's certificate; as root",
+            [&line, placed] { return cluster_init(placed(), line.name); });
+    init->add_option("--name", line.name, "Name of the cluster (default: opsd)");
+    place_options(init, line);
+    auto* token =
+        add(*cluster, line, "token", "Make a join token; the command for the new node is printed", [&line] {
+            return cluster_token(line.context, line.lifetime.empty() ? "30m" : line.lifetime, line.uses);
+        });
+    token->add_option("--ttl", line.lifetime, "How long it is good: 30m (the default), 1m to 7d");
+    token->add_option("--uses", line.uses, "For so many nodes")->check(CLI::Range(1, 1000));
+    auto* revoke = add(*cluster, line, "revoke", "Make all join tokens useless",
+                       [&line] { return cluster_revoke(line.context); });
+    auto* join = add(*cluster, line, "join", "Get this node's certificate from another; as root",
+                     [&line, placed] { return cluster_join(placed(), line.join); });
+    join->add_option("url", line.join.url, "https://HOST:PORT of the node with the authority")->required();
+    join->add_option("--token", line.join.token, "The join token")->required();
+    join->add_option("--ca", line.join.fingerprint, "sha256:... of the authority; nothing else is trusted")
+        ->required();
+    place_options(join, line);
+    auto* renew = add(*cluster, line, "renew", "Get the same certificate with a later end; as root",
+                      [&line] { return cluster_renew(line.renew); });
+    renew->add_option("--directory", line.renew.directory, "Where certificates and keys are");
+    renew->add_option("--if-within", line.renew.within, "Only when less than this is left, such as 60d");
+    renew->add_flag("--reload", line.renew.reload, "Reload opsd when it was renewed");
+    auto* show = add(*cluster, line, "show", "The cluster, its authority and this node's certificate",
+                     [&line] { return cluster_show(line.context, line.place.directory); });
+    show->add_option("--directory", line.place.directory, "Where certificates are");
+    show->add_option("-o,--output", line.output, "table or json")->check(CLI::IsMember({"table", "json"}));
+    for (auto* command : {token, revoke})
+        api_options(command, line);
+}
+
 int start_daemon(Line& line)
 {
     daemon::DaemonOptions options;
@@ -272,6 +333,7 @@ int run(int argc, char** argv)
     add_units(app, line);
     add_nodes(app, line);
     add_access(app, line);
+    add_cluster(app, line);
     add_local(app, line);
     auto* completion = add(app, line, "completion", "Print a shell completion script", [&] {
         fmt::print("{}", completion_script(line.shell, tree_of(app)));

@@ -1,5 +1,6 @@
 #include "http/auth_default.hpp"
 
+#include "http/auth_subject.hpp"
 #include "http/auth_text.hpp"
 #include "io/files/files.hpp"
 
@@ -151,6 +152,8 @@ Result<Caller> DefaultAuthenticator::by_certificate(const Credentials& credentia
     }
     const auto& known = material_.options.certificates;
     auto found = std::ranges::find(known, subject, &CertificateRole::subject);
+    const auto fits = [&subject](const CertificateRole& role) { return subject_fits(role.subject, subject); };
+    if (found == known.end()) found = std::ranges::find_if(known, fits);
     if (found == known.end()) found = std::ranges::find(known, "*", &CertificateRole::subject);
     if (found == known.end()) {
         return fail(

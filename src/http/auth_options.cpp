@@ -24,9 +24,11 @@ Rule<std::vector<std::string>> few_names()
 config::Schema<CertificateRole> certificate_schema()
 {
     return config::Schema<CertificateRole>{}
-        .field(&CertificateRole::subject, "subject",
-               "Subject of the client certificate in RFC 2253 form, or \"*\" for every verified one",
-               not_empty())
+        .field(
+            &CertificateRole::subject, "subject",
+            "Subject of the client certificate in RFC 2253 form; \"CN=*\" in it is any one name, \"*\" alone "
+            "every verified certificate",
+            not_empty())
         .field(&CertificateRole::role, "role", "What its holder may do", role_rule());
 }
 

@@ -10,7 +10,7 @@ namespace opsd::http {
 
 /// A client certificate's subject and what it may do.
 struct CertificateRole {
-    std::string subject;  ///< RFC 2253, exactly; "*": every certificate the listener verified
+    std::string subject;  ///< RFC 2253; a part "CN=*" is any one value; "*": every verified certificate
     std::string role = "viewer";
 };
 

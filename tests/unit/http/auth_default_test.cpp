@@ -1,4 +1,5 @@
 #include "http/auth_default.hpp"
+#include "http/auth_subject.hpp"
 
 #include "io/files/files.hpp"
 #include "jwt_keys.hpp"
@@ -162,6 +163,38 @@ TEST(Auth, CertificatesByTheirSubject)
     EXPECT_EQ(f.identify(credentials)->name, "CN=agent,O=ops");
     credentials.certificate_subject = "CN=agent,O=ops,C=X";
     EXPECT_EQ(f.identify(credentials).error().code, Errc::denied);
+}
+
+TEST(Auth, APatternTakesEveryNodeOfACluster)
+{
+    Fixture f;
+    AuthMaterial material;
+    material.options.certificates = {
+        {"*", "viewer"}, {"CN=*,OU=dc1,O=opsd node", "operator"}, {"CN=master,OU=dc1,O=opsd node", "admin"}};
+    DefaultAuthenticator authenticator{std::move(material), f.store, f.clock};
+    const auto role_of = [&](const char* subject) {
+        auto credentials = from("10.0.0.7");
+        credentials.certificate_subject = subject;
+        return authenticator.identify(credentials)->role;
+    };
+    EXPECT_EQ(role_of("CN=agent1,OU=dc1,O=opsd node"), Role::operator_) << "the pattern goes before the star";
+    EXPECT_EQ(role_of("CN=master,OU=dc1,O=opsd node"), Role::admin)
+        << "the exact one goes before the pattern";
+    EXPECT_EQ(role_of("CN=agent1,OU=dc2,O=opsd node"), Role::viewer);
+}
+
+TEST(Auth, ASubjectFitsAPatternPartByPart)
+{
+    for (const auto* subject :
+         {"CN=a,OU=b,O=c", R"(CN=a\,b,OU=b,O=c)", R"(CN=a\+x,OU=b,O=c)", "CN=*,OU=b,O=c"})
+        EXPECT_TRUE(subject_fits("CN=*,OU=b,O=c", subject)) << subject;
+    for (const auto* subject :
+         {"", "CN=,OU=b,O=c", "CN=a,OU=b", "CN=a,OU=b,O=c,C=d", "O=c,OU=b,CN=a", "UID=a,OU=b,O=c",
+          "CN=a+UID=x,OU=b,O=c", "CN=a,x,OU=b,O=c", R"(CN=a\,OU=b,O=c)", "CN=a,OU=B,O=c"})
+        EXPECT_FALSE(subject_fits("CN=*,OU=b,O=c", subject)) << subject;
+    EXPECT_FALSE(subject_fits("=*", "CN=a"));
+    EXPECT_FALSE(subject_fits("CN=a*", "CN=ab")) << "a star is a whole value or itself";
+    EXPECT_TRUE(subject_fits("CN=a*", "CN=a*"));
 }
 
 TEST(Auth, ACertificateThatExpiresDuringTheConnectionIsRefusedFromThenOn)
