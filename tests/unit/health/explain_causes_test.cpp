@@ -376,6 +376,37 @@ TEST(ExplainCauses, AFileThatOpsdMayNotSeeIsNotCalledMissing)
     }
 }
 
+TEST(ExplainCauses, GivingUpIsSeenFromTheJournalWhereSystemdKeepsTheLastResult)
+{
+    auto f = failing("exit-code", 1, 1);
+    f.journal = {line("a.service: Start request repeated too quickly.", 1)};
+    const auto answer = explain(f);
+    EXPECT_EQ(answer.cause, "start-limit");
+    EXPECT_EQ(answer.next.back(), "systemctl reset-failed a.service && systemctl start a.service");
+}
+
+TEST(ExplainCauses, TheAttemptOfAUnitThatRestartsBeganWithItsProcess)
+{
+    auto f = failing();
+    f.details.facts.restarts = 3;
+    f.details.main_began = failure - 1h;
+    f.details.inactive_exit = failure;  // it left its inactive state to wait for the restart
+    f.journal = {line("bind: address already in use")};
+    f.journal.front().at = failure - 30min;
+    EXPECT_EQ(explain(f).cause, "port-in-use");
+}
+
+TEST(ExplainCauses, AForgottenConditionIsStillNamed)
+{
+    auto f = facts_of(unit("inactive", "dead"), "skipped", Health::healthy);
+    f.details.facts.condition_result = false;
+    f.details.conditions = {{"ConditionPathExists", false, false, "/x", 0},
+                            {"ConditionHost", false, true, "h", 0}};
+    EXPECT_NE(explain(f).verdict.find("ConditionPathExists=/x or ConditionHost=!h is not met"),
+              std::string::npos)
+        << explain(f).verdict;
+}
+
 TEST(ExplainCauses, LinesOfEarlierRunsAreNoClue)
 {
     auto f = saying("bind: address already in use");

@@ -98,6 +98,22 @@ TEST_F(Surroundings, AccountsAreLookedUp)
     EXPECT_FALSE(answers.accounts[3].exists);
 }
 
+TEST_F(Surroundings, AFullFileSystemIsFoundAndOneWithRoomIsNot)
+{
+    test::TempDir small;
+    const auto why_not = small.shrink("64k");
+    if (!why_not.empty()) GTEST_SKIP() << "NOT TESTED: a full file system: " << why_not;
+    Questions questions;
+    questions.places = {small / "gone", small.path()};
+    EXPECT_TRUE(look(questions, places).full.empty());
+    std::ofstream{small / "data"} << std::string(128UL << 10U, 'x');
+    const auto full = look(questions, places).full;
+    ASSERT_EQ(full.size(), 1U);
+    EXPECT_EQ(full[0].path, small.path());
+    EXPECT_EQ(full[0].free_bytes, 0U);
+    EXPECT_EQ(full[0].total_bytes, 64UL << 10U);
+}
+
 TEST_F(Surroundings, ThePackageOfAFileIsFoundUnderEitherSpelling)
 {
     write("info/libc6:amd64.list", "/.\n/lib\n/lib/x86_64-linux-gnu/libc.so.6\n");

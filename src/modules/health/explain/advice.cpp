@@ -17,8 +17,7 @@ std::string journal_command(const Case& c)
 /// How it is started again after the cause is mended.
 std::string start_command(const Case& c)
 {
-    if (c.unit.result.ends_with("start-limit-hit"))
-        return fmt::format("systemctl reset-failed {0} && systemctl start {0}", name(c));
+    if (start_limit(c)) return fmt::format("systemctl reset-failed {0} && systemctl start {0}", name(c));
     return fmt::format("systemctl {} {}", c.unit.active_state == "inactive" ? "start" : "restart", name(c));
 }
 

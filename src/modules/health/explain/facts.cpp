@@ -17,6 +17,9 @@ bool works(std::string_view word)
     return std::ranges::find(words, word) != words.end();
 }
 
+/// systemd starts a process and enters the new state afterwards, later on a busy machine.
+constexpr std::chrono::milliseconds spawning{500};
+
 struct Run {
     std::optional<WallTime> since;
     WallTime until{};
@@ -54,10 +57,11 @@ WallTime turned_at(const Facts& facts)
 WallTime attempt_began(const systemd::UnitDetails& details)
 {
     // A unit that gave up or waits for its restart has left its inactive state after the run, not before it.
-    const bool after_run = details.facts.sub_state.starts_with("auto-restart")
-                           || details.facts.result.ends_with("start-limit-hit");
-    if (after_run && details.main_began != WallTime{}) return details.main_began;
-    return after_run ? WallTime{} : details.inactive_exit;
+    const auto& unit = details.facts;
+    const bool after_run = unit.sub_state.starts_with("auto-restart")
+                           || unit.result.ends_with("start-limit-hit") || unit.restarts > 0;
+    const auto began = after_run ? details.main_began : details.inactive_exit;
+    return began == WallTime{} ? began : began - spawning;
 }
 
 Worked last_worked(const Facts& facts, Duration steady)

@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -129,6 +130,15 @@ void look_at_files(const Questions& questions, const Places& places, Answers& an
     }
 }
 
+/// Images are full by nature. (That they are read-only says nothing: in its sandbox all is, for opsd.)
+bool is_image(const std::string& path)
+{
+    constexpr auto images = std::to_array<long>({0x73717368L, 0xe0f5e1e2L, 0x9660L});  // squashfs, erofs, ISO
+    struct statfs about{};
+    if (::statfs(path.c_str(), &about) != 0) return false;
+    return std::ranges::find(images, static_cast<long>(about.f_type)) != images.end();
+}
+
 void look_for_room(const Questions& questions, Answers& answers)
 {
     std::set<dev_t> seen;
@@ -137,7 +147,7 @@ void look_for_room(const Questions& questions, Answers& answers)
         struct stat place{};
         if (::statvfs(path.c_str(), &room) != 0 || room.f_blocks == 0) continue;
         if (::stat(path.c_str(), &place) != 0 || !seen.insert(place.st_dev).second) continue;
-        if ((room.f_flag & ST_RDONLY) != 0 && room.f_bavail == 0 && room.f_bfree == 0) continue;  // an image
+        if (is_image(path)) continue;
         const bool no_bytes = room.f_bavail <= room.f_blocks / nearly_nothing;
         const bool no_files = room.f_files > 0 && room.f_favail <= room.f_files / nearly_nothing;
         if (!no_bytes && !no_files) continue;

@@ -169,7 +169,13 @@ bool changed_package(const Case& c)
 }
 bool changed_file(const Case& c) { return unspecific(c) && c.own_change() != nullptr; }
 
-bool start_limit(const Case& c) { return failing(c) && c.unit.result.ends_with("start-limit-hit"); }
+bool start_limit(const Case& c)
+{
+    // systemd 252 keeps the Result of the last run and only says it.
+    return failing(c)
+           && (c.unit.result.ends_with("start-limit-hit")
+               || (c.unit.active_state == "failed" && !c.line("repeated too quickly").empty()));
+}
 bool control_process(const Case& c) { return failing(c) && c.control != nullptr; }
 bool start_timeout(const Case& c)
 {

@@ -23,6 +23,10 @@ std::string told(const Case& c, std::string line)
 {
     const auto prefix = c.unit.id + ": ";
     if (line.starts_with(prefix)) line.erase(0, prefix.size());
+    // A sandbox under construction is nobody's path.
+    constexpr std::string_view building = "/run/systemd/unit-root";
+    for (auto at = line.find(building); at != std::string::npos; at = line.find(building, at))
+        line.erase(at, building.size());
     const auto newline = std::min(line.find('\n'), line.size());
     line.resize(newline);
     while (line.ends_with('.'))
@@ -60,13 +64,16 @@ std::string package_of(const Case& c)
                        when(package->at));
 }
 
+/// The checks that are not met; all of them when systemd has forgotten which (it does with the unloading).
 std::string unmet(const std::vector<systemd::ConditionCheck>& checks)
 {
+    const bool known = std::ranges::any_of(checks, [](const auto& one) { return one.result < 0; });
     std::string all;
     for (const auto& one : checks) {
-        if (one.result >= 0) continue;
-        all += fmt::format("{}{}={}{}{}", all.empty() ? "" : ", ", one.type, one.trigger ? "|" : "",
-                           one.negated ? "!" : "", one.parameter);
+        if (known && one.result >= 0) continue;
+        if (!all.empty()) all += known ? ", " : " or ";
+        all +=
+            fmt::format("{}={}{}{}", one.type, one.trigger ? "|" : "", one.negated ? "!" : "", one.parameter);
     }
     return all.empty() ? std::string{"one of its checks"} : all;
 }
@@ -138,7 +145,8 @@ std::string say_systemd_lost(const Case& c)
 }
 std::string say_condition(const Case& c)
 {
-    return fmt::format("{} was skipped at {}, because {} is not met", c.unit.id, when(c.details.condition_at),
+    const auto at = c.details.condition_at == WallTime{} ? c.facts.state.since : c.details.condition_at;
+    return fmt::format("{} was skipped at {}, because {} is not met", c.unit.id, when(at),
                        unmet(c.details.conditions));
 }
 std::string say_healthy(const Case& c)
@@ -209,7 +217,10 @@ std::string say_environment_file(const Case& c)
 std::string say_disk_full(const Case& c)
 {
     auto text = fmt::format("{} {}, because there is no space left", c.unit.id, how_it_ended(c.unit));
-    if (!c.facts.full.empty()) text += fmt::format(" where {} is", c.facts.full.front().path);
+    if (!c.facts.full.empty())
+        text += fmt::format(" where {} is", c.facts.full.front().path);
+    else if (c.clue && !c.clue->path.empty())
+        text += fmt::format(" for {}", c.clue->path);
     return text + (c.clue ? fmt::format(": {}", clue_line(c)) : std::string{});
 }
 std::string say_memory_limit(const Case& c)
