@@ -82,7 +82,10 @@ void print_changes(Page& page, const json& answer)
                              after ? ", after the failure" : ""));
     }
     const auto& packages = list(answer, "packages");
-    page.section(packages, "Packages changed in that time");
+    const auto worked = answer.find("worked");
+    const bool since_then = worked != answer.end() && worked->is_object();
+    page.section(packages,
+                 since_then ? "Packages changed in that time" : "Packages changed in the day before");
     for (const auto& one : packages) {
         const auto owns = text(one, "owns");
         page.row(short_time(text(one, "at")),

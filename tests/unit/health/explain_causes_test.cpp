@@ -407,6 +407,14 @@ TEST(ExplainCauses, AForgottenConditionIsStillNamed)
         << explain(f).verdict;
 }
 
+TEST(ExplainCauses, TheLastWordsOfAProgramStandInTheSentenceWhenNothingElseIsKnown)
+{
+    auto f = saying("bad port: 'eighty'");
+    f.journal.push_back(line("a.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED", 1));
+    EXPECT_NE(explain(f).verdict.find("its last line: bad port: 'eighty'"), std::string::npos)
+        << explain(f).verdict;
+}
+
 TEST(ExplainCauses, LinesOfEarlierRunsAreNoClue)
 {
     auto f = saying("bind: address already in use");

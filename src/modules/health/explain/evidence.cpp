@@ -193,6 +193,12 @@ std::vector<Evidence> evidence_of(const Case& c)
                         fmt::format("it said: {}", c.clue->line->message),
                         c.clue->line->at,
                         {{"identifier", c.clue->line->identifier}}});
+    const auto* words = rows::failing(c) ? rows::last_words(c) : nullptr;
+    if (words != nullptr && (!c.clue || c.clue->line != words))
+        list.push_back({"last-line",
+                        fmt::format("its last line: {}", words->message),
+                        words->at,
+                        {{"identifier", words->identifier}}});
     add_memory(c, list);
     add_time_limits(c, list);
     if (c.facts.state.health != Health::healthy) add_surroundings(c, list);

@@ -19,6 +19,8 @@ const systemd::ExecCommand* command_of(const Case& c);
 const FileFact* program_of(const Case& c);
 /// The kernel's words about a kill of the unit for lack of memory, "" without any.
 std::string kernel_oom(const Case& c);
+/// The last line that the unit's own processes wrote in the failed attempt; null without one.
+const systemd::JournalLine* last_words(const Case& c);
 /// The last sudo line or the like that named the unit when it was stopped.
 struct Stopper {
     std::string who;

@@ -87,6 +87,13 @@ std::string complaint(const Case& c)
     return c.unit.load_error.empty() ? std::string{"it gave no reason"} : c.unit.load_error;
 }
 
+/// "; its last line: ...", for a program that said something before it ended.
+std::string last_line(const Case& c)
+{
+    const auto* line = last_words(c);
+    return line == nullptr ? std::string{} : fmt::format("; its last line: {}", told(c, line->message));
+}
+
 std::string times(const Case& c)
 {
     const auto restarts = std::max(c.facts.state.restarts_in_window, c.unit.restarts);
@@ -121,6 +128,16 @@ std::string kernel_oom(const Case& c)
             return line.message;
     }
     return {};
+}
+
+const systemd::JournalLine* last_words(const Case& c)
+{
+    const auto& all = c.facts.journal;
+    for (auto line = all.rbegin(); line != all.rend() && line->at >= c.began; ++line) {
+        // "(sleep)" is systemd's own, before it executes the program.
+        if (line->pid > 1 && !line->identifier.starts_with('(') && !line->message.empty()) return &*line;
+    }
+    return nullptr;
 }
 
 std::optional<Stopper> stopper_of(const Case& c)
@@ -407,7 +424,7 @@ std::string say_resources(const Case& c)
 }
 std::string say_core(const Case& c)
 {
-    return fmt::format("{} {}{}", c.unit.id, how_it_ended(c.unit), times(c));
+    return fmt::format("{} {}{}{}", c.unit.id, how_it_ended(c.unit), times(c), last_line(c));
 }
 std::string say_signal(const Case& c)
 {
@@ -415,7 +432,7 @@ std::string say_signal(const Case& c)
 }
 std::string say_exit(const Case& c)
 {
-    return fmt::format("{} {}{}", c.unit.id, how_it_ended(c.unit), times(c));
+    return fmt::format("{} {}{}{}", c.unit.id, how_it_ended(c.unit), times(c), last_line(c));
 }
 
 std::string say_stuck(const Case& c)
