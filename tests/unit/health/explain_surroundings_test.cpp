@@ -64,6 +64,7 @@ TEST_F(Surroundings, FilesAreToldApart)
     write("mountinfo",
           "36 35 0:50 /systemd/inaccessible/dir /home ro - tmpfs tmpfs rw\n"
           "37 35 0:51 /tmp/systemd-private-1-opsd.service-x/tmp /elsewhere/tmp rw - ext4 /dev/x rw\n"
+          "38 35 0:52 / /net rw - nfs4 server:/x rw\n"
           "torn line\n");
     questions.files = {{script, "program"},
                        {plain, "program of ExecStartPre"},
@@ -71,9 +72,10 @@ TEST_F(Surroundings, FilesAreToldApart)
                        {at("gone.conf"), "configuration"},
                        {"/home/x/tool", "program"},
                        {"/dev/nonexistent-disk", "program"},
-                       {directory.path(), "working directory"}};
+                       {directory.path(), "working directory"},
+                       {"/net/tool", "program"}};
     const auto answers = look(questions, places);
-    ASSERT_EQ(answers.files.size(), 6U) << "a guess that does not exist is no fact";
+    ASSERT_EQ(answers.files.size(), 7U) << "a guess that does not exist is no fact";
     EXPECT_TRUE(answers.files[0].executable);
     EXPECT_EQ(answers.files[0].interpreter, "/nonexistent/interpreter");
     EXPECT_TRUE(answers.files[0].interpreter_missing);
@@ -82,7 +84,8 @@ TEST_F(Surroundings, FilesAreToldApart)
     EXPECT_EQ(answers.files[3].state, FileState::hidden) << "ProtectHome= hides it";
     EXPECT_EQ(answers.files[4].state, FileState::hidden) << "PrivateDevices= hides it";
     EXPECT_TRUE(answers.files[5].directory);
-    EXPECT_EQ(answers.unknown.size(), 2U);
+    EXPECT_EQ(answers.files[6].state, FileState::hidden) << "a lost server must not hold anybody up";
+    EXPECT_EQ(answers.unknown.size(), 3U);
 }
 
 TEST_F(Surroundings, AccountsAreLookedUp)

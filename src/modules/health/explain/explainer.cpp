@@ -51,6 +51,16 @@ Task<Response> Explainer::ask(std::shared_ptr<const UnitState> unit, bool system
         ++counters_.cached;
         co_return Response::shared(std::move(known));
     }
+    // A gathering that began before the unit changed is waited for, because one per unit is enough, and then
+    // asked anew.
+    if (const auto older = flights_.find(unit->id); older != flights_.end() && older->second->unit != unit)
+        co_await land(older->second);
+    auto answer = co_await join_or_begin(std::move(unit), systemd_readable);
+    co_return answer;
+}
+
+Task<Response> Explainer::join_or_begin(std::shared_ptr<const UnitState> unit, bool readable)
+{
     std::shared_ptr<Flight> flight;
     if (const auto under_way = flights_.find(unit->id); under_way != flights_.end()) {
         ++counters_.joined;
@@ -65,34 +75,38 @@ Task<Response> Explainer::ask(std::shared_ptr<const UnitState> unit, bool system
                                             unit->id, flights_.size()));
         }
         ++counters_.gathered;
-        flight = std::make_shared<Flight>(parts_.executor);
+        flight = std::make_shared<Flight>(parts_.executor, unit);
         flights_.emplace(unit->id, flight);
-        group_->spawn("explain " + unit->id, fly(flight, unit, systemd_readable));
+        group_->spawn("explain " + unit->id, fly(flight, readable));
     }
-    while (!flight->done)
-        co_await wait_event(flight->landed);
+    co_await land(flight);
     if (!flight->content) co_return try_again("cannot explain: the health module is stopping; try again");
     co_return Response::shared(flight->content);
 }
 
-Task<> Explainer::fly(std::shared_ptr<Flight> flight, std::shared_ptr<const UnitState> unit, bool readable)
+Task<> Explainer::land(std::shared_ptr<Flight> flight)
+{
+    while (!flight->done)
+        co_await wait_event(flight->landed);
+}
+
+Task<> Explainer::fly(std::shared_ptr<Flight> flight, bool readable)
 {
     // Whatever happens, those who wait are told.
     struct Landing {
         Explainer& explainer;
         Flight& flight;
-        const std::string& id;
         ~Landing()
         {
-            explainer.flights_.erase(id);
+            explainer.flights_.erase(flight.unit->id);
             flight.done = true;
             flight.landed.cancel();
         }
     };
-    const Landing landing{*this, *flight, unit->id};
-    auto content = co_await gather_and_explain(*unit, readable);
+    const Landing landing{*this, *flight};
+    auto content = co_await gather_and_explain(*flight->unit, readable);
     flight->content = content;
-    keep(unit, readable, std::move(content));
+    keep(flight->unit, readable, std::move(content));
 }
 
 Task<Explainer::Content> Explainer::gather_and_explain(const UnitState& unit, bool readable)

@@ -48,8 +48,12 @@ public:
 private:
     using Content = std::shared_ptr<const http::Content>;
     struct Flight {
-        explicit Flight(const Executor& executor) : landed{executor, never} {}
+        Flight(const Executor& executor, std::shared_ptr<const UnitState> of)
+          : landed{executor, never}
+          , unit{std::move(of)}
+        {}
         asio::steady_timer landed;
+        std::shared_ptr<const UnitState> unit;
         bool done = false;
         Content content;  ///< null: it was cut off
     };
@@ -60,7 +64,9 @@ private:
         Content content;
     };
 
-    Task<> fly(std::shared_ptr<Flight> flight, std::shared_ptr<const UnitState> unit, bool readable);
+    Task<http::Response> join_or_begin(std::shared_ptr<const UnitState> unit, bool readable);
+    Task<> fly(std::shared_ptr<Flight> flight, bool readable);
+    Task<> land(std::shared_ptr<Flight> flight);
     Task<Content> gather_and_explain(const UnitState& unit, bool readable);
     void keep(const std::shared_ptr<const UnitState>& unit, bool readable, Content content);
     [[nodiscard]] Content recent(const std::shared_ptr<const UnitState>& unit, bool readable) const;

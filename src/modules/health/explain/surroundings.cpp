@@ -35,10 +35,26 @@ WallTime wall_of(const timespec& time)
     return WallTime{duration_cast<microseconds>(seconds{time.tv_sec} + nanoseconds{time.tv_nsec})};
 }
 
-/// Directories that opsd's own sandbox replaced: what they hide cannot be called missing.
-std::vector<std::string> hidden_places(const std::string& mounts)
+/// A place where looking is no use, and why.
+struct Closed {
+    std::string place;
+    std::string why;
+};
+
+constexpr std::string_view sandboxed = "opsd's own sandbox shows it something else there";
+
+bool networked(std::string_view type)
 {
-    std::vector<std::string> hidden{"/dev"};
+    constexpr auto types = std::to_array<std::string_view>(
+        {"nfs", "nfs4", "cifs", "smb3", "ceph", "afs", "9p", "glusterfs", "lustre", "autofs"});
+    return std::ranges::find(types, type) != types.end() || type.starts_with("fuse.");
+}
+
+/// Directories that opsd's sandbox replaced: what they hide cannot be called missing. And file systems that
+/// may hang when their server is away.
+std::vector<Closed> closed_places(const std::string& mounts)
+{
+    std::vector<Closed> closed{{"/dev", std::string{sandboxed}}};
     std::ifstream file{mounts};
     std::string line;
     for (std::size_t i = 0; i < most_mounts && std::getline(file, line); ++i) {
@@ -48,11 +64,16 @@ std::vector<std::string> hidden_places(const std::string& mounts)
         std::string device;
         std::string root;
         std::string place;
+        std::string type;
         words >> id >> parent >> device >> root >> place;
+        if (const auto dash = line.find(" - "); dash != std::string::npos)
+            std::istringstream{line.substr(dash + 3)} >> type;
         if (root.contains("systemd/inaccessible/") || root.contains("systemd-private-"))
-            hidden.push_back(place);
+            closed.push_back({place, std::string{sandboxed}});
+        else if (networked(type))
+            closed.push_back({place, fmt::format("it is on a file system of type {}, which may hang", type)});
     }
-    return hidden;
+    return closed;
 }
 
 bool below(std::string_view path, std::string_view place)
@@ -79,9 +100,21 @@ bool exists(const std::string& path)
     return ::stat(path.c_str(), &ignored) == 0 || errno != ENOENT;
 }
 
-FileFact look_at(const std::string& path, const std::string& role, const std::vector<std::string>& hidden)
+const Closed* closed_at(std::string_view path, const std::vector<Closed>& closed)
+{
+    const auto it = std::ranges::find_if(closed, [path](const auto& one) { return below(path, one.place); });
+    return it == closed.end() ? nullptr : &*it;
+}
+
+FileFact look_at(const std::string& path, const std::string& role, const std::vector<Closed>& closed)
 {
     FileFact fact{.path = path, .role = role};
+    const auto* hidden = closed_at(path, closed);
+    if (hidden != nullptr && hidden->why != sandboxed) {
+        fact.state = FileState::hidden;
+        fact.problem = hidden->why;
+        return fact;
+    }
     struct stat now{};
     if (::stat(path.c_str(), &now) == 0) {
         fact.state = FileState::present;
@@ -97,11 +130,10 @@ FileFact look_at(const std::string& path, const std::string& role, const std::ve
     }
     const int error = errno;
     fact.problem = std::strerror(error);
-    const bool behind =
-        std::ranges::any_of(hidden, [&path](const auto& place) { return below(path, place); });
-    if (behind)
+    if (hidden != nullptr) {
         fact.state = FileState::hidden;
-    else if (error == EACCES || error == EPERM)
+        fact.problem = hidden->why;
+    } else if (error == EACCES || error == EPERM)
         fact.state = FileState::denied;
     else if (error == ENOENT || error == ENOTDIR)
         fact.state = FileState::missing;
@@ -112,9 +144,9 @@ FileFact look_at(const std::string& path, const std::string& role, const std::ve
 
 void look_at_files(const Questions& questions, const Places& places, Answers& answers)
 {
-    const auto hidden = hidden_places(places.mounts);
+    const auto closed = closed_places(places.mounts);
     for (const auto& [path, role] : questions.files) {
-        auto fact = look_at(path, role, hidden);
+        auto fact = look_at(path, role, closed);
         const bool guess = role == "configuration" || role == "argument" || role == "drop-in directory";
         if (fact.state == FileState::missing && guess) continue;
         if (fact.state == FileState::denied && role != "drop-in directory")
@@ -123,9 +155,7 @@ void look_at_files(const Questions& questions, const Places& places, Answers& an
                  fmt::format("opsd may not look at it ({}); as root: ls -ld {}", fact.problem, path)});
         if (fact.state == FileState::hidden && !guess)
             answers.unknown.push_back(
-                {"the " + role + " " + path,
-                 fmt::format("opsd's own sandbox shows it another {} there; as root: ls -ld {}",
-                             path.starts_with("/dev") ? "/dev" : "directory", path)});
+                {"the " + role + " " + path, fmt::format("{}; as root: ls -ld {}", fact.problem, path)});
         answers.files.push_back(std::move(fact));
     }
 }
@@ -139,10 +169,13 @@ bool is_image(const std::string& path)
     return std::ranges::find(images, static_cast<long>(about.f_type)) != images.end();
 }
 
-void look_for_room(const Questions& questions, Answers& answers)
+void look_for_room(const Questions& questions, const Places& places, Answers& answers)
 {
+    const auto closed = closed_places(places.mounts);
     std::set<dev_t> seen;
     for (const auto& path : questions.places) {
+        const auto* hidden = closed_at(path, closed);
+        if (hidden != nullptr && hidden->why != sandboxed) continue;
         struct statvfs room{};
         struct stat place{};
         if (::statvfs(path.c_str(), &room) != 0 || room.f_blocks == 0) continue;
@@ -216,11 +249,11 @@ void look_at_packages(const Questions& questions, const Places& places, Answers&
         --surplus;
         return true;
     });
-    const auto hidden = hidden_places(places.mounts);
+    const auto closed = closed_places(places.mounts);
     for (const auto& package : packages) {
         for (const auto& path : configuration_of(package, places)) {
             const bool known = std::ranges::find(answers.files, path, &FileFact::path) != answers.files.end();
-            auto fact = look_at(path, "configuration", hidden);
+            auto fact = look_at(path, "configuration", closed);
             if (!known && fact.state == FileState::present) answers.files.push_back(std::move(fact));
         }
     }
@@ -232,7 +265,7 @@ Answers look(const Questions& questions, const Places& places)
 {
     Answers answers;
     look_at_files(questions, places, answers);
-    look_for_room(questions, answers);
+    look_for_room(questions, places, answers);
     look_for_accounts(questions, answers);
     if (questions.packages) look_at_packages(questions, places, answers);
     return answers;
