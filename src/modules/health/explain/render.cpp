@@ -1,6 +1,6 @@
 #include "modules/health/explain/render.hpp"
 
-#include "modules/health/json_text.hpp"
+#include "core/json_text.hpp"
 
 namespace opsd::health::explain {
 namespace {

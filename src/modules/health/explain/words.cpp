@@ -158,7 +158,8 @@ std::optional<Stopper> stopper_of(const Case& c)
 
 std::string say_systemd_lost(const Case& c)
 {
-    return fmt::format("nothing certain is known about {}: systemd cannot be read", c.unit.id);
+    return fmt::format("nothing certain is known about {}: systemd cannot be read (last known: {}, {})",
+                       c.unit.id, c.facts.state.state, c.facts.state.reason);
 }
 std::string say_condition(const Case& c)
 {
