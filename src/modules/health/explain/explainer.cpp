@@ -80,7 +80,7 @@ Task<Response> Explainer::join_or_begin(std::shared_ptr<const UnitState> unit, b
         group_->spawn("explain " + unit->id, fly(flight, readable));
     }
     co_await land(flight);
-    if (!flight->content) co_return try_again("cannot explain: the health module is stopping; try again");
+    if (!flight->content) co_return try_again("cannot explain: the gathering was cut off; try again");
     co_return Response::shared(flight->content);
 }
 
