@@ -141,6 +141,20 @@ TEST_F(Explain, ManyWhoAskForOneUnitShareOneGathering)
     EXPECT_EQ(metric("opsd_explain_joined_total"), "1");
 }
 
+TEST_F(Explain, WhoAsksAfterAChangeIsNotGivenWhatWasGatheredBeforeIt)
+{
+    two_units();
+    systemd.hold(systemd::FakeCall::inspect_unit);
+    const auto before = ask_later("b.service");
+    run_unit("b.service");
+    advance(20ms);
+    const auto after = ask_later("b.service");
+    systemd.release(systemd::FakeCall::inspect_unit);
+    until([&] { return before->has_value() && after->has_value(); });
+    EXPECT_EQ(nlohmann::ordered_json::parse(body_of(**before))["health"], 1);
+    EXPECT_EQ(nlohmann::ordered_json::parse(body_of(**after))["cause"], "healthy");
+}
+
 TEST_F(Explain, MoreAtATimeThanAllowedAreRefusedAtOnce)
 {
     options.explain.concurrent = 1;
