@@ -94,6 +94,11 @@ void add_units(CLI::App& app, Line& line)
     verdict->add_flag("--cluster", line.cluster, "All nodes of the cluster, as this node knows them");
     api_options(verdict, line);
 
+    auto* why = add(app, line, "explain", "Why is a unit unhealthy? Verdict, evidence, what to do next",
+                    [&] { return explain(context, line.unit); });
+    why->add_option("unit", line.unit, "Unit name")->required();
+    api_options(why, line);
+
     auto* unit = app.add_subcommand("unit", "The units of this node");
     unit->require_subcommand(1);
     auto* list = add(*unit, line, "list", "All watched units",

@@ -29,6 +29,8 @@ struct UnitFilter {
 };
 int unit_list(const Context& context, const UnitFilter& filter);
 int unit_history(const Context& context, const std::string& unit, int limit);
+/// Why a unit is as it is. Readable text or the whole document.
+int explain(const Context& context, const std::string& unit);
 int unit_ack(const Context& context, const std::string& unit, const std::string& duration,
              const std::string& reason);
 int unit_unack(const Context& context, const std::string& unit);
