@@ -1,0 +1,181 @@
+#include "io/mesos/address.hpp"
+
+#include "io/net/socket.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace opsd::mesos {
+namespace {
+
+constexpr std::size_t most_servers = 32;
+
+bool alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool usable_label(std::string_view label)
+{
+    return !label.empty() && label.size() <= 63 && label.front() != '-' && label.back() != '-'
+           && std::ranges::all_of(label, [](char c) { return alphanumeric(c) || c == '-' || c == '_'; });
+}
+
+std::string lowered(std::string_view text)
+{
+    std::string out{text};
+    for (auto& c : out) {
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    }
+    return out;
+}
+
+bool parse_port(std::string_view digits, std::uint16_t& port)
+{
+    const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    return error == std::errc{} && stop == digits.data() + digits.size() && port != 0;
+}
+
+std::unexpected<Error> bad(std::string_view text, std::string_view as, std::string_view why)
+{
+    return fail(Errc::invalid_argument,
+                fmt::format("cannot use \"{}\" as {}: {}", printable(text), as, why));
+}
+
+/// Cuts at the colon before the port; a bare IPv6 address has none.
+bool split(std::string_view text, std::string_view& host, std::string_view& port)
+{
+    if (text.starts_with('[')) {
+        const auto close = text.find(']');
+        if (close == std::string_view::npos) return false;
+        host = text.substr(1, close - 1);
+        if (!host.contains(':')) return false;
+        const auto rest = text.substr(close + 1);
+        if (!rest.empty() && (rest.size() < 2 || rest.front() != ':')) return false;
+        port = rest.empty() ? rest : rest.substr(1);
+        return true;
+    }
+    const auto colon = text.find(':');
+    if (colon == std::string_view::npos || text.find(':', colon + 1) != std::string_view::npos) {
+        host = text;
+        port = {};
+        return true;
+    }
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    return !port.empty();
+}
+
+}  // namespace
+
+std::string printable(std::string_view text)
+{
+    constexpr std::size_t enough = 80;
+    std::string out{text.substr(0, enough)};
+    for (auto& c : out) {
+        if (c < ' ' || c > '~' || c == '"') c = '?';
+    }
+    if (text.size() > enough) out += "...";
+    return out;
+}
+
+bool is_ip(std::string_view text)
+{
+    return text.size() < 64 && !text.contains('\0') && net::ip_endpoint(std::string{text}, 0).has_value();
+}
+
+bool usable_host(std::string_view text)
+{
+    if (text.empty() || text.size() > 253) return false;
+    if (is_ip(text)) return true;
+    auto rest = text.ends_with('.') ? text.substr(0, text.size() - 1) : text;
+    bool numeric = false;  // the last label: 1.2.3.400 is a mistake, not a name
+    for (bool more = true; more;) {
+        const auto dot = rest.find('.');
+        const auto label = rest.substr(0, dot);
+        if (!usable_label(label)) return false;
+        numeric = std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
+        more = dot != std::string_view::npos;
+        if (more) rest.remove_prefix(dot + 1);
+    }
+    return !numeric;
+}
+
+Result<HostPort> parse_host_port(std::string_view text)
+{
+    constexpr std::string_view as = "a host";
+    std::string_view host;
+    std::string_view port;
+    HostPort out;
+    if (!split(text, host, port) || !usable_host(host))
+        return bad(text, as, "write a name or an address, such as node1, 10.0.0.1:1050 or [fd00::1]:1050");
+    if (!port.empty() && !parse_port(port, out.port)) return bad(text, as, "its port must be 1 to 65535");
+    out.host = lowered(host);
+    return out;
+}
+
+std::string join_host_port(std::string_view host, std::uint16_t port)
+{
+    if (host.contains(':')) return fmt::format("[{}]:{}", host, port);
+    return fmt::format("{}:{}", host, port);
+}
+
+Result<HostPort> parse_pid(std::string_view pid)
+{
+    constexpr std::string_view as = "a pid";
+    const auto at = pid.rfind('@');
+    const auto colon = pid.rfind(':');
+    if (at == std::string_view::npos || at == 0 || colon == std::string_view::npos || colon < at)
+        return bad(pid, as, "it is not like slave(1)@10.0.0.1:5051");
+    auto host = pid.substr(at + 1, colon - at - 1);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    HostPort out;
+    if (!is_ip(host)) return bad(pid, as, "it holds no IP address");
+    if (!parse_port(pid.substr(colon + 1), out.port)) return bad(pid, as, "its port is none");
+    out.host = lowered(host);
+    return out;
+}
+
+std::string ZooKeeperAddress::connect_string() const
+{
+    std::string all;
+    for (const auto& server : servers)
+        all += (all.empty() ? "" : ",") + join_host_port(server.host, server.port);
+    return all;
+}
+
+Result<ZooKeeperAddress> parse_zookeeper_address(std::string_view text)
+{
+    constexpr std::string_view as = "a ZooKeeper address";
+    constexpr std::string_view scheme = "zk://";
+    // The text may hold a password: it is not repeated.
+    if (text.contains('@'))
+        return fail(Errc::invalid_argument,
+                    "cannot use the ZooKeeper address: it must not contain a user or password");
+    if (!text.starts_with(scheme)) return bad(text, as, "it must be like zk://10.0.0.1:2181,10.0.0.2:2181/mesos");
+    auto rest = text.substr(scheme.size());
+    const auto slash = rest.find('/');
+    if (slash == std::string_view::npos) return bad(text, as, "it has no path such as /mesos at its end");
+    ZooKeeperAddress out;
+    out.path = std::string{rest.substr(slash)};
+    if (out.path.size() > 1 && out.path.ends_with('/')) out.path.pop_back();
+    const bool plain = std::ranges::all_of(out.path, [](char c) { return c > ' ' && c <= '~'; });
+    if (!plain || out.path.contains("//") || out.path.size() > 1024)
+        return bad(text, as, "its path is no path of ZooKeeper");
+    rest = rest.substr(0, slash);
+    for (bool more = true; more;) {
+        const auto comma = rest.find(',');
+        auto server = parse_host_port(rest.substr(0, comma));
+        if (!server) return bad(text, as, "a server of it is not like 10.0.0.1:2181");
+        if (server->port == 0) server->port = 2181;
+        out.servers.push_back(std::move(*server));
+        more = comma != std::string_view::npos;
+        if (more) rest.remove_prefix(comma + 1);
+        if (out.servers.size() > most_servers) return bad(text, as, "it names more than 32 servers");
+    }
+    return out;
+}
+
+}  // namespace opsd::mesos
