@@ -40,8 +40,7 @@ bool parse_port(std::string_view digits, std::uint16_t& port)
 
 std::unexpected<Error> bad(std::string_view text, std::string_view as, std::string_view why)
 {
-    return fail(Errc::invalid_argument,
-                fmt::format("cannot use \"{}\" as {}: {}", printable(text), as, why));
+    return fail(Errc::invalid_argument, fmt::format("cannot use \"{}\" as {}: {}", printable(text), as, why));
 }
 
 /// Cuts at the colon before the port; a bare IPv6 address has none.
@@ -132,7 +131,7 @@ Result<HostPort> parse_pid(std::string_view pid)
     auto host = pid.substr(at + 1, colon - at - 1);
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     HostPort out;
-    if (!is_ip(host)) return bad(pid, as, "it holds no IP address");
+    if (!is_ip(host) || host == "0.0.0.0" || host == "::") return bad(pid, as, "it holds no IP address");
     if (!parse_port(pid.substr(colon + 1), out.port)) return bad(pid, as, "its port is none");
     out.host = lowered(host);
     return out;
@@ -154,7 +153,8 @@ Result<ZooKeeperAddress> parse_zookeeper_address(std::string_view text)
     if (text.contains('@'))
         return fail(Errc::invalid_argument,
                     "cannot use the ZooKeeper address: it must not contain a user or password");
-    if (!text.starts_with(scheme)) return bad(text, as, "it must be like zk://10.0.0.1:2181,10.0.0.2:2181/mesos");
+    if (!text.starts_with(scheme))
+        return bad(text, as, "it must be like zk://10.0.0.1:2181,10.0.0.2:2181/mesos");
     auto rest = text.substr(scheme.size());
     const auto slash = rest.find('/');
     if (slash == std::string_view::npos) return bad(text, as, "it has no path such as /mesos at its end");

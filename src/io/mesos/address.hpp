@@ -19,8 +19,8 @@ struct HostPort {
 /// A numeric IPv4 or IPv6 address without a scope.
 [[nodiscard]] bool is_ip(std::string_view text);
 
-/// An IP address, or a name of letters, digits, "-", "_" and "." of at most 253 characters: nothing that could
-/// mean something else inside a URL.
+/// An IP address, or a name of letters, digits, "-", "_" and "." of at most 253 characters: nothing that
+/// could mean something else inside a URL.
 [[nodiscard]] bool usable_host(std::string_view text);
 
 /// "node.example", "10.0.0.1:1050", "[fd00::1]:1050", "fd00::1". Errc::invalid_argument with a sentence.

@@ -51,7 +51,8 @@ bool truthy(const JsonEvent& event)
     return event.kind == Kind::text && (word == "true" || word == "1" || word == "yes" || word == "on");
 }
 
-/// What the event is about when it lies below `prefix`: "id" of "slaves[].id"; nothing when it lies elsewhere.
+/// What the event is about when it lies below `prefix`: "id" of "slaves[].id"; nothing when it lies
+/// elsewhere.
 std::optional<std::string_view> below(std::string_view path, std::string_view prefix)
 {
     if (prefix.empty()) return path;
@@ -108,7 +109,7 @@ private:
         if (event.kind == Kind::end_object) return check(into_.back());
         if (event.kind != Kind::begin_object)
             return unreadable(what_, fmt::format("{}[{}] is no object", list_, into_.size()));
-        if (room == 0) return unreadable(what_, "it lists more agents than cluster.sources.mesos.max_agents allows");
+        if (room == 0) return unreadable(what_, "it lists more agents than max_agents allows");
         into_.emplace_back();
         return {};
     }
@@ -118,8 +119,8 @@ private:
         const auto at = into_.size() - 1;
         if (!usable_id(agent.id)) return unreadable(what_, fmt::format("{}[{}] has no usable id", list_, at));
         if (agent.hostname.empty() && agent.address.empty())
-            return unreadable(what_, fmt::format("{}[{}] ({}) has neither a usable pid nor a hostname", list_, at,
-                                                 printable(agent.id)));
+            return unreadable(what_, fmt::format("{}[{}] ({}) has neither a usable pid nor a hostname", list_,
+                                                 at, printable(agent.id)));
         return {};
     }
 
@@ -244,7 +245,8 @@ Result<MasterState> parse_state(std::string_view body, std::size_t max_agents)
     MasterReader master{what, ""};  // the leader's own id, pid and hostname stand at the root
     auto done = walk_json(body, what, [&](const JsonEvent& event) {
         master.take(event);
-        if (event.path == "cluster" && event.kind == Kind::text) state.cluster = event.text.substr(0, longest_id);
+        if (event.path == "cluster" && event.kind == Kind::text)
+            state.cluster = event.text.substr(0, longest_id);
         return agents.take(event);
     });
     if (done) done = agents.check();
@@ -280,9 +282,10 @@ Result<std::vector<Master>> parse_master_nodes(const std::vector<ZooKeeperNode>&
         const auto number = sequence(node.name);
         if (!number) continue;
         if (found.size() == most_masters)
-            return fail(Errc::protocol, fmt::format("cannot read the masters in ZooKeeper: more than {} nodes "
-                                                    "are named json.info_; is the path right?",
-                                                    most_masters));
+            return fail(Errc::protocol,
+                        fmt::format("cannot read the masters in ZooKeeper: more than {} nodes "
+                                    "are named json.info_; is the path right?",
+                                    most_masters));
         auto master = parse_master(node.data, "the ZooKeeper node " + printable(node.name), "");
         if (!master) return fail(std::move(master).error());
         found.push_back({*number, std::move(*master)});

@@ -1,7 +1,7 @@
 #pragma once
-// What Mesos masters, their ZooKeeper nodes and Exhibitor say about who belongs to the cluster. Pure: bytes in,
-// values or a sentence out. Unknown fields are passed over; what an answer must have and has not, or has wrong,
-// makes the whole answer unreadable (Errc::protocol), so that no half a list is taken for the cluster.
+// What Mesos masters, their ZooKeeper nodes and Exhibitor say about who belongs to the cluster. Pure: bytes
+// in, values or a sentence out. Unknown fields are passed over; what an answer must have and has not, or has
+// wrong, makes the whole answer unreadable (Errc::protocol), so that no half a list is taken for the cluster.
 
 #include "opsd/result.hpp"
 

@@ -41,7 +41,8 @@ public:
     {
         path_.resize(bases_.back());
         if (!path_.empty()) path_ += '.';
-        const bool odd = name.empty() || name.size() > longest_key || name.find_first_of(".[]") != std::string::npos;
+        const bool odd =
+            name.empty() || name.size() > longest_key || name.find_first_of(".[]") != std::string::npos;
         path_ += odd ? "?" : name;
         return true;
     }

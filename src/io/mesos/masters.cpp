@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 
 namespace opsd::mesos {
 namespace {
@@ -55,7 +57,8 @@ bool is_redirect(unsigned status) { return status == 301 || status == 302 || sta
 
 milliseconds left_until(net::Deadline deadline)
 {
-    return std::chrono::ceil<milliseconds>(std::max(deadline - steady_clock::now(), steady_clock::duration{}));
+    return std::chrono::ceil<milliseconds>(
+        std::max(deadline - steady_clock::now(), steady_clock::duration{}));
 }
 
 Result<std::string> header_value(const Credentials& credentials)
@@ -63,16 +66,20 @@ Result<std::string> header_value(const Credentials& credentials)
     auto secret = credentials.secret.read(credentials.credentials_directory);
     if (!secret) return secret;
     switch (credentials.scheme) {
-    case Credentials::Scheme::basic: return "Basic " + base64(credentials.user + ":" + *secret);
-    case Credentials::Scheme::bearer: return "Bearer " + *secret;
-    case Credentials::Scheme::dcos: return "token=" + *secret;
+    case Credentials::Scheme::basic:
+        return "Basic " + base64(credentials.user + ":" + *secret);
+    case Credentials::Scheme::bearer:
+        return "Bearer " + *secret;
+    case Credentials::Scheme::dcos:
+        return "token=" + *secret;
     }
     return secret;
 }
 
 /// Parses here or, when it would hold the loop up, on the worker.
 template <class T>
-Task<Result<T>> parse(WorkerThread& worker, std::string body, std::function<Result<T>(std::string_view)> parser)
+Task<Result<T>> parse(WorkerThread& worker, std::string body,
+                      std::function<Result<T>(std::string_view)> parser)
 {
     if (body.size() <= most_on_loop) co_return parser(body);
     auto job = [body = std::move(body), parser = std::move(parser)] { return parser(body); };
@@ -100,26 +107,53 @@ MesosMasters::MesosMasters(const Executor& executor, MastersOptions options, Wor
   , client_{executor, options_.tls}
   , stranger_{executor, without_certificate(options_.tls)}
   , configured_{parsed(options_.urls)}
+  , news_{executor, never}
 {}
 
-void MesosMasters::named(const std::vector<std::string>& urls) { named_ = parsed(urls); }
+void MesosMasters::named(const std::vector<Master>& masters, std::string_view scheme)
+{
+    const auto url = [&](const std::string& host, const Master& master) {
+        const auto port = master.port == 0 ? std::uint16_t{5050} : master.port;
+        return fmt::format("{}://{}", scheme, join_host_port(host, port));
+    };
+    std::vector<std::string> asked;
+    std::vector<std::string> trusted_too;
+    for (const auto& master : masters) {
+        const bool by_name = master.address.empty() || (scheme == "https" && !master.hostname.empty());
+        asked.push_back(url(by_name ? master.hostname : master.address, master));
+        const auto& other = by_name ? master.address : master.hostname;
+        if (!other.empty()) trusted_too.push_back(url(other, master));
+    }
+    auto now = parsed(asked);
+    also_trusted_ = parsed(trusted_too);
+    if (std::ranges::equal(now, named_, {}, &Url::origin, &Url::origin)) return;
+    named_ = std::move(now);
+    ++version_;
+    news_.cancel();
+}
 
-Task<Result<Master>> MesosMasters::leader()
+Task<> MesosMasters::changed(std::uint64_t seen)
+{
+    while (version_ == seen)
+        co_await wait_event(news_);
+}
+
+Task<Result<Master>> MesosMasters::leader(net::Deadline end)
 {
     Question question;
     question.method = "POST";
     question.path = "/master/api/v1";
     question.body = R"({"type":"GET_MASTER"})";
-    auto body = co_await ask(std::move(question));
+    auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
     co_return parse_get_master(*body);
 }
 
-Task<Result<AgentList>> MesosMasters::agents()
+Task<Result<AgentList>> MesosMasters::agents(net::Deadline end)
 {
     Question question;
     question.path = "/master/slaves";
-    auto body = co_await ask(std::move(question));
+    auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
     const auto most = options_.max_agents;
     auto list = co_await parse<AgentList>(worker_, std::move(*body),
@@ -127,15 +161,15 @@ Task<Result<AgentList>> MesosMasters::agents()
     co_return list;
 }
 
-Task<Result<MasterState>> MesosMasters::state()
+Task<Result<MasterState>> MesosMasters::state(net::Deadline end)
 {
     Question question;
     question.path = "/master/state";
-    auto body = co_await ask(std::move(question));
+    auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
     const auto most = options_.max_agents;
-    auto state = co_await parse<MasterState>(worker_, std::move(*body),
-                                             [most](std::string_view text) { return parse_state(text, most); });
+    auto state = co_await parse<MasterState>(
+        worker_, std::move(*body), [most](std::string_view text) { return parse_state(text, most); });
     co_return state;
 }
 
@@ -144,8 +178,8 @@ std::vector<Url> MesosMasters::candidates() const
     std::vector<Url> all;
     for (const auto* list : {&configured_, &named_}) {
         for (const auto& url : *list) {
-            const bool known = std::ranges::any_of(
-                all, [&url](const Url& other) { return other.origin() == url.origin(); });
+            const bool known =
+                std::ranges::any_of(all, [&url](const Url& other) { return other.origin() == url.origin(); });
             if (!known) all.push_back(url);
         }
     }
@@ -161,7 +195,8 @@ bool MesosMasters::trusted(const Url& at) const
         return url.host == at.host && url.port == at.port
                && (url.scheme == at.scheme || at.scheme == Scheme::https);
     };
-    return std::ranges::any_of(configured_, same) || std::ranges::any_of(named_, same);
+    return std::ranges::any_of(configured_, same) || std::ranges::any_of(named_, same)
+           || std::ranges::any_of(also_trusted_, same);
 }
 
 Task<Result<std::string>> MesosMasters::authorization()
@@ -172,17 +207,17 @@ Task<Result<std::string>> MesosMasters::authorization()
     co_return value;
 }
 
-// A master that hangs must not use up the time of the others: each gets half of what is left, the last one all.
-Task<Result<std::string>> MesosMasters::ask(Question question)
+// A master that hangs must not use up the time of the others: each gets half of what is left, the last one
+// all.
+Task<Result<std::string>> MesosMasters::ask(Question question, net::Deadline end)
 {
-    const auto end = steady_clock::now() + options_.timeout;
     auto header = co_await authorization();
     if (!header) co_return fail(std::move(header).error());
     Round round{.question = question, .deadline = end, .authorization = std::move(*header), .dead = {}};
     const auto masters = candidates();
     if (masters.empty())
         co_return fail(Errc::unavailable,
-                       "cannot ask the Mesos masters: none is known; set cluster.sources.mesos.masters");
+                       "cannot ask the Mesos masters: none is set, and ZooKeeper has named none yet");
     std::vector<Error> errors;
     for (std::size_t i = 0; i < masters.size(); ++i) {
         const auto now = steady_clock::now();
@@ -205,20 +240,22 @@ Task<Result<std::string>> MesosMasters::ask_one(Round& round, Url at)
     at.target += round.question.path;
     for (int hops = 0; hops <= options_.max_hops; ++hops) {
         if (round.dead.contains(at.origin()))
-            co_return fail(Errc::unavailable,
-                           fmt::format("cannot ask the Mesos leader: {} names {} too", named_by, at.origin()));
+            co_return fail(Errc::unavailable, fmt::format("cannot ask the Mesos leader: {} names {} too",
+                                                          named_by, at.origin()));
         auto answer = co_await send(round, at);
         if (!answer && named_by.empty())
             co_return fail(std::move(answer).error().wrap("cannot ask a Mesos master"));
         if (!answer) {
             const auto& error = answer.error();
-            if (!error.retryable()) co_return fail(std::move(answer).error().wrap("cannot ask the Mesos leader"));
+            if (!error.retryable())
+                co_return fail(std::move(answer).error().wrap("cannot ask the Mesos leader"));
             round.dead.insert(at.origin());
-            co_return fail(Errc::unavailable,
-                           fmt::format("cannot ask the Mesos leader: {} says that {} leads, which does not "
-                                       "answer ({}); after the death of a leader this lasts about 11 s, until "
-                                       "another one is elected",
-                                       named_by, at.origin(), error.message));
+            co_return fail(
+                Errc::unavailable,
+                fmt::format("cannot ask the Mesos leader: {} says that {} leads, which does not "
+                            "answer ({}); after the death of a leader this lasts about 11 s, until "
+                            "another one is elected",
+                            named_by, at.origin(), error.message));
         }
         if (!is_redirect(answer->status)) co_return judge(round, at, std::move(*answer));
         auto next = next_hop(round, at, *answer);
@@ -226,9 +263,10 @@ Task<Result<std::string>> MesosMasters::ask_one(Round& round, Url at)
         named_by = at.origin();
         at = std::move(*next);
     }
-    co_return fail(Errc::unavailable, fmt::format("cannot ask the Mesos leader: more than {} redirects, the last "
-                                                  "one from {} to {}; the masters do not agree on a leader",
-                                                  options_.max_hops, named_by, at.origin()));
+    co_return fail(Errc::unavailable,
+                   fmt::format("cannot ask the Mesos leader: more than {} redirects, the last "
+                               "one from {} to {}; the masters do not agree on a leader",
+                               options_.max_hops, named_by, at.origin()));
 }
 
 Task<Result<net::ClientResponse>> MesosMasters::send(const Round& round, const Url& at)
@@ -249,9 +287,10 @@ Task<Result<net::ClientResponse>> MesosMasters::send(const Round& round, const U
     co_return answer;
 }
 
-// A redirect may only name another host for the same question. Behind a proxy the master's own path is shorter
-// than the one that was asked.
-Result<Url> MesosMasters::next_hop(const Round& round, const Url& from, const net::ClientResponse& answer) const
+// A redirect may only name another host for the same question. Behind a proxy the master's own path is
+// shorter than the one that was asked.
+Result<Url> MesosMasters::next_hop(const Round& round, const Url& from,
+                                   const net::ClientResponse& answer) const
 {
     const auto location = answer.header("location");
     const auto refuse = [&](Errc code, std::string_view why) {
@@ -284,14 +323,18 @@ Result<std::string> MesosMasters::judge(const Round& round, const Url& at, net::
         if (round.authorization.empty())
             return said(Errc::denied, "; set cluster.sources.mesos.user and password, or token");
         if (!trusted(at))
-            return said(Errc::denied, "; only a redirect named it, so it was not sent our credentials: add it to "
-                                      "cluster.sources.mesos.masters");
+            return said(Errc::denied,
+                        "; only a redirect named it, so it was not sent our credentials: add it to "
+                        "cluster.sources.mesos.masters");
         return said(Errc::denied, "; check cluster.sources.mesos.user and password, or token");
     case 404:
     case 405:
-    case 501: return said(Errc::not_found, "");
-    case 503: return said(Errc::unavailable, ": " + printable(answer.body.empty() ? "no leader" : answer.body));
-    default: break;
+    case 501:
+        return said(Errc::not_found, "");
+    case 503:
+        return said(Errc::unavailable, ": " + printable(answer.body.empty() ? "no leader" : answer.body));
+    default:
+        break;
     }
     return said(answer.status >= 500 || answer.status == 429 ? Errc::unavailable : Errc::protocol, "");
 }

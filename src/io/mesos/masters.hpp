@@ -10,9 +10,10 @@
 #include "opsd/config.hpp"
 #include "opsd/worker.hpp"
 
-#include <chrono>
+#include <cstdint>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace opsd::mesos {
@@ -33,15 +34,14 @@ struct Credentials {
 struct MastersOptions {
     std::vector<std::string> urls;  ///< base URLs, http or https; a path (of a proxy) is kept
     Credentials credentials;
-    std::chrono::milliseconds timeout{10'000};  ///< for one question, all masters and redirects together
     std::size_t max_body = 64U << 20U;
     std::size_t max_agents = most_agents;
     int max_hops = 3;  ///< redirects followed from one master
     net::TlsClientOptions tls;
 };
 
-/// The masters of one cluster. Credentials (and the client certificate) go to those that the options or named()
-/// gave, never to a host that only a redirect named. Loop thread only; one question at a time.
+/// The masters of one cluster. Credentials (and the client certificate) go to those that the options or
+/// named() gave, never to a host that only a redirect named. Loop thread only; one question at a time.
 /// Errors: unavailable (nobody answers, no leader, a leader that died and is still named), timeout, denied
 /// (401, 403, TLS), not_found (the master does not know the path), protocol (an answer that cannot be read).
 class MesosMasters {
@@ -49,17 +49,23 @@ public:
     /// `worker` parses what is too large for the loop, and reads the secret.
     MesosMasters(const Executor& executor, MastersOptions options, WorkerThread& worker);
 
-    /// The masters that ZooKeeper knows now, as base URLs: asked and trusted like those of the options.
-    void named(const std::vector<std::string>& urls);
+    /// The masters that ZooKeeper knows now: asked (after those of the options) and trusted like those.
+    /// `scheme` is "http" or "https"; with https they are asked by name, for their certificates' sake.
+    void named(const std::vector<Master>& masters, std::string_view scheme);
     /// Whether there is anybody to ask.
     [[nodiscard]] bool any() const noexcept { return !configured_.empty() || !named_.empty(); }
+    /// Counts the changes that named() made; changed() returns when it is no longer `seen`.
+    [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
+    Task<> changed(std::uint64_t seen);
 
-    /// GET_MASTER. A leader that has not read its registry yet is unavailable.
-    Task<Result<Master>> leader();
+    // --- `end` is the deadline of a question: all masters, redirects and the answer together
+    /// GET_MASTER. A leader that has not read its registry yet is unavailable, while /slaves of the same
+    /// leader is an empty list: ask this first.
+    Task<Result<Master>> leader(net::Deadline end);
     /// GET /slaves.
-    Task<Result<AgentList>> agents();
+    Task<Result<AgentList>> agents(net::Deadline end);
     /// GET /state, many times as large: for masters that answer not_found to the others.
-    Task<Result<MasterState>> state();
+    Task<Result<MasterState>> state(net::Deadline end);
 
 private:
     struct Question {
@@ -75,7 +81,7 @@ private:
         std::set<std::string> dead;  ///< origins that a redirect named and nobody answers at
     };
 
-    Task<Result<std::string>> ask(Question question);
+    Task<Result<std::string>> ask(Question question, net::Deadline end);
     Task<Result<std::string>> ask_one(Round& round, net::Url at);
     Task<Result<net::ClientResponse>> send(const Round& round, const net::Url& at);
     Task<Result<std::string>> authorization();
@@ -92,6 +98,9 @@ private:
     net::HttpClient stranger_;  ///< without our certificate, for hosts that only a redirect named
     std::vector<net::Url> configured_;
     std::vector<net::Url> named_;
+    std::vector<net::Url> also_trusted_;  ///< other addresses of the named
+    std::uint64_t version_ = 0;
+    asio::steady_timer news_;
     std::string last_good_;  ///< origin of the master that answered last
 };
 
