@@ -39,6 +39,7 @@ struct Session::Running {
         for (const auto& weak : session.inboxes_) {
             if (const auto inbox = weak.lock()) inbox->end();
         }
+        session.over_.cancel();
     }
     Running(const Running&) = delete;
     Running& operator=(const Running&) = delete;
@@ -65,6 +66,7 @@ Session::Session(const Executor& executor, Clock& clock, Dialer& dialer, ClientO
   , watches_{options_.address.chroot}
   , wake_{executor, never}
   , stop_{executor, never}
+  , over_{executor, never}
 {
     assert(!options_.address.servers.empty() && options_.window > 0);
     // Not every node of a cluster begins with the same server.
@@ -117,6 +119,8 @@ Task<> Session::close()
     }
     closed_ = true;
     stop_.cancel();
+    while (running_)
+        co_await wait_event(over_);
 }
 
 Task<> Session::keep_connected()

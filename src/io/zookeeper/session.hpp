@@ -94,7 +94,7 @@ public:
 
     /// Until it is cancelled or close() is done. Once only.
     Task<> run();
-    /// Tells the server that the session is over, which takes a second at most; run() then ends.
+    /// Tells the server that the session is over, which takes a second at most; run() has ended then.
     Task<> close();
 
     /// An answer, or why there is none: timeout, unavailable (connection lost: the request may have been
@@ -182,6 +182,7 @@ private:
         in_flight_;  // oldest first, as the answers come; answered late ones stay until their answer comes
     asio::steady_timer wake_;  // the writer
     asio::steady_timer stop_;  // until_closed()
+    asio::steady_timer over_;  // close() waits for the end of run()
     std::size_t wishes_ = 0;   // requests that will be watches
     Link* link_ = nullptr;
     bool running_ = false;

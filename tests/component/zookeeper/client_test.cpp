@@ -64,7 +64,7 @@ private:
         options.address = zookeeper::parse_address(address).value();
         options.session_timeout = session_timeout;
         options.connect_timeout = 1s;
-        options.request_timeout = 3s;
+        options.request_timeout = 2s;
         options.retry_limit = 500ms;
         return options;
     }
@@ -277,6 +277,7 @@ TEST_F(ZookeeperServer, IsReadThroughTlsAndVerified)
         Live plain{executor, secure};  // no TLS on a TLS port
         auto confused = co_await plain.client.get("/");
         EXPECT_FALSE(confused.has_value());
+        EXPECT_TRUE(contains(confused.error().message, "TLS")) << confused.error().message;
         for (auto* one : {&live, &stranger, &misnamed, &plain})
             co_await one->stop();
     });
