@@ -10,8 +10,6 @@
 namespace opsd::mesos {
 namespace {
 
-constexpr std::size_t most_servers = 32;
-
 bool alphanumeric(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -134,47 +132,6 @@ Result<HostPort> parse_pid(std::string_view pid)
     if (!is_ip(host) || host == "0.0.0.0" || host == "::") return bad(pid, as, "it holds no IP address");
     if (!parse_port(pid.substr(colon + 1), out.port)) return bad(pid, as, "its port is none");
     out.host = lowered(host);
-    return out;
-}
-
-std::string ZooKeeperAddress::connect_string() const
-{
-    std::string all;
-    for (const auto& server : servers)
-        all += (all.empty() ? "" : ",") + join_host_port(server.host, server.port);
-    return all;
-}
-
-Result<ZooKeeperAddress> parse_zookeeper_address(std::string_view text)
-{
-    constexpr std::string_view as = "a ZooKeeper address";
-    constexpr std::string_view scheme = "zk://";
-    // The text may hold a password: it is not repeated.
-    if (text.contains('@'))
-        return fail(Errc::invalid_argument,
-                    "cannot use the ZooKeeper address: it must not contain a user or password");
-    if (!text.starts_with(scheme))
-        return bad(text, as, "it must be like zk://10.0.0.1:2181,10.0.0.2:2181/mesos");
-    auto rest = text.substr(scheme.size());
-    const auto slash = rest.find('/');
-    if (slash == std::string_view::npos) return bad(text, as, "it has no path such as /mesos at its end");
-    ZooKeeperAddress out;
-    out.path = std::string{rest.substr(slash)};
-    if (out.path.size() > 1 && out.path.ends_with('/')) out.path.pop_back();
-    const bool plain = std::ranges::all_of(out.path, [](char c) { return c > ' ' && c <= '~'; });
-    if (!plain || out.path.contains("//") || out.path.size() > 1024)
-        return bad(text, as, "its path is no path of ZooKeeper");
-    rest = rest.substr(0, slash);
-    for (bool more = true; more;) {
-        const auto comma = rest.find(',');
-        auto server = parse_host_port(rest.substr(0, comma));
-        if (!server) return bad(text, as, "a server of it is not like 10.0.0.1:2181");
-        if (server->port == 0) server->port = 2181;
-        out.servers.push_back(std::move(*server));
-        more = comma != std::string_view::npos;
-        if (more) rest.remove_prefix(comma + 1);
-        if (out.servers.size() > most_servers) return bad(text, as, "it names more than 32 servers");
-    }
     return out;
 }
 

@@ -1,12 +1,11 @@
 #pragma once
-// How Mesos and its neighbours write where somebody is: pids, host:port, zk:// addresses.
+// How Mesos and its neighbours write where somebody is: pids and host:port.
 
 #include "opsd/result.hpp"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace opsd::mesos {
 
@@ -32,17 +31,6 @@ struct HostPort {
 /// The address in a libprocess pid: "slave(1)@10.0.0.1:5051", "master@[fd00::1]:5050"; an IPv6 address may
 /// stand without brackets. Errc::invalid_argument with a sentence.
 [[nodiscard]] Result<HostPort> parse_pid(std::string_view pid);
-
-struct ZooKeeperAddress {
-    std::vector<HostPort> servers;  ///< 1 to 32; port 2181 unless given
-    std::string path;               ///< "/mesos"; "/" for the root
-    /// "10.0.0.1:2181,[fd00::1]:2181", as ZooKeeper's clients take it.
-    [[nodiscard]] std::string connect_string() const;
-};
-
-/// "zk://host:port,host:port/path". Errc::invalid_argument; a user and password are refused: they would stand
-/// in the configuration in clear.
-[[nodiscard]] Result<ZooKeeperAddress> parse_zookeeper_address(std::string_view text);
 
 /// Foreign text made fit for a sentence: control characters and bytes above 126 become "?", at most 80 bytes.
 [[nodiscard]] std::string printable(std::string_view text);

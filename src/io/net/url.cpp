@@ -108,7 +108,8 @@ Result<Url> resolve_location(const Url& base, std::string_view location)
     urls::url resolved{*full};
     const auto done = resolved.resolve(*reference);
     if (!done) return bad_url(location, "it does not resolve");
-    // Boost 1.81 miscounts a path out of which it resolved "..": its own assertion would end the program. Read anew.
+    // Boost 1.81 miscounts a path out of which it resolved "..": its own assertion would end the program.
+    // Read anew.
     const std::string whole{resolved.buffer().data(), resolved.buffer().size()};
     const auto again = urls::parse_uri(whole);
     if (!again) return bad_url(location, "it does not resolve");

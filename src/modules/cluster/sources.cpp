@@ -1,10 +1,8 @@
 #include "modules/cluster/sources.hpp"
 
+#include "core/first_of.hpp"
 #include "modules/cluster/sources_parts.hpp"
 #include "modules/cluster/sources_zookeeper.hpp"
-
-#include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/multiple_exceptions.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -16,20 +14,6 @@ using std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
 constexpr milliseconds shortest_pause = 1s;  // news may come in a storm
-
-/// Until the time is over or the event happens; an event that fails does not end it.
-Task<> sleep_or(Clock& clock, milliseconds time, Task<> event)
-{
-    using asio::experimental::awaitable_operators::operator||;
-    std::exception_ptr thrown;
-    try {
-        co_await (clock.sleep_for(time) || std::move(event));
-        co_return;
-    } catch (const asio::multiple_exceptions& both) {
-        thrown = both.first_exception();
-    }
-    std::rethrow_exception(thrown);
-}
 
 bool any_host(const StaticSource& list)
 {
@@ -126,7 +110,7 @@ Task<> MemberSources::follow(Source& source)
         const auto pause = source.pace.after(good);
         const auto first = std::min(pause, shortest_pause);
         co_await services_.clock.sleep_for(first);
-        co_await sleep_or(services_.clock, pause - first, source.news());
+        co_await first_of(services_.clock.sleep_for(pause - first), source.news());
     }
 }
 

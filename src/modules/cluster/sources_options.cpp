@@ -2,6 +2,7 @@
 
 #include "io/mesos/address.hpp"
 #include "io/net/url.hpp"
+#include "io/zookeeper/address.hpp"
 
 #include <fmt/format.h>
 
@@ -202,7 +203,7 @@ Result<void> decode(const Value& from, EnsembleText& to)
     if (!done) return done;
     if (read.text.contains('@'))
         return wrong("must not contain a user or password; set user and password beside it");
-    if (!read.text.empty() && !mesos::parse_zookeeper_address(read.text))
+    if (!read.text.empty() && !zookeeper::parse_address(read.text))
         return wrong("must be like zk://10.0.0.1:2181,10.0.0.2:2181/mesos");
     to = std::move(read);
     return {};
@@ -231,13 +232,13 @@ Result<> validate(const SourcesOptions& options)
 {
     auto done = check_credentials(options.mesos);
     if (!done) return done;
-    const auto& zookeeper = options.zookeeper;
-    if ((zookeeper.password.from != Secret::From::none) == zookeeper.user.empty())
+    const auto& ensemble = options.zookeeper;
+    if ((ensemble.password.from != Secret::From::none) == ensemble.user.empty())
         return wrong(
             "cannot use cluster.sources.zookeeper.user and password: only one of them is set; set both");
     const bool over_tls = std::ranges::any_of(
         options.mesos.masters.items, [](const std::string& url) { return url.starts_with("https:"); });
-    if (over_tls && !zookeeper.address.text.empty() && options.mesos.scheme == "http")
+    if (over_tls && !ensemble.address.text.empty() && options.mesos.scheme == "http")
         return wrong(
             "cannot use cluster.sources.mesos.scheme: masters named in ZooKeeper would be asked without "
             "TLS while cluster.sources.mesos.masters has https; set it to https");

@@ -81,12 +81,12 @@ public:
     Task<Result<std::vector<mesos::ZooKeeperNode>>> read() override
     {
         ++reads;
+        read_ = version_;
         co_return nodes;
     }
     Task<> changed() override
     {
-        const auto before = version_;
-        while (version_ == before)
+        while (version_ == read_)
             co_await wait_event(changed_);
     }
     void change(Result<std::vector<mesos::ZooKeeperNode>> now)
@@ -101,6 +101,7 @@ public:
 
 private:
     int version_ = 0;
+    int read_ = 0;
     asio::steady_timer changed_;
 };
 

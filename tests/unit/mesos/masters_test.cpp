@@ -457,7 +457,7 @@ TEST(MesosMasters, OnlyTheRightCertificateWillDo)
         auto list = co_await good.agents(in(5s));
         EXPECT_TRUE(list.has_value()) << list.error().message;
         leader.how = stand_by(plain.authority);
-        list = co_await good.agents(in(5s));
+        list = co_await good.agents(in(300ms));
         EXPECT_FALSE(list.has_value()) << "a scheme-relative redirect stays with TLS";
         leader.how = always(redirect("http://" + plain.authority + "/master/slaves"));
         list = co_await good.agents(in(5s));
