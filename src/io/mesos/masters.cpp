@@ -76,10 +76,12 @@ Result<std::string> header_value(const Credentials& credentials)
     return secret;
 }
 
+template <class T>
+using Parser = std::function<Result<T>(std::string_view)>;
+
 /// Parses here or, when it would hold the loop up, on the worker.
 template <class T>
-Task<Result<T>> parse(WorkerThread& worker, std::string body,
-                      std::function<Result<T>(std::string_view)> parser)
+Task<Result<T>> parse(WorkerThread& worker, std::string body, Parser<T> parser)
 {
     if (body.size() <= most_on_loop) co_return parser(body);
     auto job = [body = std::move(body), parser = std::move(parser)] { return parser(body); };
@@ -155,9 +157,10 @@ Task<Result<AgentList>> MesosMasters::agents(net::Deadline end)
     question.path = "/master/slaves";
     auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
-    const auto most = options_.max_agents;
-    auto list = co_await parse<AgentList>(worker_, std::move(*body),
-                                          [most](std::string_view text) { return parse_slaves(text, most); });
+    Parser<AgentList> parser = [most = options_.max_agents](std::string_view text) {
+        return parse_slaves(text, most);
+    };
+    auto list = co_await parse(worker_, std::move(*body), std::move(parser));
     co_return list;
 }
 
@@ -167,9 +170,10 @@ Task<Result<MasterState>> MesosMasters::state(net::Deadline end)
     question.path = "/master/state";
     auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
-    const auto most = options_.max_agents;
-    auto state = co_await parse<MasterState>(
-        worker_, std::move(*body), [most](std::string_view text) { return parse_state(text, most); });
+    Parser<MasterState> parser = [most = options_.max_agents](std::string_view text) {
+        return parse_state(text, most);
+    };
+    auto state = co_await parse(worker_, std::move(*body), std::move(parser));
     co_return state;
 }
 

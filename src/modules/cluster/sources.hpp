@@ -71,7 +71,8 @@ struct SourceServices {
 class Source;  // sources_parts.hpp
 struct Round;
 
-/// All configured sources. Outlives the group in which they run.
+/// All configured sources. Outlives the group in which they run. Has a thread when Mesos is asked: make it in
+/// run(), not where a configuration is only checked.
 class MemberSources {
 public:
     MemberSources(const SourcesOptions& options, SourceServices services, MemberSink& sink);
