@@ -108,12 +108,11 @@ Result<Url> resolve_location(const Url& base, std::string_view location)
     urls::url resolved{*full};
     const auto done = resolved.resolve(*reference);
     if (!done) return bad_url(location, "it does not resolve");
-    // Boost 1.81 miscounts a path out of which it resolved "..": its own assertion would end the program.
-    // Read anew.
+    // Read again from its text: Boost 1.81 counts the characters of a resolved URL wrongly.
     const std::string whole{resolved.buffer().data(), resolved.buffer().size()};
-    const auto again = urls::parse_uri(whole);
-    if (!again) return bad_url(location, "it does not resolve");
-    return from_view(*again, location);
+    const auto fresh = urls::parse_uri(whole);
+    if (!fresh) return bad_url(location, "it does not resolve");
+    return from_view(*fresh, location);
 }
 
 }  // namespace opsd::net
