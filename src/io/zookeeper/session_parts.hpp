@@ -36,7 +36,7 @@ struct Session::Link {
     std::unique_ptr<net::Transport> transport;
     jute::Frames frames;
     std::array<char, 64 * 1024> chunk;  // of one read
-    std::string out;  // frames to be written
+    std::string out;                    // frames to be written
     Monotonic heard{};
     Monotonic sent{};
 };
