@@ -6,12 +6,9 @@
 
 #include <fmt/core.h>
 
-#include <array>
-
 namespace opsd::zookeeper {
 namespace {
 
-constexpr std::size_t read_size = 64 * 1024;
 constexpr std::size_t write_size = 64 * 1024;
 
 Error not_zookeeper(std::string_view server, std::string_view why)
@@ -30,15 +27,14 @@ Task<Result<std::string_view>> Session::next_frame(Link& link)
             link.heard = clock_.monotonic();
             co_return **frame;
         }
-        std::array<char, read_size> chunk;
-        auto count = co_await link.transport->read_some(chunk);
+        auto count = co_await link.transport->read_some(link.chunk);
         if (!count) co_return fail(std::move(count).error());
         if (*count == 0) {
             co_return fail(Errc::unavailable,
                            "cannot read from ZooKeeper " + link.server + ": it closed the connection");
         }
-        link.frames.feed({chunk.data(), *count});
-        if (*count == read_size) co_await asio::post(executor_, asio::use_awaitable);  // others first
+        link.frames.feed({link.chunk.data(), *count});
+        if (*count == link.chunk.size()) co_await asio::post(executor_, asio::use_awaitable);  // others first
     }
 }
 

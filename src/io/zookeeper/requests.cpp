@@ -49,6 +49,7 @@ std::optional<Error> Session::refusal(const Request& request)
             Errc::unavailable,
             fmt::format("{} requests wait already, the most allowed; ask less at once", waiting_.size()));
     }
+    if (request.watch && watches_.size() + wishes_ >= options_.watches) watches_.forget_abandoned();
     if (request.watch && watches_.size() + wishes_ >= options_.watches) {
         return refused(Errc::unavailable, fmt::format("{} paths are watched already, the most allowed",
                                                       watches_.size() + wishes_));

@@ -4,6 +4,8 @@
 #include "io/zookeeper/jute.hpp"
 #include "io/zookeeper/session.hpp"
 
+#include <array>
+
 namespace opsd::zookeeper {
 
 /// A request and the caller that waits for it.
@@ -33,7 +35,8 @@ struct Session::Link {
     std::string server;
     std::unique_ptr<net::Transport> transport;
     jute::Frames frames;
-    std::string out;  // frames to be written
+    std::array<char, 64 * 1024> chunk;  // of one read
+    std::string out;                    // frames to be written
     Monotonic heard{};
     Monotonic sent{};
 };

@@ -74,6 +74,9 @@ public:
     /// forgotten.
     [[nodiscard]] std::vector<std::string> rearm(std::int64_t zxid);
 
+    /// Forgets watches that nobody waits for any more; when the server tells of one, nothing happens.
+    void forget_abandoned();
+
     /// Watched paths, by kind: one watch at the server each.
     [[nodiscard]] std::size_t size() const noexcept;
     [[nodiscard]] std::uint64_t fired() const noexcept { return fired_; }
@@ -81,7 +84,6 @@ public:
 private:
     using Paths = std::map<std::string, std::vector<std::weak_ptr<Inbox>>>;
     void fire(Kind kind, const std::string& path, std::vector<std::shared_ptr<Inbox>>& to);
-    void forget_abandoned();
     [[nodiscard]] std::string from_server(const std::string& path) const;
 
     std::string chroot_;

@@ -171,7 +171,7 @@ private:
         std::filesystem::create_directory(data);
         std::ofstream{data + "/myid"} << options_.id << "\n";
         std::ofstream file{folder_ / "zoo.cfg"};
-        file << "tickTime=100\ninitLimit=100\nsyncLimit=20\ndataDir=" << data
+        file << "tickTime=100\ninitLimit=100\nsyncLimit=15\ndataDir=" << data
              << "\nclientPort=" << options_.port
              << "\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n4lw.commands.whitelist=srvr\n"
                 "maxClientCnxns=0\nsnapshot.trust.empty=true\n";

@@ -265,6 +265,25 @@ TEST(ZookeeperWatches, OfADroppedInboxAreForgotten)
     EXPECT_EQ(rig.client.session().watches().size(), 0U);
 }
 
+TEST(ZookeeperWatches, OfADroppedInboxMakeRoomForOthers)
+{
+    ClientOptions options;
+    options.watches = 1;
+    Rig rig{"h1:2181", options};
+    rig.accept();
+    auto dropped = rig.client.inbox();
+    const auto inbox = rig.client.inbox();
+    const auto one = rig.ask(rig.client.get("/1", dropped));
+    rig.say(data_reply(1, "x"));
+    const auto refused = rig.ask(rig.client.get("/2", inbox));
+    EXPECT_TRUE(refused->has_value());
+    dropped.reset();
+    const auto two = rig.ask(rig.client.get("/2", inbox));
+    EXPECT_FALSE(two->has_value()) << "it was sent";
+    rig.say(data_reply(2, "x") + wire::event(3, "/1") + wire::event(3, "/2"));
+    EXPECT_EQ(rig.next(*inbox), (WatchEvent{Kind::data_changed, "/2"}));
+}
+
 TEST(ZookeeperWatches, ThatCannotBeSetAgainSayLookAgain)
 {
     Rig rig;
