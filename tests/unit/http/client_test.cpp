@@ -118,6 +118,8 @@ TEST(Url, ResolvesLocations)
     EXPECT_EQ(net::resolve_location(base, "/f?g").value().target, "/f?g");
     EXPECT_EQ(net::resolve_location(base, "../e?f=%20#g").value().target, "/e?f=%20") << "asserted in Boost";
     EXPECT_EQ(net::resolve_location(base, "//h/i").value().origin(), "http://h");
+    EXPECT_EQ(net::resolve_location(base, "//h/i/../j").value().target, "/j");
+    EXPECT_EQ(net::resolve_location(base, "../../%2e%2e/./x").value().origin(), "http://a");
     EXPECT_EQ(net::resolve_location(base, "https://h:1/").value().origin(), "https://h:1");
     EXPECT_FALSE(net::resolve_location(base, "unix:/run/x.sock:/").has_value())
         << "from the network into a local socket";
