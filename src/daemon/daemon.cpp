@@ -256,6 +256,8 @@ std::vector<std::string> Daemon::degraded() const
     std::vector<std::string> reasons;
     if (!store_warning_.empty()) reasons.push_back("store: " + store_warning_);
     if (const auto damage = access_->damage(); !damage.empty()) reasons.push_back("auth: " + damage);
+    for (const auto& reason : server_->degraded())
+        reasons.push_back("http: " + reason);
     if (!config_state_.last_reload_ok) {
         reasons.emplace_back("config: the last reload was refused, the old configuration is in force");
     }

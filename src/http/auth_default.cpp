@@ -59,8 +59,8 @@ Result<AuthMaterial> read_auth_material(AuthOptions options)
         if (!pem) return fail(pem.error());
         auto key = read_public_key(*pem, issuer.public_key_file);
         if (!key) return fail(std::move(key).error());
-        material.keys.push_back(
-            {issuer.key_id, parse_role(issuer.role).value_or(Role::viewer), std::move(*key)});
+        material.keys.push_back({issuer.key_id, parse_role(issuer.role).value_or(Role::viewer),
+                                 parse_role(issuer.max_role).value_or(Role::viewer), std::move(*key)});
     }
     material.peers = resolve_peer_roles(options, find_group, ::geteuid());
     material.options = std::move(options);
@@ -119,6 +119,12 @@ Result<Caller> DefaultAuthenticator::by_token(std::string_view token, const Cred
 Result<Caller> DefaultAuthenticator::by_certificate(const Credentials& credentials) const
 {
     const auto& subject = credentials.certificate_subject;
+    if (credentials.certificate_not_after <= clock_.now()) {
+        return fail(Errc::denied,
+                    fmt::format("cannot accept the client certificate of \"{}\": it expired at {}; connect "
+                                "again with a new one",
+                                subject.substr(0, 256), rfc3339(credentials.certificate_not_after)));
+    }
     const auto& known = material_.options.certificates;
     auto found = std::ranges::find(known, subject, &CertificateRole::subject);
     if (found == known.end()) found = std::ranges::find(known, "*", &CertificateRole::subject);
@@ -152,12 +158,12 @@ Task<Result<std::string>> DefaultAuthenticator::log_in(std::string name, std::st
 {
     const auto key = from.via == "peer" ? from.name : FailureLimiter::key_of(from.address);
     if (failures_.blocked(key, clock_.monotonic())) co_return too_often();
-    const auto caller = co_await store_.verify_user(std::move(name), std::move(password));
-    if (!caller) {
-        if (caller.error().code == Errc::denied) failures_.failed(key, clock_.monotonic());
-        co_return fail(caller.error());
+    const auto login = co_await store_.verify_user(std::move(name), std::move(password));
+    if (!login) {
+        if (login.error().code == Errc::denied) failures_.failed(key, clock_.monotonic());
+        co_return fail(login.error());
     }
-    co_return store_.issue_jwt(*caller, material_.options.token_ttl);
+    co_return store_.issue_jwt(*login, material_.options.token_ttl);
 }
 
 }  // namespace opsd::http

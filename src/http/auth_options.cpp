@@ -1,5 +1,9 @@
 #include "http/auth_options.hpp"
 
+#include "opsd/http.hpp"
+
+#include <fmt/format.h>
+
 namespace opsd::http {
 namespace {
 
@@ -32,10 +36,25 @@ config::Schema<JwtIssuer> issuer_schema()
         .field(&JwtIssuer::public_key_file, "public_key_file", "PEM file of the issuer's RSA public key",
                not_empty())
         .field(&JwtIssuer::key_id, "key_id", "Key id (kid) of this key; empty: any")
-        .field(&JwtIssuer::role, "role", "Role of its tokens that carry no claim \"role\"", role_rule());
+        .field(&JwtIssuer::role, "role", "Role of its tokens that carry no claim \"role\"", role_rule())
+        .field(&JwtIssuer::max_role, "max_role", "Most that its tokens may do; one that claims more has this",
+               role_rule());
 }
 
 }  // namespace
+
+void check_issuers(const AuthOptions& options, config::Mistakes& mistakes)
+{
+    for (std::size_t i = 0; i < options.jwt.size(); ++i) {
+        const auto& issuer = options.jwt[i];
+        if (parse_role(issuer.role) <= parse_role(issuer.max_role)) continue;
+        mistakes.push_back(
+            {{},
+             fmt::format("auth.jwt[{}].role", i),
+             fmt::format("is {}, more than the issuer's max_role {}: lower it, or raise max_role",
+                         issuer.role, issuer.max_role)});
+    }
+}
 
 config::Schema<AuthOptions> auth_schema()
 {

@@ -16,9 +16,10 @@ struct CertificateRole {
 
 /// A foreign issuer of RS256 tokens.
 struct JwtIssuer {
-    std::string public_key_file;  ///< PEM
-    std::string key_id;           ///< matched against the token's kid when both are there
-    std::string role = "viewer";  ///< of tokens without a claim "role"
+    std::string public_key_file;      ///< PEM
+    std::string key_id;               ///< matched against the token's kid when both are there
+    std::string role = "viewer";      ///< of tokens without a claim "role"
+    std::string max_role = "viewer";  ///< a token that claims more has this
 };
 
 struct AuthOptions {
@@ -33,5 +34,8 @@ struct AuthOptions {
 
 /// Everything but `anonymous`, which belongs to the section http.
 config::Schema<AuthOptions> auth_schema();
+
+/// What the schema cannot say: an issuer's role is not more than its max_role. All mistakes at once.
+void check_issuers(const AuthOptions& options, config::Mistakes& mistakes);
 
 }  // namespace opsd::http

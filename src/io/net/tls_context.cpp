@@ -75,14 +75,14 @@ Result<> use_client_ca(SSL_CTX* context, const std::string& file)
     return {};
 }
 
-WallTime not_after(const X509* certificate)
+}  // namespace
+
+WallTime not_after_of(const x509_st* certificate)
 {
     std::tm when{};
     if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1) return WallTime{};
     return WallTime{std::chrono::seconds{::timegm(&when)}};
 }
-
-}  // namespace
 
 std::string tls_reason()
 {
@@ -117,7 +117,7 @@ Result<TlsServer> load_tls_server(const TlsServerFiles& files)
     }
     SSL_CTX_set_alpn_select_cb(context, choose_http1, nullptr);
     const auto* leaf = SSL_CTX_get0_certificate(context);
-    server.not_after = not_after(leaf);
+    server.not_after = not_after_of(leaf);
     server.subject = subject_of(leaf);
     return server;
 }

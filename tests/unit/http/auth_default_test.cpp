@@ -31,7 +31,7 @@ struct Fixture {
         EXPECT_TRUE(files::write_atomic(dir / "issuer.pem", issuer().public_pem(), 0644));
         options.anonymous = anonymous;
         options.certificates = {{"CN=agent,O=ops", "operator"}};
-        options.jwt = {{dir / "issuer.pem", "", "viewer"}};
+        options.jwt = {{dir / "issuer.pem", "", "viewer", "operator"}};
         auto material = read_auth_material(options);
         EXPECT_TRUE(material) << material.error().message;
         material->peers = {{{1001, Role::operator_}}, {{4, Role::viewer}}};
@@ -117,7 +117,9 @@ TEST(Auth, AForeignJwtByTheConfiguredKey)
     EXPECT_EQ(caller->name, "alice");
     EXPECT_EQ(caller->role, Role::viewer);
     EXPECT_EQ(caller->via, "jwt");
-    EXPECT_EQ(f.identify(from("10.0.0.7", "token=" + foreign_jwt(R"(,"role":"admin")")))->role, Role::admin);
+    EXPECT_EQ(f.identify(from("10.0.0.7", "token=" + foreign_jwt(R"(,"role":"admin")")))->role,
+              Role::operator_)
+        << "the issuer's max_role";
 }
 
 TEST(Auth, ALoginGivesAJwtThatWorks)
@@ -160,6 +162,33 @@ TEST(Auth, CertificatesByTheirSubject)
     EXPECT_EQ(f.identify(credentials)->name, "CN=agent,O=ops");
     credentials.certificate_subject = "CN=agent,O=ops,C=X";
     EXPECT_EQ(f.identify(credentials).error().code, Errc::denied);
+}
+
+TEST(Auth, ACertificateThatExpiresDuringTheConnectionIsRefusedFromThenOn)
+{
+    Fixture f;
+    auto credentials = from("10.0.0.7");
+    credentials.certificate_subject = "CN=agent,O=ops";
+    credentials.certificate_not_after = day + seconds{60};
+    EXPECT_TRUE(f.identify(credentials));
+    f.clock.step_wall(seconds{60});
+    EXPECT_EQ(f.identify(credentials).error().message,
+              "cannot accept the client certificate of \"CN=agent,O=ops\": it expired at "
+              "2026-11-22T00:01:00.000Z; connect again with a new one");
+}
+
+TEST(Auth, AnIssuersRoleAboveItsMaximumIsAMistake)
+{
+    AuthOptions options;
+    options.jwt = {{.public_key_file = "a"}, {.public_key_file = "b", .role = "operator"}};
+    config::Mistakes mistakes;
+    check_issuers(options, mistakes);
+    ASSERT_EQ(mistakes.size(), 1U);
+    EXPECT_EQ(mistakes[0].path, "auth.jwt[1].role");
+    options.jwt[1].max_role = "admin";
+    mistakes.clear();
+    check_issuers(options, mistakes);
+    EXPECT_TRUE(mistakes.empty());
 }
 
 TEST(Auth, AStarTakesEveryVerifiedCertificate)
@@ -225,7 +254,7 @@ TEST(Auth, MaterialNamesTheKeyFileThatIsWrong)
     const TempDir dir;
     ASSERT_TRUE(files::write_atomic(dir / "k.pem", "rubbish", 0600));
     AuthOptions options;
-    options.jwt = {{dir / "k.pem", "", "viewer"}};
+    options.jwt = {{.public_key_file = dir / "k.pem"}};
     const auto material = read_auth_material(options);
     ASSERT_FALSE(material);
     EXPECT_NE(material.error().message.find(dir / "k.pem"), std::string::npos);
