@@ -98,6 +98,7 @@ struct NodeHealth {
     Health health = Health::unknown;
     std::string reason;             ///< "" when healthy
     bool systemd_readable = false;  ///< false: the units are what was last known
+    std::string incomplete;         ///< why expected units may be missing from `units`; "" when none can be
     WallTime read_at{};             ///< when systemd last confirmed this picture
     std::vector<std::shared_ptr<const UnitState>> units;
 };

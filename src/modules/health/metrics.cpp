@@ -100,6 +100,9 @@ void write_metrics(const Core& core, Page& page)
                "health.systemd.resync.",
                std::chrono::duration<double>(age).count());
     }
+    single(page, "opsd_units_list_complete", Kind::gauge,
+           "0 while a target's wants directory cannot be read, so that expected units may be missing.",
+           health->value.incomplete.empty() ? 1 : 0);
     write_units(health->value, page);
 }
 

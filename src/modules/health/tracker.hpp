@@ -106,6 +106,9 @@ public:
     [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
     [[nodiscard]] std::string_view file_state(std::string_view id) const;
 
+    /// "" or why units may be missing from those watched: the node is not healthy then.
+    void incomplete(std::string reason) { incomplete_ = std::move(reason); }
+
     // --- what others say
 
     /// The store's memory. Until then no record is made, so that a restart makes no false transition.
@@ -185,6 +188,7 @@ private:
     std::set<std::pair<Monotonic, Entry*>> deadlines_;
     bool readable_ = false;
     std::string lost_reason_ = "systemd has not been read yet";
+    std::string incomplete_;
     Monotonic lost_at_{};
 };
 

@@ -241,11 +241,16 @@ NodeHealth Tracker::node(WallTime read_at) const
     if (!readable_) {
         node.health = Health::unknown;
         node.reason = lost_reason_;
-    } else if (node.units.empty()) {
+    } else if (node.units.empty() && incomplete_.empty()) {
         node.health = Health::unknown;
         node.reason = "no unit is watched: name some in health.units, health.globs or health.targets";
     } else {
         node.reason = node_reason(node.units);
+    }
+    if (readable_ && !incomplete_.empty()) {
+        node.health = worse(node.health, Health::unknown);
+        node.reason += (node.reason.empty() ? "" : "; ") + incomplete_;
+        node.incomplete = incomplete_;
     }
     return node;
 }
