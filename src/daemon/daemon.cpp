@@ -281,7 +281,7 @@ Task<> Daemon::main_task()
         Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
     server_ = std::make_unique<http::Server>(executor, plan_.http.limits, access_->authenticator(),
                                              access_->audit(), clock_, metrics_, log_.named("http"));
-    self_metrics_ = export_self(metrics_, board_, config_state_);
+    self_metrics_ = export_self(metrics_, board_, config_state_, executor);
 
     config::Mistakes mistakes;
     supervisor_->create(plan_.root, mistakes);
@@ -445,8 +445,9 @@ Task<> Daemon::stop()
     server_->drain();
     const auto grace = plan_.http.stop_grace;
     const auto last_resort = [this] {
-        log_.error("cannot stop in order: {} do not end; leaving without them",
-                   fmt::join(supervisor_->running(), ", "));
+        auto late = RetiredThreads::of(io_.get_executor()).names();
+        if (supervisor_) std::ranges::copy(supervisor_->running(), std::back_inserter(late));
+        log_.error("cannot stop in order: {} do not end; leaving without them", fmt::join(late, ", "));
         std::_Exit(exit_failed);
     };
     TaskGroup limit{executor, [](std::string_view, std::exception_ptr) {}};
@@ -464,7 +465,12 @@ Task<> Daemon::stop()
     co_await with_grace(executor, clock_, grace, server_->joined(), cut_connections);
     co_await end_tasks(identity_);
     co_await end_tasks(tasks_);
+    // The last requests are answered: what modules own ends here, within the limit.
+    server_.reset();
+    router_.reset();
+    supervisor_.reset();
     co_await access_->stop();
+    co_await RetiredThreads::of(executor).ended();
     limit.cancel();
     co_await limit.join();
     log_.info("stopped");

@@ -130,11 +130,11 @@ Error failure(const JournalQuery& query, const std::string& directory, int error
 }  // namespace
 
 /// All of it is used on the worker's thread only. Functions return a negative errno, as sd-journal does.
-struct JournalReader::Impl {
+struct JournalReader::Reading {
     using Lines = std::vector<JournalLine>;
     using Identity = std::pair<dev_t, ino_t>;
 
-    explicit Impl(std::string dir) : directory{std::move(dir)}
+    explicit Reading(std::string dir) : directory{std::move(dir)}
     {
         if (directory.empty())
             roots = {"/var/log/journal", "/run/log/journal"};
@@ -155,10 +155,14 @@ struct JournalReader::Impl {
     std::vector<Identity>
         opened;  ///< the roots when they were opened: another one means that it came or went
     Journal journal;
-    WorkerThread worker{"journal", most_waiting};  // last: its thread uses the rest
 };
 
-std::vector<JournalReader::Impl::Identity> JournalReader::Impl::identities() const
+struct JournalReader::Impl {
+    std::shared_ptr<Reading> reading;
+    WorkerThread worker{"journal", most_waiting};
+};
+
+std::vector<JournalReader::Reading::Identity> JournalReader::Reading::identities() const
 {
     std::vector<Identity> all;
     for (const auto& root : roots) {
@@ -169,7 +173,7 @@ std::vector<JournalReader::Impl::Identity> JournalReader::Impl::identities() con
     return all;
 }
 
-int JournalReader::Impl::open()
+int JournalReader::Reading::open()
 {
     journal.reset();
     opened = identities();
@@ -185,7 +189,7 @@ int JournalReader::Impl::open()
 
 /// The boot that "this boot" means: the running one if the journal has it, else that of its newest entry. (Of
 /// a journal elsewhere, and in a sandbox whose own /proc tells another boot than journald saw.)
-std::string JournalReader::Impl::boot()
+std::string JournalReader::Reading::boot()
 {
     sd_id128_t id{};
     std::array<char, SD_ID128_STRING_MAX> text{};
@@ -203,7 +207,7 @@ std::string JournalReader::Impl::boot()
 }
 
 /// Newest first, until a limit; then turned round.
-int JournalReader::Impl::walk_back(const JournalQuery& query, Lines& lines)
+int JournalReader::Reading::walk_back(const JournalQuery& query, Lines& lines)
 {
     const auto until = std::chrono::steady_clock::now() + reading_limit;
     RunFilter run{query.invocation_id};
@@ -233,7 +237,7 @@ int JournalReader::Impl::walk_back(const JournalQuery& query, Lines& lines)
 }
 
 /// sd-journal silently leaves out what it may not read.
-int JournalReader::Impl::why_nothing()
+int JournalReader::Reading::why_nothing()
 {
     auto seen = Files::none;
     for (const auto& root : roots)
@@ -243,7 +247,7 @@ int JournalReader::Impl::why_nothing()
     return seen == Files::denied ? -EACCES : -ENOENT;
 }
 
-int JournalReader::Impl::try_read(const JournalQuery& query, Lines& lines)
+int JournalReader::Reading::try_read(const JournalQuery& query, Lines& lines)
 {
     int r = 0;
     if (!journal || opened != identities()) r = open();
@@ -257,7 +261,7 @@ int JournalReader::Impl::try_read(const JournalQuery& query, Lines& lines)
     return r < 0 ? r : lines.empty() ? why_nothing() : 0;
 }
 
-Result<JournalReader::Impl::Lines> JournalReader::Impl::read(const JournalQuery& query)
+Result<JournalReader::Reading::Lines> JournalReader::Reading::read(const JournalQuery& query)
 {
     int r = 0;
     for (int attempt = 0; attempt < 2; ++attempt) {
@@ -270,15 +274,16 @@ Result<JournalReader::Impl::Lines> JournalReader::Impl::read(const JournalQuery&
     return fail(failure(query, directory, -r));
 }
 
-JournalReader::JournalReader(std::string directory) : impl_{std::make_unique<Impl>(std::move(directory))} {}
+JournalReader::JournalReader(std::string directory)
+  : impl_{std::make_unique<Impl>(std::make_shared<Reading>(std::move(directory)))}
+{}
 
-JournalReader::~JournalReader() = default;
+JournalReader::~JournalReader() { impl_->worker.retire(std::move(impl_->reading)); }
 
 Task<Result<std::vector<JournalLine>>> JournalReader::lines_of(JournalQuery query)
 {
-    auto* impl = impl_.get();
-    auto job = [impl, query = std::move(query)] { return impl->read(query); };
-    auto lines = co_await impl->worker.run(std::move(job));
+    auto job = [reading = impl_->reading.get(), query = std::move(query)] { return reading->read(query); };
+    auto lines = co_await impl_->worker.run(std::move(job));
     co_return lines;
 }
 

@@ -37,7 +37,10 @@ class JournalReader {
 public:
     /// `directory` "" is the machine's own journal.
     explicit JournalReader(std::string directory);
+    /// Does not wait for a reading under way: the thread ends by itself and closes the journal.
     ~JournalReader();
+    JournalReader(const JournalReader&) = delete;
+    JournalReader& operator=(const JournalReader&) = delete;
 
     /// The newest lines about a unit, oldest first: its own (_SYSTEMD_UNIT) and what PID 1 (UNIT), the
     /// coredump handler (COREDUMP_UNIT) and root's daemons (OBJECT_SYSTEMD_UNIT) say about it; nobody else
@@ -46,6 +49,7 @@ public:
     Task<Result<std::vector<JournalLine>>> lines_of(JournalQuery query);
 
 private:
+    struct Reading;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
