@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <ranges>
 
 namespace opsd::health {
@@ -21,6 +22,45 @@ Health health_of(const Cell& cell)
     const auto number = as_integer(cell);
     if (number == 0) return Health::healthy;
     return number == 1 ? Health::unhealthy : Health::unknown;
+}
+
+/// "from to count from to count ...", microseconds since boot.
+std::string text_of(const std::vector<RestartBucket>& buckets)
+{
+    std::string text;
+    for (const auto& bucket : buckets)
+        text += fmt::format("{} {} {} ", bucket.from.count(), bucket.to.count(), bucket.count);
+    return text;
+}
+
+std::vector<RestartBucket> buckets_from(std::string_view text)
+{
+    std::vector<RestartBucket> all;
+    const auto number = [&text]() -> std::optional<std::int64_t> {
+        std::int64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc{} || value < 0) return std::nullopt;
+        text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+        if (text.starts_with(' ')) text.remove_prefix(1);
+        return value;
+    };
+    while (!text.empty()) {
+        const auto from = number();
+        const auto to = number();
+        const auto count = number();
+        if (!from || !to || !count) return {};
+        all.push_back({Monotonic{*from}, Monotonic{*to}, static_cast<std::uint32_t>(*count)});
+    }
+    return all;
+}
+
+std::optional<SavedRestarts> restarts_from(const Row& row)
+{
+    const auto last = as_integer(row.at(11));
+    if (last < 0) return std::nullopt;
+    return SavedRestarts{.last = static_cast<std::uint32_t>(last),
+                         .at = Monotonic{as_integer(row.at(12))},
+                         .buckets = buckets_from(as_text(row.at(13)))};
 }
 
 bool wanted(const Transition& row, const HistoryQuery& query)
@@ -70,6 +110,10 @@ std::vector<std::string> history_schema_steps()
         "CREATE TABLE health_acks (unit TEXT PRIMARY KEY, by_whom TEXT NOT NULL, reason TEXT NOT NULL, "
         "at INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE health_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+        // Automatic restarts within the window; -1: not known.
+        "ALTER TABLE health_units ADD COLUMN restarts INTEGER NOT NULL DEFAULT -1;"
+        "ALTER TABLE health_units ADD COLUMN restarts_at INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE health_units ADD COLUMN restart_times TEXT NOT NULL DEFAULT '';",
     };
 }
 
@@ -111,7 +155,8 @@ Statement insert_transition(const Transition& t)
 
 std::string known_columns()
 {
-    return "unit, state, health, since, boot, result, code, status, invocation, job, started";
+    return "unit, state, health, since, boot, result, code, status, invocation, job, started, restarts, "
+           "restarts_at, restart_times";
 }
 
 Known known_from(const Row& row)
@@ -125,16 +170,19 @@ Known known_from(const Row& row)
             .main_status = small(row.at(7)),
             .invocation_id = as_text(row.at(8)),
             .job_result = as_text(row.at(9)),
-            .started = as_integer(row.at(10)) != 0};
+            .started = as_integer(row.at(10)) != 0,
+            .restarts = restarts_from(row)};
 }
 
 Statement upsert_known(const std::string& unit, const Known& k)
 {
     return {"INSERT OR REPLACE INTO health_units (" + known_columns()
-                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             {unit, k.state, std::int64_t{static_cast<int>(k.health)}, micros(k.since), k.boot_id, k.result,
              std::int64_t{k.main_code}, std::int64_t{k.main_status}, k.invocation_id, k.job_result,
-             std::int64_t{k.started ? 1 : 0}}};
+             std::int64_t{k.started ? 1 : 0}, k.restarts ? std::int64_t{k.restarts->last} : -1,
+             k.restarts ? std::int64_t{k.restarts->at.count()} : 0,
+             k.restarts ? text_of(k.restarts->buckets) : std::string{}}};
 }
 
 Acknowledgement acknowledgement_from(const Row& row)

@@ -30,6 +30,7 @@ struct Known {
     std::string invocation_id;
     std::string job_result;
     bool started = false;  ///< it had been started in that boot
+    std::optional<SavedRestarts> restarts;
 };
 
 /// For the history: the unit's newest state, and the transition that led there (none at first sight).
@@ -113,6 +114,8 @@ public:
 
     /// The store's memory. Until then no record is made, so that a restart makes no false transition.
     void remember(std::map<std::string, Known, std::less<>> known, std::string boot_id);
+    /// Of a memory that came too late for remember(): restarts within the window count nevertheless.
+    void remember_restarts(std::map<std::string, Known, std::less<>> known);
     void journal(std::string_view id, const std::string& key, std::string lines, bool complete);
     /// `until` on the monotonic clock; a removal is nullopt.
     void acknowledge(std::string_view id, std::optional<Acknowledgement> ack, Monotonic until);
@@ -125,6 +128,8 @@ public:
     [[nodiscard]] bool dirty() const noexcept { return !dirty_.empty(); }
     /// Judges at most `max` changed units.
     Effects evaluate(const Moment& now, std::size_t max);
+    /// What the next run of the daemon needs and is not recorded yet.
+    [[nodiscard]] Effects last_words(const Moment& now);
     /// The node, units sorted by id.
     [[nodiscard]] NodeHealth node(WallTime read_at) const;
 
@@ -167,6 +172,7 @@ private:
     void observe(Entry& entry, const std::string& active_before, const std::string& sub_before,
                  std::uint32_t restarts_before, Monotonic now);
     void recall(Entry& entry);
+    void save_restarts(Entry& entry, const Moment& now, Effects& effects);
     [[nodiscard]] Context context_of(Entry& entry, Monotonic now) const;
     void judge_entry(Entry& entry, const Moment& now, Effects& effects);
     void set_verdict(Entry& entry, const Verdict& verdict, const Moment& now);

@@ -145,7 +145,7 @@ protected:
             return Wants{wants, wants_problem};
         };
         outside.read_journal = [this](systemd::JournalQuery query) { return read_journal(std::move(query)); };
-        outside.boot_id = "boot-1";
+        outside.boot_id = boot;
         services.emplace(Services{io.get_executor(), clock, board, feeds, *store, metrics, paths, status,
                                   Log{log, "health"}});
         module = std::make_unique<HealthModule>(options, *services, std::move(outside));
@@ -277,6 +277,7 @@ protected:
     Source::Connect connect = [this] { return systemd.connect(); };
     std::vector<WantsEntry> wants;
     std::string wants_problem;
+    std::string boot = "boot-1";
     bool wants_broken = false;
     std::map<std::string, std::vector<systemd::JournalLine>> journal;
     std::vector<systemd::JournalQuery> journal_queries;
