@@ -61,6 +61,13 @@ std::string acknowledgement(const json& unit)
                        text(*at, "reason"));
 }
 
+/// What the daemon says about a change that a restart would lose.
+void warn_unless_durable(const json& answer)
+{
+    if (answer.value("durable", true)) return;
+    fmt::print(stderr, "warning: {}\n", one_line(printable(text(answer, "note"))));
+}
+
 int plugin_unknown(const Error& error)
 {
     fmt::print("UNKNOWN - {}\n", one_line(printable(error.message)));
@@ -197,6 +204,7 @@ int unit_ack(const Context& context, const std::string& unit, const std::string&
         print_json(*done);
     else
         fmt::print("{} is acknowledged until {}.\n", unit, short_time(text(*done, "until")));
+    warn_unless_durable(*done);
     return exit_ok;
 }
 
@@ -205,6 +213,7 @@ int unit_unack(const Context& context, const std::string& unit)
     const auto done = Api{context.target}.json("DELETE", "/api/v1/units/" + encode(unit) + "/ack");
     if (!done) return report(done.error());
     fmt::print("{} is no longer acknowledged.\n", unit);
+    warn_unless_durable(*done);
     return exit_ok;
 }
 

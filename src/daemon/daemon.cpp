@@ -8,7 +8,7 @@
 #include "daemon/supervisor.hpp"
 #include "http/server.hpp"
 #include "io/files/files.hpp"
-#include "io/store/sqlite_store.hpp"
+#include "io/store/patient_store.hpp"
 #include "io/systemd/notify.hpp"
 #include "opsd/version.hpp"
 #include "opsd/worker.hpp"
@@ -165,10 +165,9 @@ private:
     Plan plan_;
     config::Value started_with_;
     ConfigState config_state_;
-    std::string store_warning_;
     std::shared_ptr<const http::Router> router_;
     WorkerThread files_{"opsd-files", 16};
-    std::unique_ptr<Store> store_;
+    std::unique_ptr<PatientStore> store_;
     std::unique_ptr<AccessControl> access_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<http::Server> server_;
@@ -184,23 +183,10 @@ Task<> Daemon::open_state()
     wanted.path = options_.paths.state + "/state.db";
     wanted.max_bytes = plan_.store.max_size.count;
     wanted.statement_timeout = plan_.store.statement_timeout;
-    auto made = files::make_directories(options_.paths.state, 0750);
-    Result<OpenedStore> opened = fail(Errc::internal, "cannot open the store: not tried");
-    if (made)
-        opened = co_await open_store(wanted, clock_, metrics_);
-    else
-        opened = fail(std::move(made).error());
-    if (opened) {
-        store_warning_ = opened->warning;
-    } else {
-        // Health must be served even when the disk is not: history is lost at the next restart, and opsd says
-        // so.
-        store_warning_ = opened.error().message + "; history is kept in memory only";
-        opened = co_await open_memory_store(metrics_);
-        if (!opened) throw std::runtime_error{opened.error().message};
-    }
-    if (!store_warning_.empty()) log_.warning("store: {}", store_warning_);
-    store_ = std::move(opened->store);
+    (void)files::make_directories(options_.paths.state, 0750);  // why it cannot be made, opening says
+    // Health must be served even when the disk is not: opening is tried again, and opsd says so.
+    store_ = std::make_unique<PatientStore>(wanted, clock_, metrics_, log_.named("store"));
+    co_await store_->open();
 }
 
 Result<> Daemon::listen()
@@ -254,7 +240,7 @@ void Daemon::build_routes()
 std::vector<std::string> Daemon::degraded() const
 {
     std::vector<std::string> reasons;
-    if (!store_warning_.empty()) reasons.push_back("store: " + store_warning_);
+    if (const auto& problem = store_->problem(); !problem.empty()) reasons.push_back("store: " + problem);
     if (const auto damage = access_->damage(); !damage.empty()) reasons.push_back("auth: " + damage);
     if (!config_state_.last_reload_ok) {
         reasons.emplace_back("config: the last reload was refused, the old configuration is in force");
@@ -300,6 +286,7 @@ Task<> Daemon::main_task()
         co_return;
     }
     tasks_->spawn("heartbeat", heartbeat(clock_, metrics_));
+    tasks_->spawn("store", store_->run());
     start_identity();
     tasks_->spawn("http", server_->run());
     supervisor_->start();

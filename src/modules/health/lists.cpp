@@ -46,8 +46,8 @@ Task<Result<>> Source::take_inventory(systemd::Manager& manager)
     co_return Result<>{};
 }
 
-/// A directory that cannot be read is not an empty one: what it was known to want stays expected, and the node
-/// is not healthy before the rest is known.
+/// A directory that cannot be read is not an empty one: what it was known to want stays expected, and the
+/// node is not healthy before the rest is known.
 void Source::take_wants()
 {
     auto wants = parts_.read_wants();

@@ -79,6 +79,9 @@ void write_metrics(const Core& core, Page& page)
            static_cast<double>(h.queued()));
     single(page, "opsd_history_dropped_total", Kind::counter,
            "Records lost because the store could not be written.", count(h.dropped()));
+    single(page, "opsd_acknowledgements_waiting", Kind::gauge,
+           "Acknowledgements, or their ends, that a restart would lose: the store cannot be written.",
+           static_cast<double>(h.acks_waiting()));
     const auto& e = core.evidence;
     single(page, "opsd_journal_reads_total", Kind::counter, "Journal readings for evidence.",
            count(e.reads()));

@@ -25,14 +25,21 @@ std::string last_known(const UnitState& unit, std::string_view node_reason)
     return fmt::format("{} (last known: {}, {})", node_reason, unit.state, unit.reason);
 }
 
+void append_ack_members(JsonText& json, const Acknowledgement& ack)
+{
+    json.text("by", ack.by).text("reason", ack.reason);
+    json.text("at", rfc3339(ack.at)).text("until", rfc3339(ack.until));
+}
+
 void append_ack(JsonText& json, const std::optional<Acknowledgement>& ack)
 {
     if (!ack) {
         json.null();
         return;
     }
-    json.open('{').text("by", ack->by).text("reason", ack->reason);
-    json.text("at", rfc3339(ack->at)).text("until", rfc3339(ack->until)).close('}');
+    json.open('{');
+    append_ack_members(json, *ack);
+    json.close('}');
 }
 
 void append_facts(JsonText& json, const UnitFacts& f)
@@ -157,11 +164,19 @@ void append_transition(std::string& out, const Transition& t)
     json.text("invocation_id", t.invocation_id).text("reason", t.reason).close('}');
 }
 
-std::string acknowledgement_json(const std::optional<Acknowledgement>& ack)
+std::string acknowledgement_json(const std::optional<Acknowledgement>& ack, std::string_view note)
 {
     std::string out;
     JsonText json{out};
-    append_ack(json, ack);
+    if (ack) {
+        json.open('{');
+        append_ack_members(json, *ack);
+        json.boolean("durable", note.empty());
+        if (!note.empty()) json.text("note", note);
+        json.close('}');
+    } else {
+        json.null();
+    }
     out += '\n';
     return out;
 }
