@@ -145,6 +145,9 @@ struct Route {
     Handler handler;
     std::vector<Parameter> parameters = {};
     bool audited = false;  ///< mutating calls: written to the audit log with their outcome
+    /// Stands in for the same route of a module earlier in the catalog: what answers for the cluster replaces
+    /// what answers for the node.
+    bool replaces = false;
 };
 
 }  // namespace opsd::http

@@ -85,6 +85,35 @@ Result<> check(const Route& route)
     return check_parameters(route, names);
 }
 
+/// The method and shape of a route: "get /a/{}/b".
+std::string shape_of(const Route& route)
+{
+    std::string shape{to_string(route.method)};
+    for (const auto segment : split(route.pattern)) {
+        shape += '/';
+        shape += is_parameter(segment) ? std::string_view{"{}"} : segment;
+    }
+    return shape;
+}
+
+/// A replacing row takes the place of the earlier one, which is gone from the table and its documents.
+Result<std::vector<Route>> without_replaced(std::vector<Route> routes)
+{
+    std::map<std::string, std::size_t> standing;
+    std::vector<Route> kept;
+    for (auto& route : routes) {
+        const auto known = standing.find(shape_of(route));
+        if (!route.replaces) {
+            standing.emplace(shape_of(route), kept.size());
+            kept.push_back(std::move(route));
+            continue;
+        }
+        if (known == standing.end()) return refused(route, "it replaces a route that is not there");
+        kept[known->second] = std::move(route);
+    }
+    return kept;
+}
+
 }  // namespace
 
 struct Router::Node {
@@ -113,7 +142,9 @@ Router::~Router() = default;
 Result<std::shared_ptr<const Router>> Router::build(std::vector<Route> routes)
 {
     auto router = std::make_shared<Router>();
-    router->routes_ = std::move(routes);
+    auto standing = without_replaced(std::move(routes));
+    if (!standing) return fail(std::move(standing).error());
+    router->routes_ = std::move(*standing);
     for (const auto& route : router->routes_) {
         auto valid = check(route);
         if (!valid) return fail(std::move(valid).error());

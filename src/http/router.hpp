@@ -13,8 +13,8 @@ namespace opsd::http {
 /// An immutable route table.
 class Router {
 public:
-    /// Refuses two routes of one method and shape, patterns without a leading slash, bad parameters, missing
-    /// handlers and empty summaries.
+    /// Refuses two routes of one method and shape (except one that `replaces` an earlier one), patterns
+    /// without a leading slash, bad parameters, missing handlers and empty summaries.
     static Result<std::shared_ptr<const Router>> build(std::vector<Route> routes);
 
     struct Match {

@@ -1,6 +1,6 @@
 #include "modules/health/routes.hpp"
 
-#include "modules/health/json_text.hpp"
+#include "core/json_text.hpp"
 
 #include <fmt/format.h>
 
