@@ -50,8 +50,11 @@ struct UnitFacts {
     int main_code = 0;    ///< CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3; 0: never ran or runs
     int main_status = 0;  ///< exit status or signal number
     std::uint32_t main_pid = 0;
-    std::uint32_t restarts = 0;  ///< NRestarts since the last manual start
-    std::string status_text;     ///< STATUS= of the service
+    std::uint32_t last_main_pid = 0;  ///< of the present or the last main process
+    WallTime main_started{};          ///< of that process
+    WallTime main_exited{};           ///< 0: it has not ended
+    std::uint32_t restarts = 0;       ///< NRestarts since the last manual start
+    std::string status_text;          ///< STATUS= of the service
     bool condition_result = true;
     bool assert_result = true;
     Monotonic condition_at{};  ///< when conditions were last evaluated; 0: never

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds reading_limit{2};
 constexpr std::size_t most_waiting = 256;
 constexpr std::size_t most_looked_at = 20'000;
+constexpr std::chrono::seconds start_slack{1};
 constexpr const char* coredump_message = "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1";
 
 struct JournalClose {
@@ -67,16 +69,40 @@ int add_alternative(sd_journal* journal, const std::vector<std::string>& terms)
     return r;
 }
 
+/// Does the current entry, which a match on the main process's pid may have brought, concern the unit?
+enum class Speaker { named, main_process, nobody };
+
+Speaker speaker(sd_journal* journal, const JournalQuery& query)
+{
+    if (!query.main || number_field(field(journal, "_PID"), 0) != query.main->pid) return Speaker::named;
+    const auto unit = field(journal, "_SYSTEMD_UNIT");
+    if (unit == query.unit) return Speaker::named;
+    const bool by_root = field(journal, "_UID") == "0";
+    if (by_root && field(journal, "OBJECT_SYSTEMD_UNIT") == query.unit) return Speaker::named;
+    if (!unit.empty()) return Speaker::nobody;  // the pid is somebody else's now
+    const auto text = field(journal, "_SOURCE_REALTIME_TIMESTAMP");
+    std::int64_t sent = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sent);
+    if (error != std::errc{} || end != text.data() + text.size()) return Speaker::nobody;
+    const WallTime at{std::chrono::microseconds{sent}};
+    // systemd notes the start just after it.
+    const bool alive = at >= query.main->started - start_slack && at <= query.main->exited;
+    return alive ? Speaker::main_process : Speaker::nobody;
+}
+
 /// Who may speak about a unit: itself, PID 1, and root's daemons. Anybody can write a UNIT= field, so what
 /// journald vouches for (_PID, _UID) is asked for too, as journalctl does. `boot` is "" or one boot's id.
-int add_matches(sd_journal* journal, const std::string& unit, const std::string& boot)
+int add_matches(sd_journal* journal, const JournalQuery& query, const std::string& boot)
 {
+    const auto& unit = query.unit;
     const auto this_boot = boot.empty() ? std::string{} : "_BOOT_ID=" + boot;
     int r = add_alternative(journal, {"_SYSTEMD_UNIT=" + unit, this_boot});
     if (r >= 0) r = add_alternative(journal, {"UNIT=" + unit, "_PID=1", this_boot});
     if (r >= 0) r = add_alternative(journal, {"OBJECT_SYSTEMD_UNIT=" + unit, "_UID=0", this_boot});
     if (r >= 0)
         r = add_alternative(journal, {"COREDUMP_UNIT=" + unit, "_UID=0", coredump_message, this_boot});
+    if (r >= 0 && query.main)
+        r = add_alternative(journal, {"_PID=" + std::to_string(query.main->pid), this_boot});
     return r;
 }
 
@@ -218,7 +244,11 @@ int JournalReader::Reading::walk_back(const JournalQuery& query, Lines& lines)
         if (looked_at++ == most_looked_at) break;
         r = sd_journal_previous(journal.get());
         if (r <= 0) break;
-        const auto verdict = run.judge(named_invocation(journal.get(), query.unit));
+        const auto whose = speaker(journal.get(), query);
+        if (whose == Speaker::nobody) continue;
+        const auto verdict =
+            run.judge(whose == Speaker::main_process ? std::string_view{query.invocation_id}
+                                                     : named_invocation(journal.get(), query.unit));
         if (verdict == RunFilter::Verdict::stop) break;
         if (verdict == RunFilter::Verdict::restart) {
             lines.clear();
@@ -256,7 +286,7 @@ int JournalReader::Reading::try_read(const JournalQuery& query, Lines& lines)
     sd_journal_set_data_threshold(journal.get(), std::max<std::size_t>(query.max_line + 64, 1024));
     const auto this_boot = boot();
     sd_journal_flush_matches(journal.get());
-    r = add_matches(journal.get(), query.unit, this_boot);
+    r = add_matches(journal.get(), query, this_boot);
     if (r >= 0) r = walk_back(query, lines);
     return r < 0 ? r : lines.empty() ? why_nothing() : 0;
 }

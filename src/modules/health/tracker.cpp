@@ -105,6 +105,17 @@ std::string_view Tracker::file_state(std::string_view id) const
     return it == entries_.end() ? std::string_view{} : std::string_view{it->second.facts.unit_file_state};
 }
 
+std::optional<systemd::MainProcess> Tracker::main_process(std::string_view id,
+                                                          std::string_view invocation) const
+{
+    const auto it = entries_.find(id);
+    if (it == entries_.end()) return std::nullopt;
+    const auto& f = it->second.facts;
+    const bool ended = f.last_main_pid > 1 && f.main_exited >= f.main_started && f.main_exited > WallTime{};
+    if (!ended || (!invocation.empty() && invocation != f.invocation_id)) return std::nullopt;
+    return systemd::MainProcess{f.last_main_pid, f.main_started, f.main_exited};
+}
+
 void Tracker::observe(Entry& entry, const std::string& active_before, const std::string& sub_before,
                       std::uint32_t restarts_before, Monotonic now)
 {

@@ -3,6 +3,7 @@
 // signals, job results, losses, journal lines and ticks go in; unit states, node health, transitions and
 // wishes for evidence come out. No I/O; time is an argument. Work is proportional to what changed.
 
+#include "io/systemd/journal.hpp"
 #include "io/systemd/manager.hpp"
 #include "modules/health/restarts.hpp"
 #include "modules/health/rules.hpp"
@@ -106,6 +107,9 @@ public:
     [[nodiscard]] bool detailed(std::string_view id) const;
     [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
     [[nodiscard]] std::string_view file_state(std::string_view id) const;
+    /// The main process that ended last, if it was of this invocation ("": of any).
+    [[nodiscard]] std::optional<systemd::MainProcess> main_process(std::string_view id,
+                                                                   std::string_view invocation) const;
 
     /// "" or why units may be missing from those watched: the node is not healthy then.
     void incomplete(std::string reason) { incomplete_ = std::move(reason); }
