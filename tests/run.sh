@@ -96,8 +96,8 @@ stage_unit() {
 }
 
 stage_threads() {
-    step threads build build tsan -- unit_core unit_io unit_http unit_health unit_daemon || return
-    run_ctest threads build/tsan -R '^unit_(core|io|http|health|daemon)$'
+    step threads build build tsan -- unit_core unit_io unit_http unit_health || return
+    run_ctest threads build/tsan -R '^unit_(core|io|http|health)$'
 }
 
 stage_release() {
