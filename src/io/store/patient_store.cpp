@@ -18,8 +18,8 @@ PatientStore::PatientStore(StoreOptions options, Clock& clock, telemetry::Regist
   , metrics_{metrics}
   , log_{std::move(log)}
   , open_{metrics.gauge("opsd_store_open", "0 while the state file cannot be opened; it is tried again")}
-  , failures_{metrics.counter("opsd_store_open_failures_total",
-                              "Attempts to open the state file that failed")}
+  , failures_{
+        metrics.counter("opsd_store_open_failures_total", "Attempts to open the state file that failed")}
 {}
 
 Task<> PatientStore::open()

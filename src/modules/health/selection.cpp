@@ -34,8 +34,8 @@ std::string problem_of(const std::string& name)
 bool nothing_named(const HealthOptions& options, const Inventory& inventory)
 {
     const auto is_dcos = [](const WantsEntry& entry) { return entry.target == "dcos.target"; };
-    return options.units.empty() && options.globs.empty() && options.targets.empty()
-           && inventory.wants_known && std::ranges::none_of(inventory.wants, is_dcos);
+    return options.units.empty() && options.globs.empty() && options.targets.empty() && inventory.wants_known
+           && std::ranges::none_of(inventory.wants, is_dcos);
 }
 
 }  // namespace
