@@ -14,6 +14,18 @@ namespace opsd::cli {
 
 using nlohmann::json;
 
+namespace {
+
+/// What the daemon says about a change that a restart would lose.
+void warn_unless_durable(const json& answer)
+{
+    if (answer.value("durable", true)) return;
+    fmt::print(stderr, "warning: {}
+", one_line(printable(text(answer, "note"))));
+}
+
+}  // namespace
+
 int report(const Error& error)
 {
     fmt::print(stderr, "opsd: {}\n", printable(error.message));
@@ -142,6 +154,7 @@ int unit_ack(const Context& context, const std::string& unit, const std::string&
         print_json(*done);
     else
         fmt::print("{} is acknowledged until {}.\n", unit, short_time(text(*done, "until")));
+    warn_unless_durable(*done);
     return exit_ok;
 }
 
@@ -150,6 +163,7 @@ int unit_unack(const Context& context, const std::string& unit)
     const auto done = Api{context.target}.json("DELETE", "/api/v1/units/" + encode(unit) + "/ack");
     if (!done) return report(done.error());
     fmt::print("{} is no longer acknowledged.\n", unit);
+    warn_unless_durable(*done);
     return exit_ok;
 }
 

@@ -53,7 +53,8 @@ bool carry_own(const UnitFacts& before, const UnitFacts& after, UnitFacts& targe
 {
     return carry_all(before, after, target, &UnitFacts::type, &UnitFacts::result,
                      &UnitFacts::remain_after_exit, &UnitFacts::main_code, &UnitFacts::main_status,
-                     &UnitFacts::main_pid, &UnitFacts::restarts, &UnitFacts::status_text);
+                     &UnitFacts::main_pid, &UnitFacts::last_main_pid, &UnitFacts::main_started,
+                     &UnitFacts::main_exited, &UnitFacts::restarts, &UnitFacts::status_text);
 }
 
 /// What the Unit interface says.

@@ -1,12 +1,29 @@
-// Acknowledgements of planned work: kept in the store before they are shown.
+// Acknowledgements of planned work: kept in the store before they are shown. When the store cannot be
+// written, they are in force nevertheless, and the answer says that they are not durable.
 
 #include "core/ack_request.hpp"
 #include "modules/health/routes.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace opsd::health {
 
 using http::Request;
 using http::Response;
+
+namespace {
+
+std::string note(const Kept& kept, std::string_view until_then)
+{
+    if (kept.durable) return {};
+    return fmt::format("{} unless it can be written before: {}", until_then, kept.reason);
+}
+
+constexpr std::string_view lost = "in force now, but lost when opsd restarts";
+constexpr std::string_view comes_back = "withdrawn now, but back when opsd restarts";
+
+}  // namespace
 
 Task<Response> acknowledge(std::shared_ptr<Core> core, const Request& request)
 {
@@ -23,7 +40,7 @@ Task<Response> acknowledge(std::shared_ptr<Core> core, const Request& request)
     core->publisher.publish_now();
     core->services.log.info("{} is acknowledged by {} until {}: {}", found.unit->id, ack.by,
                             rfc3339(ack.until), ack.reason);
-    co_return Response::json(acknowledgement_json(ack));
+    co_return Response::json(acknowledgement_json(ack, note(*kept, lost)));
 }
 
 Task<Response> withdraw(std::shared_ptr<Core> core, const Request& request)
@@ -34,6 +51,10 @@ Task<Response> withdraw(std::shared_ptr<Core> core, const Request& request)
     if (!kept) co_return Response::problem(kept.error());
     core->tracker.acknowledge(found.unit->id, std::nullopt, {});
     core->publisher.publish_now();
+    if (!kept->durable) {
+        const nlohmann::ordered_json body{{"durable", false}, {"note", note(*kept, comes_back)}};
+        co_return Response::json(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    }
     co_return Response::no_content();
 }
 
@@ -41,7 +62,8 @@ Task<Response> acknowledgement(std::shared_ptr<Core> core, const Request& reques
 {
     auto found = find_unit(*core, request);
     if (found.problem) co_return std::move(*found.problem);
-    co_return Response::json(acknowledgement_json(found.unit->acknowledged));
+    const auto kept = core->history.kept(found.unit->id);
+    co_return Response::json(acknowledgement_json(found.unit->acknowledged, note(kept, lost)));
 }
 
 }  // namespace opsd::health

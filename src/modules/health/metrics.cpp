@@ -98,6 +98,9 @@ void write_metrics(const Core& core, Page& page)
            static_cast<double>(h.queued()));
     single(page, "opsd_history_dropped_total", Kind::counter,
            "Records lost because the store could not be written.", count(h.dropped()));
+    single(page, "opsd_acknowledgements_waiting", Kind::gauge,
+           "Acknowledgements, or their ends, that a restart would lose: the store cannot be written.",
+           static_cast<double>(h.acks_waiting()));
     const auto& e = core.evidence;
     single(page, "opsd_journal_reads_total", Kind::counter, "Journal readings for evidence.",
            count(e.reads()));
@@ -120,6 +123,9 @@ void write_metrics(const Core& core, Page& page)
                "health.systemd.resync.",
                std::chrono::duration<double>(age).count());
     }
+    single(page, "opsd_units_list_complete", Kind::gauge,
+           "0 while a target's wants directory cannot be read, so that expected units may be missing.",
+           health->value.incomplete.empty() ? 1 : 0);
     write_units(health->value, page);
 }
 

@@ -113,7 +113,10 @@ Task<> HealthModule::remember()
                 const auto left = ack.until - now;
                 if (left.count() > 0) core.tracker.acknowledge(unit, std::move(ack), monotonic + left);
             }
-            if (first) core.tracker.remember(std::move(loaded->known), core.boot_id);
+            if (first)
+                core.tracker.remember(std::move(loaded->known), core.boot_id);
+            else
+                core.tracker.remember_restarts(std::move(loaded->known));
             core.publisher.open();
             core.publisher.wake();
             co_return;
@@ -158,6 +161,7 @@ Task<> HealthModule::run()
     group.cancel();
     co_await group.join();
     if (failure) show_failure(core, describe(failure).what);
+    core.take(core.tracker.last_words({core.services.clock.monotonic(), core.services.clock.now()}));
     co_await flush_within(core.history, flush_deadline);
     std::rethrow_exception(failure ? failure : ended);
 }

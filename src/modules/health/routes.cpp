@@ -252,14 +252,16 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
         {Method::post,
          "/api/v1/units/{unit}/ack",
          Access::operate,
-         "Acknowledges planned work on a unit: {\"for\": \"2h\", \"reason\": \"new disk\"}",
+         "Acknowledges planned work on a unit: {\"for\": \"2h\", \"reason\": \"new disk\"}; \"durable\" in "
+         "the answer "
+         "says whether it survives a restart",
          with(core, acknowledge),
          {unit_parameter},
          true},
         {Method::del,
          "/api/v1/units/{unit}/ack",
          Access::operate,
-         "Withdraws the acknowledgement",
+         "Withdraws the acknowledgement; 200 instead of 204 says why it may come back",
          with(core, withdraw),
          {unit_parameter},
          true},

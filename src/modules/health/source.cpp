@@ -75,6 +75,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
     to_confirm_.clear();
     asked_.clear();
     refresh_at_.reset();
+    wants_at_.reset();
     early_.clear();
     looking_ = true;
     const auto failed = [this](std::string_view task, const std::exception_ptr& e) {
@@ -130,6 +131,7 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
 {
     Result<> done;
     const auto now = clock_.monotonic();
+    if (wants_at_ && *wants_at_ <= now) look_at_wants_again();
     if (refresh_at_ && *refresh_at_ <= now) {
         refresh_at_.reset();
         done = co_await refresh(manager, std::exchange(refresh_everything_, false));
@@ -153,6 +155,7 @@ std::optional<Monotonic> Source::next_time() const
     if (!to_confirm_.empty()) return clock_.monotonic();
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
+    if (wants_at_) first = std::min(first, *wants_at_);
     if (reading_.size() < reads_at_a_time) {
         for (const auto& [id, at] : reads_)
             if (!reading_.contains(id)) first = std::min(first, at);

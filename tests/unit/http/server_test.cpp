@@ -361,7 +361,7 @@ TEST(HttpServer, HoldsTwoThousandIdleConnectionsInLittleMemory)
             }
             EXPECT_EQ(live.server.connections(), count);
             const auto each = (anonymous_kilobytes() - before) * 1024 / count;
-#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
             EXPECT_LT(each, 8192U) << "bytes per connection, both ends";
 #endif
             RecordProperty("bytes_per_connection_both_ends", static_cast<int>(each));
