@@ -60,6 +60,13 @@ public:
     };
     Task<Result<Page>> read(HistoryQuery query);
 
+    /// What says how the units were at a time (history_at.cpp): of each unit the rows next to it.
+    struct Around {
+        std::vector<Transition> rows;
+        std::optional<WallTime> begins;  ///< the first transition that is kept
+    };
+    Task<Result<Around>> around(WallTime time);
+
     /// Durable when it returns. nullopt removes.
     Task<Result<>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);
 

@@ -98,6 +98,7 @@ Task<> HealthModule::remember()
                 if (left.count() > 0) core.tracker.acknowledge(unit, std::move(ack), monotonic + left);
             }
             if (first) core.tracker.remember(std::move(loaded->known), core.boot_id);
+            core.publisher.made(core.history.last_id());
             core.publisher.open();
             core.publisher.wake();
             co_return;
