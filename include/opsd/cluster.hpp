@@ -101,7 +101,7 @@ struct HealthCounts {
 
 /// One unit over all members that have it.
 struct UnitRollup {
-    std::shared_ptr<const UnitLabel> label;  ///< of the first member by address that has it
+    std::shared_ptr<const UnitLabel> label;  ///< of most members; of equals the first by text
     HealthCounts nodes;
 };
 

@@ -15,6 +15,7 @@
 #include "modules/cluster/text_pool.hpp"
 #include "opsd/result.hpp"
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -67,20 +68,22 @@ public:
     /// the future.
     [[nodiscard]] std::uint64_t base_of(std::string_view etag) const noexcept;
 
-    /// The document since `base` (0: whole). Cached for the newest version by base, since masters ask alike.
-    [[nodiscard]] std::shared_ptr<const std::string> render(std::uint64_t base, bool with_journal,
-                                                            WallTime now, std::int64_t last_transition);
+    /// The document since `base` (0: whole), as JSON with a newline.
+    [[nodiscard]] std::string render(std::uint64_t base, bool with_journal, WallTime now,
+                                     std::int64_t last_transition);
 
 private:
     struct Part {
         std::shared_ptr<const UnitState> unit;
         std::uint64_t changed = 0;  // in this version
     };
-    struct Cached {
+    struct Cached {  // all but what differs between two answers of one version
         std::uint64_t base = 0;
         bool with_journal = false;
-        std::shared_ptr<const std::string> text;
+        std::string text;
     };
+    [[nodiscard]] std::string units_text(std::uint64_t base, bool with_journal) const;
+
     static constexpr std::size_t most_removed = 1'000;  // remembered; an older base gets all
     static constexpr std::size_t most_cached = 8;
 
@@ -90,7 +93,7 @@ private:
     std::uint64_t version_ = 0;
     std::uint64_t oldest_base_ = 0;  // an older base gets all
     std::map<std::string, Part, std::less<>> units_;
-    std::vector<std::pair<std::uint64_t, std::string>> removed_;  // in which version
+    std::deque<std::pair<std::uint64_t, std::string>> removed_;  // in which version
     NodeIdentity identity_;
     Health health_ = Health::unknown;
     std::string reason_;

@@ -10,7 +10,6 @@
 #include "modules/cluster/document.hpp"
 #include "modules/cluster/found_member.hpp"
 
-#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -33,14 +32,18 @@ struct TableOptions {
     std::chrono::milliseconds forget_after = std::chrono::hours{24 * 7};
 };
 
+using Addresses = std::set<std::string, AddressLess>;
+
 /// What a call changed, for the archive, the events and the followers.
 struct TableChanges {
-    std::set<std::string, AddressLess> added;    ///< begin to follow
-    std::set<std::string, AddressLess> removed;  ///< stop following
-    std::set<std::string, AddressLess> changed;  ///< picture, freshness or identity: to be kept and shown
-    std::vector<ClusterTransition>
-        events;  ///< of members themselves (unit ""): fresh, stale, replaced, added, removed
-    [[nodiscard]] bool any() const noexcept { return !added.empty() || !removed.empty() || !changed.empty(); }
+    Addresses follow;      ///< begin to ask
+    Addresses unfollow;    ///< stop asking
+    Addresses changed;     ///< picture, freshness, sources or identity: to be kept and shown
+    Addresses gone;        ///< forgotten
+    bool touched = false;  ///< only times of answers moved: worth showing, not urgent
+    /// Of members themselves (unit ""): from and to are "fresh", "stale", "unanswered", "replaced", "gone".
+    std::vector<ClusterTransition> events;
+    [[nodiscard]] bool any() const noexcept { return !changed.empty() || !gone.empty(); }
     void merge(TableChanges other);
 };
 
@@ -52,46 +55,81 @@ struct Lookup {
 
 class Table {
 public:
-    Table(TableOptions options, std::string own_instance);
+    explicit Table(TableOptions options);
 
     // --- in
     /// What an earlier run kept. Everything in it is stale until it answers.
     TableChanges restore(std::vector<Member> kept, WallTime now);
-    /// The complete list of one source as of now.
+    /// The complete list of one source as of now. Beyond max_members the rest is refused and counted.
     TableChanges named(const std::string& source, const std::vector<FoundMember>& found,
                        std::uint16_t cluster_port, WallTime now);
-    /// This node, from the board.
-    TableChanges self(std::string address, NodeDocument document, WallTime now);
-    /// A whole or partial document. A partial one whose base or instance does not fit is refused: ask for
-    /// all.
+    /// This node, from the board; always fresh. Its address may change when its IP becomes known.
+    TableChanges self(const std::string& address, NodeDocument document, WallTime now);
+    /// A whole or partial document. not_found: not a member (any more). protocol: a partial one that does not
+    /// fit what is held; what is held is forgotten, so that the next request asks for all.
     [[nodiscard]] Result<TableChanges> answered(const std::string& address, NodeDocument document,
                                                 WallTime now, std::chrono::milliseconds clock_offset);
-    /// It answered that nothing changed.
+    /// It answered that nothing changed. One that is not fresh stays so: ask it for the whole picture.
     TableChanges unchanged(const std::string& address, WallTime now);
-    /// It did not answer, or not so that it could be understood. `why` is a sentence.
-    TableChanges failed(const std::string& address, std::string why, WallTime now);
-    /// An operator's word. not_found; invalid_argument while a source still names it (which, and what to do).
+    /// It does not answer, or not so that it can be understood. `why` is a sentence.
+    TableChanges failed(const std::string& address, const std::string& why, WallTime now);
+    /// An operator's word. not_found; invalid_argument for this node itself and while a source still names it
+    /// (which, and what to do).
     [[nodiscard]] Result<TableChanges> forget(const std::string& address, WallTime now);
-    /// Planned work on a node; nullptr withdraws.
+    /// Planned work on a node; null withdraws. not_found.
     [[nodiscard]] Result<TableChanges> acknowledge(const std::string& address,
                                                    std::shared_ptr<const Acknowledgement> ack, WallTime now);
     /// Time passed: the forget rule, acknowledgements that ended.
     TableChanges tick(WallTime now);
 
     // --- out
-    [[nodiscard]] Cluster cluster() const;  ///< aliases of a member are not in it
+    /// Members that are shown (no second address of a process) and the roll-up.
+    [[nodiscard]] Cluster cluster(bool watching) const;
+    /// By exact address, aliases too. Null: not known.
     [[nodiscard]] std::shared_ptr<const Member> find(std::string_view address) const;
-    [[nodiscard]] Lookup look_up(std::string_view name) const;
-    [[nodiscard]] std::size_t size() const noexcept;
-    /// The address under which the process behind `address` is shown; itself when it is no alias.
-    [[nodiscard]] std::string shown_as(std::string_view address) const;
-    [[nodiscard]] std::uint64_t refused() const noexcept;  ///< members beyond max_members
-    /// For the follower's next request: "instance.version" of what is held; "" for a whole document.
+    /// For the follower's If-None-Match: "instance.version" with quotes, of what is held; "" to ask for all.
     [[nodiscard]] std::string held(std::string_view address) const;
-    TextPool& pool() noexcept;
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::size_t aliases() const noexcept;
+    [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+    [[nodiscard]] TextPool& pool() noexcept { return pool_; }
 
 private:
-    // The author of table.cpp shapes this.
+    struct Entry {
+        std::shared_ptr<const Member> member;
+        std::map<std::string, FoundMember> claims;  // what each source said last
+        std::string held_instance;                  // of the document that the units come from
+        std::uint64_t held_version = 0;
+        bool shown = true;  // false: another address of the same process is shown
+    };
+    struct Roll {
+        HealthCounts nodes;
+        std::vector<std::pair<std::shared_ptr<const UnitLabel>, std::uint32_t>> labels;
+    };
+    using Entries = std::map<std::string, Entry, AddressLess>;
+
+    Entry* add(const std::string& address, WallTime now, TableChanges& changes);
+    void replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes);
+    void remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes);
+    void account(const Member& member, int by);
+    void choose_shown(const std::string& instance, TableChanges& changes);
+    void show(Entry& entry, bool shown, TableChanges& changes);
+    void drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes);
+    static void identify(Member& member, const Entry& entry, const NodeIdentity& own);
+    static void event(const Member& member, std::string from, std::string to, std::string reason,
+                      WallTime now, TableChanges& changes);
+
+    TableOptions options_;
+    TextPool pool_;
+    Entries entries_;
+    std::map<std::string, Addresses> instances_;  // members by the process that answered last
+    std::map<std::string, Roll, std::less<>> rolls_;
+    HealthCounts nodes_;
+    std::string self_;
+    std::uint64_t refused_ = 0;
 };
+
+/// The member that an operator means by an address, a host name, a Mesos id or a machine id.
+[[nodiscard]] Lookup look_up(const Cluster& cluster, std::string_view name);
 
 }  // namespace opsd::cluster

@@ -14,10 +14,6 @@
 
 namespace opsd::health {
 
-/// The cause line and, for viewers, the journal lines; "" when healthy. `node_reason`: why systemd cannot be
-/// read, "" when it can.
-[[nodiscard]] std::string output_of(const UnitState& unit, bool with_journal, std::string_view node_reason);
-
 /// Appends one element of `units` of /system/health/v1: six fields.
 void append_dcos_unit(std::string& out, const UnitState& unit, bool with_journal,
                       std::string_view node_reason);
