@@ -116,8 +116,8 @@ struct Response {
     unsigned status = 200;
     std::string type = "text/plain; charset=utf-8";
     std::string body;
-    std::shared_ptr<const Content> content;                    ///< set: body and type are taken from it
-    Stream producer;                                           ///< set: chunked, body unused
+    std::shared_ptr<const Content> content;  ///< set: body and type are taken from it
+    Stream producer;                         ///< set: chunked, body unused
     Hold hold;  ///< set: its answer is sent instead of this one, unless too many streams are open
     std::vector<std::pair<std::string, std::string>> headers;  ///< extra ones
 

@@ -96,9 +96,9 @@ struct UnitState {
 /// The node's health: units sorted by id.
 struct NodeHealth {
     Health health = Health::unknown;
-    std::string reason;             ///< "" when healthy
-    bool systemd_readable = false;  ///< false: the units are what was last known
-    WallTime read_at{};             ///< when systemd last confirmed this picture
+    std::string reason;                ///< "" when healthy
+    bool systemd_readable = false;     ///< false: the units are what was last known
+    WallTime read_at{};                ///< when systemd last confirmed this picture
     std::int64_t last_transition = 0;  ///< newest id of its transitions; 0: not known yet
     std::vector<std::shared_ptr<const UnitState>> units;
 };

@@ -92,8 +92,8 @@ StateThen state_at(WallTime time, const Rows& rows, const StateNow* now, std::op
                 then.state = after->from;
                 then.since.reset();
             }
-            then.reason = fmt::format("it was {} at {} and {} at {}; what lies between is not kept", before->to,
-                                      rfc3339(before->last_at), after->from, rfc3339(after->at));
+            then.reason = fmt::format("it was {} at {} and {} at {}; what lies between is not kept",
+                                      before->to, rfc3339(before->last_at), after->from, rfc3339(after->at));
         }
         return then;
     }

@@ -39,15 +39,14 @@ struct StateNow {
 /// folded row several versions may be there. `begins`: when the first transition that is kept was made;
 /// before it nothing is known except states that last until now.
 [[nodiscard]] std::vector<StateThen> states_at(WallTime time, std::span<const Transition> rows,
-                                               std::span<const StateNow> now,
-                                               std::optional<WallTime> begins);
+                                               std::span<const StateNow> now, std::optional<WallTime> begins);
 
 /// A node at a time.
 struct NodeThen {
     std::string address;
     std::string hostname;
-    bool answered = true;           ///< false: it did not answer then, and its units are the last known
-    std::string why;                ///< why it is unknown; "" when it is not
+    bool answered = true;            ///< false: it did not answer then, and its units are the last known
+    std::string why;                 ///< why it is unknown; "" when it is not
     std::optional<WallTime> begins;  ///< when the first transition of it that is kept was made
     std::vector<StateThen> units;
     /// Of the node by the roll-up rule; unknown when it did not answer or has no units.

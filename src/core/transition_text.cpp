@@ -81,7 +81,10 @@ std::unexpected<Error> unreadable(std::string_view why)
 
 void append_transition_members(JsonText& json, const Transition& t)
 {
-    json.number("id", t.id).text("unit", t.unit).text("at", rfc3339(t.at)).text("last_at", rfc3339(t.last_at));
+    json.number("id", t.id)
+        .text("unit", t.unit)
+        .text("at", rfc3339(t.at))
+        .text("last_at", rfc3339(t.last_at));
     json.number("count", t.count).text("from", t.from).text("to", t.to);
     json.number("from_health", static_cast<int>(t.from_health));
     json.number("to_health", static_cast<int>(t.to_health));
@@ -124,7 +127,8 @@ Result<TransitionPage> read_page(std::string_view text, std::size_t most)
     const auto rows = json.find("transitions");
     if (rows == json.end() || !rows->is_array()) return unreadable("it has no list \"transitions\"");
     if (rows->size() > most)
-        return unreadable(fmt::format("it has {} transitions, more than the {} asked for", rows->size(), most));
+        return unreadable(
+            fmt::format("it has {} transitions, more than the {} asked for", rows->size(), most));
     TransitionPage page;
     std::int64_t last = 0;
     for (const auto& row : *rows) {

@@ -16,8 +16,8 @@ namespace opsd {
 /// "from_health","to_health","result","exec_main_code","exec_main_status","invocation_id","reason"}.
 void append_transition_members(JsonText& json, const Transition& transition);
 
-/// One transition of the cluster, with brackets: the members above, where "id" is the one of this node's list,
-/// and "address", "hostname", "seen_at".
+/// One transition of the cluster, with brackets: the members above, where "id" is the one of this node's
+/// list, and "address", "hostname", "seen_at".
 void append_cluster_transition(std::string& out, const ClusterTransition& transition);
 
 /// A page of a node's transitions: GET /api/v1/node/history.
@@ -30,8 +30,8 @@ struct TransitionPage {
 /// {"transitions":[...],"last_id","more"} and a newline.
 [[nodiscard]] std::string page_json(const TransitionPage& page);
 
-/// Reads foreign bytes: at most `most` rows, texts cut at 4 KiB, unknown members ignored. Errc::protocol when it
-/// is no such page or its ids do not ascend.
+/// Reads foreign bytes: at most `most` rows, texts cut at 4 KiB, unknown members ignored. Errc::protocol when
+/// it is no such page or its ids do not ascend.
 [[nodiscard]] Result<TransitionPage> read_page(std::string_view json, std::size_t most);
 
 }  // namespace opsd

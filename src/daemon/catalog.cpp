@@ -1,5 +1,6 @@
 #include "daemon/catalog.hpp"
 
+#include "modules/cluster/module.hpp"
 #include "modules/health/module.hpp"
 
 namespace opsd::daemon {
@@ -8,6 +9,7 @@ std::vector<CatalogEntry> catalog()
 {
     return {
         health::catalog_entry(),
+        cluster::catalog_entry(),
     };
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// A feed as server-sent events. A reader that names the last id it saw gets what it missed from where it is kept,
-// then what happens, without a gap and without a duplicate.
+// A feed as server-sent events. A reader that names the last id it saw gets what it missed from where it is
+// kept, then what happens, without a gap and without a duplicate.
 
 #include "core/first_of.hpp"
 #include "opsd/clock.hpp"
@@ -30,7 +30,7 @@ public:
     virtual Clock& clock() = 0;
     virtual std::string text_of(const T& event) = 0;  ///< JSON
     virtual Task<Result<Page>> missed(std::int64_t after, std::size_t limit) = 0;
-    virtual std::int64_t last_id() = 0;   ///< the newest that was given
+    virtual std::int64_t last_id() = 0;    ///< the newest that was given
     virtual std::uint64_t& streams() = 0;  ///< counts readers
 };
 

@@ -1,5 +1,5 @@
-// Answers that are held back until there is news: long polls. They are bounded like streams, are not subject to
-// the handler timeout, and end when the client leaves or the server drains.
+// Answers that are held back until there is news: long polls. They are bounded like streams, are not subject
+// to the handler timeout, and end when the client leaves or the server drains.
 
 #include "http/session_parts.hpp"
 

@@ -7,14 +7,6 @@
 namespace opsd::http {
 namespace {
 
-std::string_view trimmed(std::string_view text)
-{
-    constexpr std::string_view blank = " \t";
-    const auto begin = text.find_first_not_of(blank);
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(blank) - begin + 1);
-}
-
 /// Where `mark` is next outside of quotes.
 std::size_t find_unquoted(std::string_view text, char mark)
 {

@@ -20,7 +20,7 @@ struct ClientRequest {
     std::string url;  ///< http://host:port/path, https://..., or unix:/run/opsd/opsd.sock:/path
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
-    std::chrono::milliseconds timeout{5000};  ///< for the whole exchange (not for a stream's body)
+    std::chrono::milliseconds timeout{5000};          ///< for the whole exchange (not for a stream's body)
     std::chrono::milliseconds connect_timeout{0};     ///< for a new connection, TLS included; 0: `timeout`
     std::chrono::milliseconds first_byte_timeout{0};  ///< from the request to its answer; 0: `timeout`
     std::size_t max_body = 16 << 20;

@@ -58,7 +58,7 @@ private:
     void sweep();
 
     ConnectionOptions options_;
-    std::list<Idle> idle_;                                      // oldest first
+    std::list<Idle> idle_;                                        // oldest first
     std::unordered_map<std::string, std::vector<Place>> by_key_;  // oldest first
     asio::steady_timer timer_;
     bool armed_ = false;

@@ -187,7 +187,8 @@ void watch_peer(int fd, std::chrono::milliseconds dead_after)
     if (dead_after.count() <= 0) return;
     // Half of the time until the first question, the rest for three more: the kernel counts whole seconds.
     const auto seconds = [](std::chrono::milliseconds time) {
-        return static_cast<int>(std::max(std::chrono::seconds{1}, std::chrono::floor<std::chrono::seconds>(time)).count());
+        return static_cast<int>(
+            std::max(std::chrono::seconds{1}, std::chrono::floor<std::chrono::seconds>(time)).count());
     };
     const int yes = 1;
     const int idle = seconds(dead_after / 2);

@@ -46,18 +46,21 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
     std::string after;
     for (bool more = true; more;) {
         constexpr std::size_t page = 200;  // a picture is a few KiB
-        Statement query{"SELECT address, picture FROM cluster_members WHERE address > ?1 ORDER BY address LIMIT 200",
-                        {after}};
+        Statement query{
+            "SELECT address, picture FROM cluster_members WHERE address > ?1 ORDER BY address LIMIT 200",
+            {after}};
         auto rows = co_await store_.read(std::move(query), page);
         if (!rows) co_return fail(std::move(rows).error());
         more = rows->size() == page;
         for (const auto& row : *rows) {
             after = as_text(row.at(0));
             auto member = read_member(as_text(row.at(1)), pool);
-            if (member)
+            if (member) {
+                saved_.insert_or_assign(after, clock_.monotonic());
                 members.push_back(std::move(*member));
-            else
+            } else {
                 log_.warning("{} is begun anew: {}", after, member.error().message);
+            }
         }
     }
     auto positions = co_await read_positions();
@@ -111,7 +114,8 @@ ClusterTransition Archive::add(ClusterTransition transition, const std::string& 
     if (!transition.transition.unit.empty() && transition.transition.id > 0) {
         auto& position = positions_[transition.address];
         const bool same = position.node_id == node_id;
-        position = {node_id, same ? std::max(position.id, transition.transition.id) : transition.transition.id};
+        position = {node_id,
+                    same ? std::max(position.id, transition.transition.id) : transition.transition.id};
     }
     queue_.push_back(std::move(op));
     news_.cancel();

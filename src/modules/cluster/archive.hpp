@@ -1,12 +1,12 @@
 #pragma once
-// The cluster's past in the store: which members there are and how they were when they last answered, and every
-// transition that this node learned of.
+// The cluster's past in the store: which members there are and how they were when they last answered, and
+// every transition that this node learned of.
 //
-// In: members that changed, transitions. Out: transitions with ids that ascend on this node (the SSE ids), pages of
-// them, what an earlier run kept. Promises: adding never waits; the queue to the store is bounded, what it loses is
-// counted, and room() says when to stop fetching; a member's position and its transitions become durable together,
-// so that a kill at any point repeats or loses none; ids never go back, also not after a kill; a picture is written
-// at most every save_interval, a new member at once, the rest at the end.
+// In: members that changed, transitions. Out: transitions with ids that ascend on this node (the SSE ids),
+// pages of them, what an earlier run kept. Promises: adding never waits; the queue to the store is bounded,
+// what it loses is counted, and room() says when to stop fetching; a member's position and its transitions
+// become durable together, so that a kill at any point repeats or loses none; ids never go back, also not
+// after a kill; a picture is written at most every save_interval, a new member at once, the rest at the end.
 
 #include "core/timeline.hpp"
 #include "modules/cluster/member_text.hpp"
@@ -38,7 +38,8 @@ class Archive {
 public:
     /// "" or why the archive is incomplete.
     using Report = std::function<void(const std::string& sentence)>;
-    Archive(Executor executor, Clock& clock, Store& store, const ArchiveOptions& options, Report report, Log log);
+    Archive(Executor executor, Clock& clock, Store& store, const ArchiveOptions& options, Report report,
+            Log log);
 
     /// Makes the tables and reads the members of an earlier run. Until it succeeded nothing is written.
     Task<Result<std::vector<Member>>> load(TextPool& pool);

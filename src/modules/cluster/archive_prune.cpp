@@ -54,10 +54,12 @@ Task<Result<>> Archive::prune()
     auto greedy = co_await store_.read(std::move(query), 1'000);
     if (!greedy) co_return fail(std::move(greedy).error());
     for (const auto& row : *greedy) {
-        Statement of_member{"DELETE FROM cluster_transitions WHERE seq IN (SELECT seq FROM cluster_transitions "
-                            "WHERE address = ?1 ORDER BY seq LIMIT ?2)",
-                            {as_text(row.at(0))}};
-        auto done = co_await remove(std::move(of_member), as_integer(row.at(1)) - options_.max_rows_per_member);
+        Statement of_member{
+            "DELETE FROM cluster_transitions WHERE seq IN (SELECT seq FROM cluster_transitions "
+            "WHERE address = ?1 ORDER BY seq LIMIT ?2)",
+            {as_text(row.at(0))}};
+        auto done =
+            co_await remove(std::move(of_member), as_integer(row.at(1)) - options_.max_rows_per_member);
         if (!done) co_return done;
     }
     query = {"SELECT COUNT(*) FROM cluster_transitions", {}};

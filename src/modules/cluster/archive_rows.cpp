@@ -65,13 +65,16 @@ std::vector<std::string> archive_schema_steps()
         "CREATE TABLE cluster_members (address TEXT PRIMARY KEY, picture TEXT NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE cluster_transitions ("
         "seq INTEGER PRIMARY KEY, address TEXT NOT NULL, hostname TEXT NOT NULL, seen_at INTEGER NOT NULL, "
-        "member_seq INTEGER NOT NULL, unit TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, "
-        "count INTEGER NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, from_health INTEGER NOT NULL, "
+        "member_seq INTEGER NOT NULL, unit TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT "
+        "NULL, "
+        "count INTEGER NOT NULL, from_state TEXT NOT NULL, to_state TEXT NOT NULL, from_health INTEGER NOT "
+        "NULL, "
         "to_health INTEGER NOT NULL, result TEXT NOT NULL, code INTEGER NOT NULL, status INTEGER NOT NULL, "
         "invocation TEXT NOT NULL, reason TEXT NOT NULL);"
         "CREATE INDEX cluster_transitions_unit ON cluster_transitions (address, unit, first_at);"
         "CREATE INDEX cluster_transitions_age ON cluster_transitions (seen_at);"
-        "CREATE TABLE cluster_positions (address TEXT PRIMARY KEY, node_id TEXT NOT NULL, last_id INTEGER NOT NULL) "
+        "CREATE TABLE cluster_positions (address TEXT PRIMARY KEY, node_id TEXT NOT NULL, last_id INTEGER "
+        "NOT NULL) "
         "WITHOUT ROWID;"
         "CREATE TABLE cluster_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
     };
@@ -79,7 +82,8 @@ std::vector<std::string> archive_schema_steps()
 
 std::string transition_columns()
 {
-    return "seq, address, hostname, seen_at, member_seq, unit, first_at, last_at, count, from_state, to_state, "
+    return "seq, address, hostname, seen_at, member_seq, unit, first_at, last_at, count, from_state, "
+           "to_state, "
            "from_health, to_health, result, code, status, invocation, reason";
 }
 
@@ -116,18 +120,19 @@ void append_statements(std::vector<Statement>& all, const ClusterTransition& row
                        "AND from_state = ?4 AND to_state = ?5 AND seq < ?6",
                        {row.address, t.unit, micros(t.at), t.from, t.to, row.id}});
     }
-    all.push_back({"INSERT OR REPLACE INTO cluster_transitions (" + transition_columns()
-                       + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-                         "?18)",
-                   {row.id, row.address, row.hostname, micros(row.seen_at), t.id, t.unit, micros(t.at),
-                    micros(t.last_at), std::int64_t{t.count}, t.from, t.to, number(t.from_health),
-                    number(t.to_health), t.result, std::int64_t{t.main_code}, std::int64_t{t.main_status},
-                    t.invocation_id, t.reason}});
+    all.push_back(
+        {"INSERT OR REPLACE INTO cluster_transitions (" + transition_columns()
+             + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+               "?18)",
+         {row.id, row.address, row.hostname, micros(row.seen_at), t.id, t.unit, micros(t.at),
+          micros(t.last_at), std::int64_t{t.count}, t.from, t.to, number(t.from_health), number(t.to_health),
+          t.result, std::int64_t{t.main_code}, std::int64_t{t.main_status}, t.invocation_id, t.reason}});
     if (t.unit.empty() || t.id == 0) return;
-    all.push_back({"INSERT INTO cluster_positions (address, node_id, last_id) VALUES (?1, ?2, ?3) "
-                   "ON CONFLICT (address) DO UPDATE SET last_id = CASE WHEN node_id = excluded.node_id "
-                   "THEN MAX(last_id, excluded.last_id) ELSE excluded.last_id END, node_id = excluded.node_id",
-                   {row.address, node_id, t.id}});
+    all.push_back(
+        {"INSERT INTO cluster_positions (address, node_id, last_id) VALUES (?1, ?2, ?3) "
+         "ON CONFLICT (address) DO UPDATE SET last_id = CASE WHEN node_id = excluded.node_id "
+         "THEN MAX(last_id, excluded.last_id) ELSE excluded.last_id END, node_id = excluded.node_id",
+         {row.address, node_id, t.id}});
 }
 
 void append_member(std::vector<Statement>& all, const std::string& address, const Member* member)
@@ -195,20 +200,23 @@ Task<Result<std::map<std::string, Archive::Around>>> Archive::around(WallTime ti
         if (node.empty() || op.row.address == node || op.row.hostname == node) take(op.row);
     if (loaded_) {
         const std::string_view only = node.empty() ? "" : "(address = ?2 OR hostname = ?2) AND ";
-        const auto sql = fmt::format(
-            "SELECT {0} FROM cluster_transitions WHERE {1} first_at <= ?1 AND last_at > ?1 "
-            "UNION ALL SELECT {0} FROM (SELECT {0}, MAX(last_at) FROM cluster_transitions WHERE {1} last_at <= ?1 "
-            "GROUP BY address, unit) "
-            "UNION ALL SELECT {0} FROM (SELECT {0}, MIN(first_at) FROM cluster_transitions WHERE {1} first_at > ?1 "
-            "GROUP BY address, unit)",
-            transition_columns(), only);
+        const auto sql =
+            fmt::format("SELECT {0} FROM cluster_transitions WHERE {1} first_at <= ?1 AND last_at > ?1 "
+                        "UNION ALL SELECT {0} FROM (SELECT {0}, MAX(last_at) FROM cluster_transitions WHERE "
+                        "{1} last_at <= ?1 "
+                        "GROUP BY address, unit) "
+                        "UNION ALL SELECT {0} FROM (SELECT {0}, MIN(first_at) FROM cluster_transitions WHERE "
+                        "{1} first_at > ?1 "
+                        "GROUP BY address, unit)",
+                        transition_columns(), only);
         Statement query{sql, {micros(time)}};
         if (!node.empty()) query.values.emplace_back(node);
         auto rows = co_await store_.read(std::move(query), most_rows);
         if (!rows) co_return fail(std::move(rows).error());
         for (const auto& row : *rows)
             take(transition_from(row));
-        query = {"SELECT address, MIN(last_at) FROM cluster_transitions WHERE unit <> '' GROUP BY address", {}};
+        query = {"SELECT address, MIN(last_at) FROM cluster_transitions WHERE unit <> '' GROUP BY address",
+                 {}};
         auto first = co_await store_.read(std::move(query), most_rows);
         if (!first) co_return fail(std::move(first).error());
         for (const auto& row : *first) {

@@ -11,12 +11,14 @@ std::string refusal(const Question& question, unsigned status, std::string_view 
     const auto begin = fmt::format("cannot read the state of {}: ", question.address);
     if (status == 401 || status == 403)
         return begin
-               + fmt::format("it answers {}; give this node a token for it in cluster.token, or a certificate in "
-                             "cluster.tls",
-                             status);
+               + fmt::format(
+                   "it answers {}; give this node a token for it in cluster.token, or a certificate in "
+                   "cluster.tls",
+                   status);
     if (status / 100 == 3)
-        return begin + fmt::format("it answers {} and points to \"{}\", where no member is", status,
-                                   location.substr(0, 100));
+        return begin
+               + fmt::format("it answers {} and points to \"{}\", where no member is", status,
+                             location.substr(0, 100));
     if (status == 503) return begin + "it answers 503, it is not ready yet or has too much to do";
     return begin + fmt::format("it answers {}", status);
 }
@@ -27,7 +29,8 @@ std::string origin_of(const std::string& address, const Reach& reach)
 {
     const auto* const scheme = reach.tls ? "https" : "http";
     const auto colon = address.find(':');
-    const bool has_port = address.starts_with('[') || (colon != std::string::npos && colon == address.rfind(':'));
+    const bool has_port =
+        address.starts_with('[') || (colon != std::string::npos && colon == address.rfind(':'));
     if (has_port) return fmt::format("{}://{}", scheme, address);
     if (colon != std::string::npos) return fmt::format("{}://[{}]:{}", scheme, address, reach.port);
     return fmt::format("{}://{}:{}", scheme, address, reach.port);

@@ -69,9 +69,8 @@ Task<Result<>> Followers::catch_up(Member one)
         if (!response) co_return fail(std::move(response).error());
         if (response->status == 404) co_return Result<>{};  // it keeps none
         if (response->status != 200)
-            co_return fail(Errc::protocol,
-                           fmt::format("cannot read the transitions of {}: it answers {}", one->address,
-                                       response->status));
+            co_return fail(Errc::protocol, fmt::format("cannot read the transitions of {}: it answers {}",
+                                                       one->address, response->status));
         auto rows = read_page(response->body, page_rows);
         if (!rows) co_return fail(std::move(rows).error());
         const bool more = rows->more && rows->last_id > after;

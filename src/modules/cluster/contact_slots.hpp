@@ -1,6 +1,6 @@
 #pragma once
-// How many members are asked at the same time while nothing is known of them. A silent one gives its place back
-// after a while and goes on waiting without it: ten silent members in a hundred delay nobody.
+// How many members are asked at the same time while nothing is known of them. A silent one gives its place
+// back after a while and goes on waiting without it: ten silent members in a hundred delay nobody.
 
 #include "opsd/clock.hpp"
 

@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t parsed_here = 256 * 1024;  // a larger document is read on a thread
 constexpr Duration first_retry = 200ms;          // of a member that was fresh a moment ago
 constexpr Duration speech_time = 5min;           // then a member that spoke as DC/OS does is asked for more
+constexpr Duration own_interval = 1min;          // of another address of this node, which may move
 constexpr int catch_up_tasks = 8;
 
 /// Counts a question for as long as it is under way.
@@ -203,7 +204,8 @@ Task<Result<NodeDocument>> Followers::understand(std::string body)
         TextPool pool;
         return read_document(text, pool);
     };
-    auto document = co_await reader_.run(std::move(work));
+    if (!reader_) reader_.emplace("opsd-cluster", 64);
+    auto document = co_await reader_->run(std::move(work));
     if (document) share(*document, parts_.table.pool());
     co_return document;
 }
@@ -224,8 +226,8 @@ Task<Result<>> Followers::take_document(Member one, const Question& question, Re
     if (one->stopped) co_return Result<>{};
     ++counters_.answers;
     const bool same_run = !document->instance.empty() && document->instance == one->instance;
-    if (same_run && (document->version < one->version
-                     || (document->version == one->version && document->base > 0))) {
+    if (same_run
+        && (document->version < one->version || (document->version == one->version && document->base > 0))) {
         ++counters_.overtaken;
         answered(*one);
         co_return Result<>{};
@@ -274,6 +276,7 @@ Duration Followers::pause_after_success(const Followed& one, const Question& que
 {
     const auto& options = parts_.options;
     if (question.speech == Speech::dcos) return jitter(options.poll_interval);
+    if (!one.instance.empty() && one.instance == parts_.own_instance) return jitter(own_interval);
     const auto spent = std::chrono::duration_cast<Duration>(parts_.clock.monotonic() - begun);
     const auto pace = std::max(options.min_interval - spent, Duration{0});
     if (question.wait.count() == 0) {

@@ -1,12 +1,12 @@
 #pragma once
-// Follows the members: one task each, which asks for what changed since the last answer and lets the member hold
-// its answer until there is something.
+// Follows the members: one task each, which asks for what changed since the last answer and lets the member
+// hold its answer until there is something.
 //
 // In: addresses to follow, the HTTP client, time. Out: changes of the table, pages of transitions.
-// Promises: a member that does not answer delays nobody: it has its own deadlines, and gives the place of a first
-// contact back; one that was fresh a moment ago is asked again at once, and called stale after stale_after; what
-// cannot be understood is a failure with its reason and never an empty picture; an answer that was overtaken by a
-// newer one is dropped; nothing is fetched while the archive has no room.
+// Promises: a member that does not answer delays nobody: it has its own deadlines, and gives the place of a
+// first contact back; one that was fresh a moment ago is asked again at once, and called stale after
+// stale_after; what cannot be understood is a failure with its reason and never an empty picture; an answer
+// that was overtaken by a newer one is dropped; nothing is fetched while the archive has no room.
 
 #include "core/transition_text.hpp"
 #include "modules/cluster/asking.hpp"
@@ -18,6 +18,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <random>
 
 namespace opsd::cluster {
@@ -51,17 +52,21 @@ public:
         std::function<std::optional<std::int64_t>(const std::string& address)> kept;
         std::function<void(const std::string& address, TransitionPage page)> learned;
         Log log;
-        std::uint32_t seed = 1;  ///< of the jitter
+        std::uint32_t seed = 1;    ///< of the jitter
+        std::string own_instance;  ///< a member that turns out to be this node is hardly asked any more
     };
     explicit Followers(Parts parts);
     ~Followers();
+
+    /// Before run().
+    void use_token(std::string token) { parts_.reach.token = std::move(token); }
 
     void follow(const std::string& address);
     /// Its question under way ends by itself.
     void unfollow(const std::string& address);
 
-    /// Asks all members now. Rounds do not overlap: who asks while one is under way gets its result. An error:
-    /// not all had answered or failed within `limit`; the round goes on.
+    /// Asks all members now. Rounds do not overlap: who asks while one is under way gets its result. An
+    /// error: not all had answered or failed within `limit`; the round goes on.
     Task<Result<>> refresh_all(Duration limit);
 
     /// Lives until cancelled; what is to be followed before waits for it.
@@ -86,8 +91,8 @@ private:
     Task<Result<NodeDocument>> understand(std::string body);
     void took_unchanged(Followed& one);
     void answered(Followed& one);
-    [[nodiscard]] Duration pause_after_success(const Followed& one, const Question& question, const Reply& reply,
-                                               Monotonic begun);
+    [[nodiscard]] Duration pause_after_success(const Followed& one, const Question& question,
+                                               const Reply& reply, Monotonic begun);
     [[nodiscard]] Duration failed(Followed& one, const Question& question, const Reply& reply);
     [[nodiscard]] bool is_fresh(const std::string& address) const;
     [[nodiscard]] Duration jitter(Duration around);
@@ -114,12 +119,13 @@ private:
     std::deque<Member> behind_;
     asio::steady_timer behind_event_;
     std::minstd_rand random_;
-    WorkerThread reader_{"opsd-cluster", 64};
+    std::optional<WorkerThread> reader_;  // begun with the first large document
 };
 
 /// A member that is followed.
 struct Followers::Followed {
-    Followed(std::string where, const Executor& executor) : address{std::move(where)}, wake{executor, never} {}
+    Followed(std::string where, const Executor& executor) : address{std::move(where)}, wake{executor, never}
+    {}
     std::string address;
     asio::steady_timer wake;
     bool stopped = false;

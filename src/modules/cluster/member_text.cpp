@@ -78,8 +78,8 @@ MemberUnit unit_of(const Json& row, TextPool& pool)
     unit.label = pool.label({text_of(row, "id"), text_of(row, "name"), text_of(row, "description")});
     unit.verdict = pool.verdict({health_of(row), text_of(row, "state"), text_of(row, "reason")});
     unit.since = time_of(row, "since");
-    unit.restarts_in_window = static_cast<std::uint32_t>(
-        std::clamp<std::int64_t>(number_of(row, "restarts"), 0, 1'000'000'000));
+    unit.restarts_in_window =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(number_of(row, "restarts"), 0, 1'000'000'000));
     unit.acknowledged = ack_of(row);
     return unit;
 }
@@ -97,6 +97,7 @@ std::string member_text(const Member& member)
     json.number("answered_at", micros(member.answered_at)).number("changed_at", micros(member.changed_at));
     json.number("clock_offset", member.clock_offset.count());
     json.boolean("systemd_readable", member.systemd_readable);
+    json.boolean("fresh", member.freshness == Freshness::fresh);
     json.text("previous_node_id", member.previous_node_id).number("replaced_at", micros(member.replaced_at));
     append_ack(json, member.acknowledged.get());
     json.key("sources").open('[');
@@ -122,8 +123,9 @@ Result<Member> read_member(std::string_view text, TextPool& pool)
 {
     const auto json = Json::parse(text, nullptr, false);
     if (!json.is_object() || text_of(json, "address").empty())
-        return fail(Errc::protocol, "cannot read a member from the store: it is not in the form that this opsd "
-                                    "writes");
+        return fail(Errc::protocol,
+                    "cannot read a member from the store: it is not in the form that this opsd "
+                    "writes");
     Member member;
     member.address = text_of(json, "address");
     member.identity = {.hostname = text_of(json, "hostname"),
@@ -136,6 +138,7 @@ Result<Member> read_member(std::string_view text, TextPool& pool)
     member.answered_at = time_of(json, "answered_at");
     member.changed_at = time_of(json, "changed_at");
     member.clock_offset = std::chrono::milliseconds{number_of(json, "clock_offset")};
+    member.freshness = flag_of(json, "fresh") ? Freshness::fresh : Freshness::stale;
     member.systemd_readable = flag_of(json, "systemd_readable");
     member.previous_node_id = text_of(json, "previous_node_id");
     member.replaced_at = time_of(json, "replaced_at");
@@ -143,8 +146,9 @@ Result<Member> read_member(std::string_view text, TextPool& pool)
     if (const auto* sources = list_of(json, "sources")) {
         for (const auto& row : *sources)
             if (row.is_object())
-                member.sources.push_back(
-                    {.name = text_of(row, "name"), .first = time_of(row, "first"), .last = time_of(row, "last")});
+                member.sources.push_back({.name = text_of(row, "name"),
+                                          .first = time_of(row, "first"),
+                                          .last = time_of(row, "last")});
     }
     if (const auto* units = list_of(json, "units")) {
         for (const auto& row : *units)

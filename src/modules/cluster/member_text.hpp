@@ -11,7 +11,8 @@ namespace opsd::cluster {
 
 [[nodiscard]] std::string member_text(const Member& member);
 
-/// Errc::protocol when it is no such text, as of a version of opsd that wrote another.
+/// Its freshness is the one it had when it was written. Errc::protocol when it is no such text, as of a
+/// version of opsd that wrote another.
 [[nodiscard]] Result<Member> read_member(std::string_view text, TextPool& pool);
 
 }  // namespace opsd::cluster

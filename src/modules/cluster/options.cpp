@@ -17,9 +17,11 @@ namespace {
 Schema<TlsOptions> tls_schema()
 {
     return Schema<TlsOptions>{}
-        .field(&TlsOptions::enabled, "enabled", "Speak TLS to the members; set by itself with ca or certificate")
-        .field(&TlsOptions::ca, "ca", "PEM file of the authorities that members' certificates are verified by; "
-                                      "empty: the system's")
+        .field(&TlsOptions::enabled, "enabled",
+               "Speak TLS to the members; set by itself with ca or certificate")
+        .field(&TlsOptions::ca, "ca",
+               "PEM file of the authorities that members' certificates are verified by; "
+               "empty: the system's")
         .field(&TlsOptions::certificate, "certificate", "PEM file of this node's client certificate")
         .field(&TlsOptions::key, "key", "PEM file of its key");
 }
@@ -27,7 +29,8 @@ Schema<TlsOptions> tls_schema()
 Schema<PullOptions> pull_schema()
 {
     return Schema<PullOptions>{}
-        .field(&PullOptions::wait, "wait", "How long a member is asked to hold its answer until something changes",
+        .field(&PullOptions::wait, "wait",
+               "How long a member is asked to hold its answer until something changes",
                between(Duration{1s}, Duration{60s}))
         .field(&PullOptions::poll_interval, "poll_interval",
                "Between two questions to a member that does not hold its answer",
@@ -45,7 +48,8 @@ Schema<PullOptions> pull_schema()
                between(Duration{100ms}, Duration{60s}))
         .field(&PullOptions::retry_min, "retry_min", "First pause before a member that fails is asked again",
                between(Duration{100ms}, Duration{60s}))
-        .field(&PullOptions::retry_max, "retry_max", "Longest pause before a member that fails is asked again",
+        .field(&PullOptions::retry_max, "retry_max",
+               "Longest pause before a member that fails is asked again",
                between(Duration{1s}, Duration{10min}))
         .field(&PullOptions::first_contacts, "first_contacts",
                "Members that are asked at the same time while nothing is known of them",
@@ -53,8 +57,8 @@ Schema<PullOptions> pull_schema()
         .field(&PullOptions::first_contact_time, "first_contact_time",
                "After this a silent member no longer keeps others from being asked",
                between(Duration{10ms}, Duration{10s}))
-        .field(&PullOptions::refreshes, "refreshes", "Members asked at the same time when a client wants news",
-               between<std::int64_t>(1, 10'000))
+        .field(&PullOptions::refreshes, "refreshes",
+               "Members asked at the same time when a client wants news", between<std::int64_t>(1, 10'000))
         .field(&PullOptions::max_document, "max_document", "Size of a member's answer; more is refused",
                between(Bytes{64 << 10}, Bytes{64 << 20}));
 }
@@ -69,7 +73,8 @@ Schema<ArchiveOptions> archive_schema()
         .field(&ArchiveOptions::max_rows_per_member, "max_rows_per_member",
                "Transitions kept of one member at most", between<std::int64_t>(10, 1'000'000))
         .field(&ArchiveOptions::save_interval, "save_interval",
-               "A member's last picture is written at most this often", between(Duration{10s}, Duration{24h}));
+               "A member's last picture is written at most this often",
+               between(Duration{10s}, Duration{24h}));
 }
 
 }  // namespace

@@ -34,8 +34,8 @@ bool is_set(const Request& request, std::string_view name)
 
 }  // namespace
 
-OwnDocument::OwnDocument(Board& board, Clock& clock, std::string instance, std::function<std::string()> node_id,
-                         std::chrono::milliseconds max_wait)
+OwnDocument::OwnDocument(Board& board, Clock& clock, std::string instance,
+                         std::function<std::string()> node_id, std::chrono::milliseconds max_wait)
   : board_{board}
   , clock_{clock}
   , instance_{std::move(instance)}
@@ -49,7 +49,8 @@ bool OwnDocument::refresh()
     if (!health) return false;
     if (!writer_) writer_.emplace(node_id_(), instance_, std::string{version});
     const auto& identity = board_.identity.get();
-    if (health_version_ == board_.health.version() && identity_version_ == board_.identity.version()) return true;
+    if (health_version_ == board_.health.version() && identity_version_ == board_.identity.version())
+        return true;
     health_version_ = board_.health.version();
     identity_version_ = board_.identity.version();
     last_transition_ = health->value.last_transition;
@@ -86,8 +87,8 @@ Response OwnDocument::respond(const Asked& asked)
 Task<Response> OwnDocument::answer(const Request& request)
 {
     if (!refresh()) {
-        co_return Response::problem(503,
-                                    "cannot answer yet: systemd has not been looked at; try again in a second")
+        co_return Response::problem(
+            503, "cannot answer yet: systemd has not been looked at; try again in a second")
             .with("Retry-After", "1");
     }
     Asked asked;
@@ -99,7 +100,9 @@ Task<Response> OwnDocument::answer(const Request& request)
     auto response = respond(asked);
     if (asked.wait.count() <= 0) co_return response;
     if (!is_held(asked)) co_return std::move(response.with("Preference-Applied", "wait"));
-    response.hold = [self = shared_from_this(), asked](http::Holder& holder) { return hold(self, asked, holder); };
+    response.hold = [self = shared_from_this(), asked](http::Holder& holder) {
+        return hold(self, asked, holder);
+    };
     co_return response;
 }
 
@@ -109,7 +112,8 @@ Task<> OwnDocument::wait_for_change(const Asked& asked, Monotonic until)
     while (is_held(asked)) {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.monotonic());
         if (left.count() <= 0) co_return;
-        auto news = first_of(next_of(board_.health, health_version_), next_of(board_.identity, identity_version_));
+        auto news =
+            first_of(next_of(board_.health, health_version_), next_of(board_.identity, identity_version_));
         co_await first_of(std::move(news), clock_.sleep_for(left));
         refresh();
     }

@@ -1,6 +1,6 @@
 #pragma once
-// What this node tells others: GET /api/v1/node. In: the board. Out: the document, whole, or what changed since
-// the version that the asker holds; held back until there is a change for those who ask to wait.
+// What this node tells others: GET /api/v1/node. In: the board. Out: the document, whole, or what changed
+// since the version that the asker holds; held back until there is a change for those who ask to wait.
 //
 // Promises: a change wakes everybody who waits; a held answer ends with its client, with the daemon, and at
 // most after max_wait; an answer with journal lines is for viewers only.

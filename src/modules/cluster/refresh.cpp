@@ -19,7 +19,8 @@ struct Followers::Refresh {
 
 Task<Result<>> Followers::refresh_all(Duration limit)
 {
-    if (!running_) co_return fail(Errc::unavailable, "cannot ask the members: the cluster is not watched now");
+    if (!running_)
+        co_return fail(Errc::unavailable, "cannot ask the members: the cluster is not watched now");
     if (!refresh_) {
         ++counters_.refreshes;
         refresh_ = std::make_shared<Refresh>(parts_.executor);
@@ -32,11 +33,12 @@ Task<Result<>> Followers::refresh_all(Duration limit)
     while (round && !round->ended) {
         const auto left = std::chrono::ceil<Duration>(until - parts_.clock.monotonic());
         if (left.count() <= 0) {
-            co_return fail(Errc::timeout,
-                           fmt::format("cannot refresh within {}: {} of {} members have not answered; what is "
-                                       "shown of them is older",
-                                       human_duration(limit), round->members.size() - round->done,
-                                       round->members.size()));
+            co_return fail(
+                Errc::timeout,
+                fmt::format("cannot refresh within {}: {} of {} members have not answered; what is "
+                            "shown of them is older",
+                            human_duration(limit), round->members.size() - round->done,
+                            round->members.size()));
         }
         co_await first_of(parts_.clock.sleep_for(left), wait_event(round->finished));
     }
@@ -45,8 +47,8 @@ Task<Result<>> Followers::refresh_all(Duration limit)
 
 Task<> Followers::refresh_round(std::shared_ptr<Refresh> round)
 {
-    const auto enough = std::min<std::size_t>(static_cast<std::size_t>(parts_.options.refreshes),
-                                              round->members.size());
+    const auto enough =
+        std::min<std::size_t>(static_cast<std::size_t>(parts_.options.refreshes), round->members.size());
     round->workers = enough;
     for (std::size_t i = 0; i < enough; ++i)
         group_.spawn("refresh", refresh_some(round));

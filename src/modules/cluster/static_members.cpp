@@ -11,10 +11,11 @@ namespace {
 
 std::unexpected<Error> refuse(const std::string& entry)
 {
-    return fail(Errc::invalid_argument,
-                fmt::format("cannot use cluster.members: \"{}\" is no address; write 10.0.0.2, 10.0.0.2:1051 or "
-                            "[fd00::2]:1051",
-                            entry));
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("cannot use cluster.members: \"{}\" is no address; write 10.0.0.2, 10.0.0.2:1051 or "
+                    "[fd00::2]:1051",
+                    entry));
 }
 
 Result<FoundMember> parse_member(const std::string& entry)
@@ -37,7 +38,8 @@ Result<FoundMember> parse_member(const std::string& entry)
     }
     if (!port.empty()) {
         const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), member.port);
-        if (error != std::errc{} || end != port.data() + port.size() || member.port == 0) return refuse(entry);
+        if (error != std::errc{} || end != port.data() + port.size() || member.port == 0)
+            return refuse(entry);
     }
     const auto endpoint = net::ip_endpoint(member.host, 1);
     if (!endpoint) return refuse(entry);
