@@ -116,6 +116,7 @@ public:
         auto plan = root ? make_plan(std::move(*root)) : std::unexpected{std::move(root).error()};
         if (!plan) return refuse(plan.error());
         plan_ = std::move(*plan);
+        plan_.auth.credentials_directory = options_.paths.credentials;
         started_with_ = plan_.root;
         sink_->set_level(level_of(plan_.log.level));
         asio::co_spawn(io_, main_task(), [this](std::exception_ptr e) {
@@ -242,6 +243,8 @@ std::vector<std::string> Daemon::degraded() const
     std::vector<std::string> reasons;
     if (const auto& problem = store_->problem(); !problem.empty()) reasons.push_back("store: " + problem);
     if (const auto damage = access_->damage(); !damage.empty()) reasons.push_back("auth: " + damage);
+    for (const auto& reason : server_->degraded())
+        reasons.push_back("http: " + reason);
     if (!config_state_.last_reload_ok) {
         reasons.emplace_back("config: the last reload was refused, the old configuration is in force");
     }
@@ -344,6 +347,7 @@ Task<> Daemon::reload()
         if (!plan) {
             mistakes = std::move(plan.error());
         } else {
+            plan->auth.credentials_directory = options_.paths.credentials;
             co_await put_in_force(std::move(*plan), mistakes);
         }
     }

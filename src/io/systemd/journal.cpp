@@ -106,6 +106,40 @@ int add_matches(sd_journal* journal, const JournalQuery& query, const std::strin
     return r;
 }
 
+/// What a query asks for instead of a unit's lines.
+int add_fields(sd_journal* journal, const JournalQuery& query, const std::string& boot)
+{
+    int r = 0;
+    for (auto terms : query.fields) {
+        if (!boot.empty()) terms.push_back("_BOOT_ID=" + boot);
+        if (r >= 0) r = add_alternative(journal, terms);
+    }
+    return r;
+}
+
+bool names_any(std::string_view message, const std::vector<std::string>& wanted)
+{
+    return wanted.empty()
+           || std::ranges::any_of(wanted, [message](const auto& word) { return message.contains(word); });
+}
+
+/// The end of the journal, or of the time asked for.
+int seek_end(sd_journal* journal, const JournalQuery& query)
+{
+    if (query.until == WallTime{}) return sd_journal_seek_tail(journal);
+    const auto after = query.until.time_since_epoch().count() + 1;
+    return sd_journal_seek_realtime_usec(journal,
+                                         static_cast<std::uint64_t>(std::max<std::int64_t>(after, 1)));
+}
+
+/// Is the current entry older than what is asked for?
+bool too_old(sd_journal* journal, const JournalQuery& query)
+{
+    std::uint64_t usec = 0;
+    if (query.since == WallTime{} || sd_journal_get_realtime_usec(journal, &usec) < 0) return false;
+    return static_cast<std::int64_t>(usec) < query.since.time_since_epoch().count();
+}
+
 /// The invocation of `unit` that the current entry names: in which field depends on who speaks.
 std::string_view named_invocation(sd_journal* journal, const std::string& unit)
 {
@@ -239,11 +273,12 @@ int JournalReader::Reading::walk_back(const JournalQuery& query, Lines& lines)
     RunFilter run{query.invocation_id};
     std::size_t bytes = 0;
     std::size_t looked_at = 0;
-    int r = sd_journal_seek_tail(journal.get());
+    int r = seek_end(journal.get(), query);
     while (r >= 0 && lines.size() < query.max_lines && std::chrono::steady_clock::now() < until) {
         if (looked_at++ == most_looked_at) break;
         r = sd_journal_previous(journal.get());
-        if (r <= 0) break;
+        if (r <= 0 || too_old(journal.get(), query)) break;
+        if (!names_any(field(journal.get(), "MESSAGE"), query.naming)) continue;
         const auto whose = speaker(journal.get(), query);
         if (whose == Speaker::nobody) continue;
         const auto verdict =
@@ -286,7 +321,8 @@ int JournalReader::Reading::try_read(const JournalQuery& query, Lines& lines)
     sd_journal_set_data_threshold(journal.get(), std::max<std::size_t>(query.max_line + 64, 1024));
     const auto this_boot = boot();
     sd_journal_flush_matches(journal.get());
-    r = add_matches(journal.get(), query, this_boot);
+    r = query.fields.empty() ? add_matches(journal.get(), query, this_boot)
+                             : add_fields(journal.get(), query, this_boot);
     if (r >= 0) r = walk_back(query, lines);
     return r < 0 ? r : lines.empty() ? why_nothing() : 0;
 }

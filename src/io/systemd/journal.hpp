@@ -39,6 +39,12 @@ struct JournalQuery {
     std::size_t max_lines = 50;       ///< newest ones
     std::size_t max_bytes = 16 * 1024;
     std::size_t max_line = 2048;
+    WallTime since{};  ///< not older than this; the epoch: no bound
+    WallTime until{};  ///< not newer than this; the epoch: no bound
+    /// Not empty: instead of the unit's lines those with any of these sets of fields ("_TRANSPORT=kernel",
+    /// ...), of which all must match. Name fields that journald vouches for.
+    std::vector<std::vector<std::string>> fields;
+    std::vector<std::string> naming;  ///< not empty: only lines whose message contains one of these
 };
 
 /// Reads journals. Errors: denied (not in group systemd-journal), not_found (no journal files), unavailable.

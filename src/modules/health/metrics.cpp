@@ -67,6 +67,25 @@ void write_source(const Core& core, Page& page)
            static_cast<double>(c.left_out));
 }
 
+void write_explanations(const explain::Explainer& explainer, Page& page)
+{
+    const auto& c = explainer.counters();
+    single(page, "opsd_explain_requests_total", Kind::counter, "Explanations asked for.", count(c.asked));
+    single(page, "opsd_explain_kept_answers_total", Kind::counter,
+           "Explanations given again because the unit had not changed.", count(c.cached));
+    single(page, "opsd_explain_joined_total", Kind::counter,
+           "Requests that waited for a gathering which another had begun.", count(c.joined));
+    single(page, "opsd_explain_gathered_total", Kind::counter, "Gatherings begun.", count(c.gathered));
+    single(page, "opsd_explain_refused_total", Kind::counter,
+           "Requests refused because health.explain.concurrent gatherings ran.", count(c.refused));
+    single(page, "opsd_explain_late_total", Kind::counter,
+           "Gatherings that health.explain.deadline ended; the answers say what is missing.", count(c.late));
+    single(page, "opsd_explain_running", Kind::gauge, "Gatherings that run.",
+           static_cast<double>(explainer.running()));
+    single(page, "opsd_explain_kept", Kind::gauge, "Explanations kept, health.explain.kept at most.",
+           static_cast<double>(explainer.kept()));
+}
+
 }  // namespace
 
 void write_metrics(const Core& core, Page& page)
@@ -87,6 +106,7 @@ void write_metrics(const Core& core, Page& page)
            count(e.reads()));
     single(page, "opsd_journal_read_failures_total", Kind::counter, "Journal readings that failed.",
            count(e.failures()));
+    write_explanations(core.explainer, page);
     single(page, "opsd_event_streams", Kind::gauge, "Clients that follow /api/v1/events.",
            static_cast<double>(core.streams));
     single(page, "opsd_events_missed_total", Kind::counter, "Events that slow clients missed.",

@@ -3,6 +3,7 @@
 #include "modules/health/directories.hpp"
 #include "modules/health/metrics.hpp"
 #include "modules/health/routes.hpp"
+#include "opsd/worker.hpp"
 
 #include <fmt/format.h>
 
@@ -15,6 +16,16 @@ namespace {
 constexpr Duration load_retry = 10s;
 constexpr Duration flush_deadline = 3s;
 constexpr Duration longest_wait = 50ms;
+
+/// Files are looked at on a thread of their own: a hung disk must not hold the loop.
+Task<Result<explain::Answers>> look_apart(std::shared_ptr<WorkerThread> looker, explain::Questions questions)
+{
+    auto job = [questions = std::move(questions)]() -> Result<explain::Answers> {
+        return explain::look(questions, explain::Places{});
+    };
+    auto answers = co_await looker->run(std::move(job));
+    co_return answers;
+}
 
 /// The real ones.
 Outside real_outside(const HealthOptions& options, Services& services)
@@ -34,6 +45,11 @@ Outside real_outside(const HealthOptions& options, Services& services)
         return journal->lines_of(std::move(query));
     };
     outside.boot_id = boot_id();
+    auto looker =
+        std::make_shared<WorkerThread>("explain", static_cast<std::size_t>(options.explain.concurrent));
+    outside.look = [looker](explain::Questions questions) {
+        return look_apart(looker, std::move(questions));
+    };
     return outside;
 }
 
@@ -132,6 +148,7 @@ Task<> HealthModule::run()
     group.spawn("source", core.source.run());
     group.spawn("evidence", core.evidence.run());
     group.spawn("history", core.history.run());
+    group.spawn("explain", core.explainer.run());
     std::exception_ptr ended;
     try {
         co_await wait_event(failed);

@@ -100,6 +100,15 @@ Task<Response> unit(std::shared_ptr<Core> core, const Request& request)
     co_return Response::shared(http::make_content(std::move(body), "application/json", takes_gzip(request)));
 }
 
+Task<Response> explain_unit(std::shared_ptr<Core> core, const Request& request)
+{
+    auto found = find_unit(*core, request);
+    if (found.problem) co_return std::move(*found.problem);
+    const bool readable = core->services.board.health.get()->value.systemd_readable;
+    auto answer = co_await core->explainer.ask(std::move(found.unit), readable);
+    co_return answer;
+}
+
 /// ?since=, ?until=, ?limit=; the reason when one of them cannot be read.
 Result<HistoryQuery> history_query(const Request& request)
 {
@@ -212,6 +221,12 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
          Access::local,
          "One unit: state, reason, properties; output with journal lines for viewers",
          with(core, unit),
+         {unit_parameter}},
+        {Method::get,
+         "/api/v1/units/{unit}/explain",
+         Access::read,
+         "Why the unit is as it is: verdict, cause, evidence, changes, journal lines, next commands",
+         with(core, explain_unit),
          {unit_parameter}},
         {Method::get,
          "/api/v1/units/{unit}/history",

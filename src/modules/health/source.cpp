@@ -15,6 +15,12 @@ constexpr Monotonic failed_read_pause = 10s;  // before a unit that could not be
 constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a burst of signals
 constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
 
+/// Lets the connection go, however following it ends.
+struct Followed {
+    std::shared_ptr<systemd::Manager>& manager;
+    ~Followed() { manager.reset(); }
+};
+
 }  // namespace
 
 Source::Source(Parts parts)
@@ -32,8 +38,9 @@ Task<> Source::run()
         auto manager = parts_.connect();
         Error ended;
         if (manager) {
-            ended = co_await apart(parts_.executor, serve(**manager));
-            manager->reset();
+            manager_ = std::move(*manager);
+            const Followed followed{manager_};
+            ended = co_await apart(parts_.executor, serve(*manager_));
         } else {
             ended = std::move(manager).error();
         }

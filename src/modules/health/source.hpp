@@ -58,6 +58,8 @@ public:
     Task<> run();
 
     [[nodiscard]] const SourceCounters& counters() const noexcept { return counters_; }
+    /// The connection that is followed; null while there is none.
+    [[nodiscard]] std::shared_ptr<systemd::Manager> manager() const { return manager_; }
 
 private:
     using Rows = std::vector<std::pair<std::string, systemd::ListedUnit>>;  // asked name -> row
@@ -113,6 +115,7 @@ private:
     Selection selection_;
     Inventory inventory_;
     SourceCounters counters_;
+    std::shared_ptr<systemd::Manager> manager_;
     std::map<std::string, Monotonic, std::less<>> reads_;  // wanted, not before
     std::set<std::string, std::less<>> reading_;
     std::set<std::string, std::less<>> to_confirm_;

@@ -230,6 +230,30 @@ TEST_F(SystemdJournal, KeepsTheNewestWithinItsLimits)
     EXPECT_LE(bytes, 300U);
 }
 
+TEST_F(SystemdJournal, TimesFieldsAndWordsNarrowAQuery)
+{
+    run_script("timed.service", "echo first; sleep 0.3; echo second; sleep 0.3; echo third");
+    auto all = read(directory(), about("timed.service"));
+    ASSERT_TRUE(all) << all.error().message;
+    const auto second = std::ranges::find(*all, "second", &JournalLine::message);
+    ASSERT_NE(second, all->end());
+    auto query = about("timed.service");
+    query.since = second->at - std::chrono::milliseconds{100};
+    query.until = second->at + std::chrono::milliseconds{100};
+    auto around = read(directory(), query);
+    ASSERT_TRUE(around) << around.error().message;
+    ASSERT_EQ(around->size(), 1U);
+    EXPECT_EQ(around->front().message, "second");
+
+    auto starts = about("timed.service");
+    starts.fields = {{"UNIT=timed.service", "_PID=1"}};
+    starts.naming = {"Starting ", "no such words"};
+    auto found = read(directory(), starts);
+    ASSERT_TRUE(found) << found.error().message;
+    ASSERT_EQ(found->size(), 1U);
+    EXPECT_TRUE(found->front().message.starts_with("Starting timed.service"));
+}
+
 TEST_F(SystemdJournal, AnOpenReaderNoticesRotationAndNewLines)
 {
     run_to_its_end("bad-exit.service");
