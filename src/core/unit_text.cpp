@@ -40,8 +40,15 @@ void append_acknowledgement(JsonText& json, const Acknowledgement* ack)
         json.null();
         return;
     }
-    json.open('{').text("by", ack->by).text("reason", ack->reason);
-    json.text("at", rfc3339(ack->at)).text("until", rfc3339(ack->until)).close('}');
+    json.open('{');
+    append_acknowledgement_members(json, *ack);
+    json.close('}');
+}
+
+void append_acknowledgement_members(JsonText& json, const Acknowledgement& ack)
+{
+    json.text("by", ack.by).text("reason", ack.reason);
+    json.text("at", rfc3339(ack.at)).text("until", rfc3339(ack.until));
 }
 
 }  // namespace opsd

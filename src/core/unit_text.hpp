@@ -21,5 +21,6 @@ namespace opsd {
 
 /// {"by","reason","at","until"}, or null.
 void append_acknowledgement(JsonText& json, const Acknowledgement* ack);
+void append_acknowledgement_members(JsonText& json, const Acknowledgement& ack);
 
 }  // namespace opsd

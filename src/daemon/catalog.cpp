@@ -2,6 +2,7 @@
 
 #include "modules/cluster/module.hpp"
 #include "modules/health/module.hpp"
+#include "modules/pki/module.hpp"
 
 namespace opsd::daemon {
 
@@ -10,6 +11,7 @@ std::vector<CatalogEntry> catalog()
     return {
         health::catalog_entry(),
         cluster::catalog_entry(),
+        pki::catalog_entry(),
     };
 }
 

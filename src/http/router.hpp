@@ -20,7 +20,7 @@ public:
     struct Match {
         const Route* route = nullptr;
         Params params;
-        std::string allow;  ///< methods of the path: set when it exists (405, OPTIONS)
+        std::string allow;  ///< methods of the path: set when it exists without that one (405), for OPTIONS
     };
     /// Literal segments win over parameters.
     [[nodiscard]] Match find(Method method, std::string_view path) const;

@@ -18,10 +18,6 @@ constexpr Duration quiet_interval = 5s;  // a picture of which only the times mo
 Followers::Parts follow_parts(Core& core, Outside& outside)
 {
     const auto& options = core.options;
-    const auto& tls = options.tls;
-    Reach reach{.port = static_cast<std::uint16_t>(options.port),
-                .tls = tls.enabled || !tls.ca.empty() || !tls.certificate.empty(),
-                .token = {}};
     auto kept = [&core](const std::string& address) -> std::optional<std::int64_t> {
         if (!core.archive.room()) return std::nullopt;
         const auto member = core.table.find(address);
@@ -31,9 +27,9 @@ Followers::Parts follow_parts(Core& core, Outside& outside)
             .clock = core.services.clock,
             .table = core.table,
             .options = options.pull,
-            .reach = std::move(reach),
+            .reach = core.reach,
             .backlog = options.history.max_rows_per_member,
-            .send = std::move(outside.send),
+            .send = core.send,
             .changed = [&core](TableChanges changes) { core.heard(std::move(changes)); },
             .kept = std::move(kept),
             .learned = [&core](const std::string& address,
@@ -41,6 +37,14 @@ Followers::Parts follow_parts(Core& core, Outside& outside)
             .log = core.services.log,
             .seed = outside.seed,
             .own_instance = outside.instance};
+}
+
+Reach reach_of(const ClusterOptions& options)
+{
+    const auto& tls = options.tls;
+    return {.port = static_cast<std::uint16_t>(options.port),
+            .tls = tls.enabled || !tls.ca.empty() || !tls.certificate.empty(),
+            .token = {}};
 }
 
 template <class T>
@@ -65,6 +69,8 @@ Core::Core(ClusterOptions settings, Services& all, bool watch, Outside outside)
             options.history,
             [this](const std::string& sentence) { trouble("archive", sentence); },
             all.log}
+  , send{std::move(outside.send)}
+  , reach{reach_of(options)}
   , followers{follow_parts(*this, outside)}
   , news_{all.executor, never}
 {
@@ -205,9 +211,27 @@ void Core::found(const std::string& source, std::vector<FoundMember> members)
                                : std::string{});
 }
 
-void Core::source_failed(const std::string& source, const Error& why)
+void Core::failed(const std::string& source, std::string sentence)
 {
-    trouble("source " + source, fmt::format("{}; the members that {} named last stay", why.message, source));
+    trouble("source " + source, fmt::format("{}; the members that it named last stay", sentence));
+}
+
+void Core::mesos_id(std::string id)
+{
+    mesos_id_ = std::move(id);
+    complete_identity();
+}
+
+/// A master does not find out its id by itself: it is the one of the cluster's leader.
+void Core::complete_identity()
+{
+    const auto& identity = services.board.identity.get();
+    if (!identity || mesos_id_.empty() || identity->value.role != "master"
+        || !identity->value.mesos_id.empty())
+        return;
+    auto complete = identity->value;
+    complete.mesos_id = mesos_id_;
+    services.board.identity.publish(std::move(complete), services.clock.now());
 }
 
 Task<> Core::self_loop()
@@ -216,6 +240,7 @@ Task<> Core::self_loop()
     for (;;) {
         const auto health = board.health.version();
         const auto identity = board.identity.version();
+        complete_identity();
         take_self();
         co_await first_of(next_of(board.health, health), next_of(board.identity, identity));
         co_await services.clock.sleep_for(options.publish_interval / 2);
@@ -246,13 +271,18 @@ Task<> Core::publish_when_due()
         co_await wait_event(news_);
 }
 
+void Core::publish()
+{
+    changed_ = touched_ = false;
+    services.board.cluster.publish(table.cluster(watching), services.clock.now());
+}
+
 Task<> Core::publish_loop()
 {
     for (;;) {
         co_await first_of(publish_when_due(), services.clock.sleep_for(quiet_interval));
         if (!changed_ && !touched_) continue;
-        changed_ = touched_ = false;
-        services.board.cluster.publish(table.cluster(watching), services.clock.now());
+        publish();
         co_await services.clock.sleep_for(options.publish_interval);
     }
 }

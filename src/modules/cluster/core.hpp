@@ -9,6 +9,7 @@
 #include "opsd/module.hpp"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -22,7 +23,7 @@ struct Outside {
     std::uint32_t seed = 1;  ///< of the jitter
 };
 
-struct Core : std::enable_shared_from_this<Core> {
+struct Core final : MemberSink {
     Core(ClusterOptions settings, Services& all, bool watch, Outside outside);
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
@@ -39,9 +40,19 @@ struct Core : std::enable_shared_from_this<Core> {
     void learned(Transition transition);
     /// Takes this node's picture from the board.
     void take_self();
-    void found(const std::string& source, std::vector<FoundMember> members);
-    void source_failed(const std::string& source, const Error& why);
 
+    // MemberSink
+    void found(const std::string& source, std::vector<FoundMember> members) override;
+    void failed(const std::string& source, std::string sentence) override;
+    void mesos_id(std::string id) override;
+
+    // what the routes ask for (actions.cpp)
+    Task<Result<>> refresh();
+    Task<Result<>> forget(std::string address);
+    Task<Result<>> acknowledge(std::string address, std::optional<Acknowledgement> ack);
+    Task<http::Response> fetch(std::shared_ptr<const Member> member, std::string path);
+
+    void publish();
     /// Publishes at most once per publish_interval; lives until cancelled.
     Task<> publish_loop();
     Task<> self_loop();
@@ -58,6 +69,8 @@ struct Core : std::enable_shared_from_this<Core> {
     Table table;
     std::shared_ptr<OwnDocument> own;
     Archive archive;
+    Followers::Send send;
+    Reach reach;
     Followers followers;
     std::unique_ptr<Feed<Transition>::Subscription> own_transitions;
     std::string self_address;
@@ -67,6 +80,7 @@ struct Core : std::enable_shared_from_this<Core> {
 private:
     void tell(const std::string& address, Transition transition, const std::string& node_id);
     void report();
+    void complete_identity();
     Task<> publish_when_due();
     void note(const ClusterTransition& event);
     void log_news();
@@ -75,6 +89,7 @@ private:
     bool changed_ = true;
     bool touched_ = false;
     bool started_ = false;
+    std::string mesos_id_;
     std::map<std::string, std::string> troubles_;
     std::set<std::string> returning_;  // answered when an earlier run ended, and were not asked since
     /// For the log: a switch that fails is one line, not a thousand.

@@ -4,7 +4,6 @@
 #include "io/systemd/machine.hpp"
 #include "modules/cluster/metrics.hpp"
 #include "modules/cluster/routes.hpp"
-#include "modules/cluster/static_members.hpp"
 
 #include <fmt/format.h>
 
@@ -26,12 +25,12 @@ std::string random_instance()
 }
 
 /// An agent has the same configuration as a master, and watches nobody.
-bool watches(const ClusterOptions& options, const Services& services, const Sources& sources)
+bool watches(const ClusterOptions& options, const Services& services)
 {
     if (options.watch != "auto") return options.watch == "always";
     const auto& identity = services.board.identity.get();
     const auto role = identity ? identity->value.role : std::string{};
-    return !sources.empty() && !role.starts_with("agent");
+    return any_source(options.sources) && !role.starts_with("agent");
 }
 
 /// The real ones.
@@ -60,14 +59,31 @@ Result<std::unique_ptr<Module>> create(const config::Value* section, Services& s
     if (!mistakes.empty()) return fail(Errc::invalid_argument, mistakes.front().to_string());
     const auto valid = validate(options);
     if (!valid) return fail(valid.error());
-    Sources sources;
-    auto members = parse_members(options.members);
-    if (!members) return fail(std::move(members).error());
-    if (!members->empty()) sources.push_back(static_members(std::move(*members), services.executor));
-    const bool watch = watches(options, services, sources);
+    const bool watch = watches(options, services);
     auto outside = real_outside(options, services);
     auto core = std::make_shared<Core>(std::move(options), services, watch, std::move(outside));
-    return std::make_unique<ClusterModule>(std::move(core), std::move(sources));
+    return std::make_unique<ClusterModule>(std::move(core));
+}
+
+ViewOptions view_options(const ClusterOptions& options)
+{
+    const auto& answers = options.answers;
+    return {.node_health_in_units = answers.node_health_in_units,
+            .answers = {.bytes = answers.max_bytes.count,
+                        .unused_for = answers.unused_for,
+                        .large_max_age = answers.large_max_age}};
+}
+
+Actions actions_of(const std::shared_ptr<Core>& core)
+{
+    return {.refresh = [core] { return core->refresh(); },
+            .forget = [core](std::string address) { return core->forget(std::move(address)); },
+            .acknowledge =
+                [core](std::string address, std::optional<Acknowledgement> ack) {
+                    return core->acknowledge(std::move(address), std::move(ack));
+                },
+            .fetch = [core](std::shared_ptr<const Member> member,
+                            std::string path) { return core->fetch(std::move(member), std::move(path)); }};
 }
 
 Task<> flush_within(Archive& archive, Duration limit)
@@ -80,12 +96,18 @@ Task<> flush_within(Archive& archive, Duration limit)
 
 }  // namespace
 
-ClusterModule::ClusterModule(std::shared_ptr<Core> core, Sources sources)
+ClusterModule::ClusterModule(std::shared_ptr<Core> core)
   : core_{std::move(core)}
-  , sources_{std::move(sources)}
+  , views_{std::make_shared<Views>(view_options(core_->options), core_->services, actions_of(core_))}
 {}
 
-std::vector<http::Route> ClusterModule::routes() { return routes_of(core_); }
+std::vector<http::Route> ClusterModule::routes()
+{
+    auto rows = routes_of(core_);
+    for (auto& row : view_routes(views_))
+        rows.push_back(std::move(row));
+    return rows;
+}
 
 /// What an earlier run kept: before a source names anybody, so that they have their last pictures.
 Task<Result<>> ClusterModule::restore()
@@ -122,6 +144,7 @@ Task<> ClusterModule::read_token()
         auto token = co_await reader.run(std::move(job));
         if (token) {
             core.trouble("token", "");
+            core.reach.token = *token;
             core.followers.use_token(std::move(*token));
             co_return;
         }
@@ -136,13 +159,14 @@ Task<> ClusterModule::watch(TaskGroup& group)
     auto& core = *core_;
     auto restored = co_await restore();
     if (!restored) group.spawn("restore", restore_later());
-    const SourceCallbacks report{
-        [&core](const std::string& source, std::vector<FoundMember> found) {
-            core.found(source, std::move(found));
-        },
-        [&core](const std::string& source, const Error& why) { core.source_failed(source, why); }};
-    for (const auto& source : sources_)
-        group.spawn("source " + source->name(), source->run(report));
+    const auto& services = core.services;
+    SourceServices given{.executor = services.executor,
+                         .clock = services.clock,
+                         .metrics = services.metrics,
+                         .log = services.log,
+                         .credentials_directory = services.paths.credentials};
+    sources_ = std::make_unique<MemberSources>(core.options.sources, std::move(given), core);
+    sources_->start(group);
     co_await read_token();
     co_await core.followers.run();
 }
@@ -180,6 +204,7 @@ Task<> ClusterModule::run()
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     group.cancel();
     co_await group.join();
+    sources_.reset();
     if (core.watching) co_await flush_within(core.archive, flush_deadline);
     std::rethrow_exception(failure ? failure : ended);
 }

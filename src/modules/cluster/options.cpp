@@ -1,7 +1,5 @@
 #include "modules/cluster/options.hpp"
 
-#include "modules/cluster/static_members.hpp"
-
 #include <fmt/format.h>
 
 namespace opsd::cluster {
@@ -59,6 +57,9 @@ Schema<PullOptions> pull_schema()
                between(Duration{10ms}, Duration{10s}))
         .field(&PullOptions::refreshes, "refreshes",
                "Members asked at the same time when a client wants news", between<std::int64_t>(1, 10'000))
+        .field(&PullOptions::refresh_timeout, "refresh_timeout",
+               "How long a client that wants news (?cache) waits for all members",
+               between(Duration{1s}, Duration{60s}))
         .field(&PullOptions::max_document, "max_document", "Size of a member's answer; more is refused",
                between(Bytes{64 << 10}, Bytes{64 << 20}));
 }
@@ -77,6 +78,21 @@ Schema<ArchiveOptions> archive_schema()
                between(Duration{10s}, Duration{24h}));
 }
 
+Schema<AnswerOptions> answer_schema()
+{
+    return Schema<AnswerOptions>{}
+        .field(&AnswerOptions::node_health_in_units, "node_health_in_units",
+               "Show in /system/health/v1/units/{unit}/nodes the health of the node instead of the unit's, "
+               "as the "
+               "DC/OS program did")
+        .field(&AnswerOptions::max_bytes, "max_bytes", "Rendered answers kept in memory, all together",
+               between(Bytes{1U << 20U}, Bytes{1U << 30U}))
+        .field(&AnswerOptions::unused_for, "unused_for", "An answer nobody asks for is dropped after this",
+               between(Duration{1s}, Duration{24h}))
+        .field(&AnswerOptions::large_max_age, "large_max_age",
+               "A large answer is not made more often than this", between(Duration{0s}, Duration{60s}));
+}
+
 }  // namespace
 
 Schema<ClusterOptions> schema()
@@ -86,12 +102,13 @@ Schema<ClusterOptions> schema()
                "Whether this node watches the others. auto: if members are known and it is no agent",
                config::one_of({"auto", "always", "never"}))
         .field(&ClusterOptions::port, "port", "Port of opsd on the members", between<std::int64_t>(1, 65'535))
-        .field(&ClusterOptions::members, "members",
-               "Addresses of members: 10.0.0.2, 10.0.0.3:1051, [fd00::4]:1050")
+        .section(&ClusterOptions::sources, "sources", "Who says which nodes belong to the cluster",
+                 sources_schema())
         .field(&ClusterOptions::token, "token",
                "Token that is shown to members, for a viewer there; without one journal lines are not seen")
         .section(&ClusterOptions::tls, "tls", "How members are spoken to", tls_schema())
         .section(&ClusterOptions::pull, "pull", "How members are asked", pull_schema())
+        .section(&ClusterOptions::answers, "answers", "Answers about the whole cluster", answer_schema())
         .section(&ClusterOptions::history, "history", "What is kept of the cluster's past", archive_schema())
         .field(&ClusterOptions::max_members, "max_members", "Members known at most; more degrades the module",
                between<std::int64_t>(1, 100'000))
@@ -108,8 +125,8 @@ Schema<ClusterOptions> schema()
 
 Result<> validate(const ClusterOptions& options)
 {
-    const auto members = parse_members(options.members);
-    if (!members) return fail(members.error());
+    auto sources = validate(options.sources);
+    if (!sources) return sources;
     if (options.tls.certificate.empty() != options.tls.key.empty())
         return fail(Errc::invalid_argument,
                     "cannot use cluster.tls: it has only one of certificate and key, a client needs both");

@@ -1,6 +1,7 @@
 #pragma once
 // The settings of section `cluster`, with their defaults.
 
+#include "modules/cluster/sources_options.hpp"
 #include "opsd/config.hpp"
 
 #include <cstdint>
@@ -8,8 +9,6 @@
 #include <vector>
 
 namespace opsd::cluster {
-
-using config::Duration;
 
 /// How members are spoken to.
 struct TlsOptions {
@@ -32,6 +31,7 @@ struct PullOptions {
     std::int64_t first_contacts = 512;
     Duration first_contact_time{250};
     std::int64_t refreshes = 128;
+    Duration refresh_timeout{10'000};
     config::Bytes max_document{4 << 20};
 };
 
@@ -43,14 +43,23 @@ struct ArchiveOptions {
     Duration save_interval{std::chrono::minutes{5}};
 };
 
+/// Answers about the whole cluster.
+struct AnswerOptions {
+    bool node_health_in_units = false;
+    config::Bytes max_bytes{48U << 20U};
+    Duration unused_for{60'000};
+    Duration large_max_age{1'000};
+};
+
 struct ClusterOptions {
     std::string watch = "auto";
     std::int64_t port = 1050;
-    std::vector<std::string> members;
     config::Secret token;
     TlsOptions tls;
     PullOptions pull;
+    SourcesOptions sources;
     ArchiveOptions history;
+    AnswerOptions answers;
     std::int64_t max_members = 20'000;
     Duration forget_after{std::chrono::hours{24 * 7}};
     Duration publish_interval{100};

@@ -4,12 +4,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <tuple>
+
 namespace opsd::health {
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr Monotonic files_retry = 10s;      // after a list of unit files that failed
+constexpr Monotonic wants_retry = 10s;      // after a directory that could not be read: no signal tells
 constexpr std::size_t most_early = 10'000;  // ids signalled before the selection is made
 
 /// Would asking for fewer names fail the same way?
@@ -23,9 +28,9 @@ bool hopeless(const Error& error)
 Task<Result<>> Source::take_inventory(systemd::Manager& manager)
 {
     looking_ = true;
-    inventory_.wants = parts_.read_wants();
+    take_wants();
     // systemd reads every unit file for this list (230 ms of PID 1 for 500 of them): only where it is needed.
-    if (Selection::needs_files(parts_.options, inventory_.wants)) {
+    if (Selection::needs_files(parts_.options, inventory_)) {
         auto listed = co_await list_files(manager);
         if (!listed) co_return listed;
     }
@@ -39,6 +44,36 @@ Task<Result<>> Source::take_inventory(systemd::Manager& manager)
     for (const auto& [id, failed] : std::exchange(early_, {}))
         adopt(id, failed);
     co_return Result<>{};
+}
+
+/// A directory that cannot be read is not an empty one: what it was known to want stays expected, and the
+/// node is not healthy before the rest is known.
+void Source::take_wants()
+{
+    auto wants = parts_.read_wants();
+    auto known = std::exchange(inventory_.wants, std::move(wants.entries));
+    wants_problem_ = std::move(wants.problem);
+    inventory_.wants_known = wants_problem_.empty();
+    wants_at_.reset();
+    auto& now = inventory_.wants;
+    if (!inventory_.wants_known) {
+        wants_at_ = clock_.monotonic() + wants_retry;
+        now.insert(now.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
+        const auto order = [](const WantsEntry& e) { return std::tie(e.target, e.name); };
+        std::ranges::sort(now, {}, order);
+        now.erase(std::ranges::unique(now).begin(), now.end());
+        if (now.size() > most_wants) now.resize(most_wants);
+    }
+    const auto sentence =
+        inventory_.wants_known ? std::string{} : "not all expected units are known: " + wants_problem_;
+    tracker_.incomplete(sentence);
+    parts_.report("wants", sentence);
+}
+
+void Source::look_at_wants_again()
+{
+    wants_at_ = clock_.monotonic() + wants_retry;
+    if (parts_.read_wants().problem != wants_problem_) refresh_by(clock_.monotonic());
 }
 
 /// What the selection could not judge yet, because it was not made.
@@ -191,6 +226,7 @@ void Source::drop_others(const Rows& rows)
         stay.insert(name);
         if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++counters_.left_out;
     }
+    if (!inventory_.wants_known) return;  // any of them may be expected
     for (const auto& id : tracker_.ids()) {
         if (stay.contains(id) || to_confirm_.contains(id)) continue;  // announced while the lists were read
         tracker_.forget(id);

@@ -118,11 +118,19 @@ void append_transition(std::string& out, const Transition& t)
     json.close('}');
 }
 
-std::string acknowledgement_json(const std::optional<Acknowledgement>& ack)
+std::string acknowledgement_json(const std::optional<Acknowledgement>& ack, std::string_view note)
 {
     std::string out;
     JsonText json{out};
-    append_acknowledgement(json, ack ? &*ack : nullptr);
+    if (ack) {
+        json.open('{');
+        append_acknowledgement_members(json, *ack);
+        json.boolean("durable", note.empty());
+        if (!note.empty()) json.text("note", note);
+        json.close('}');
+    } else {
+        json.null();
+    }
     out += '\n';
     return out;
 }
@@ -170,14 +178,13 @@ void DcosAnswer::render(Variant& variant, const NodeHealth& node, const NodeIden
         }
         json.raw(fragment.text);
     }
-    if (node.units.empty() && node.health != Health::healthy) {
-        // Never an empty list that an old client reads as healthy: systemd itself stands for what is not
-        // known.
+    if ((node.units.empty() && node.health != Health::healthy) || !node.incomplete.empty()) {
+        // Never a list that an old client reads as healthy: systemd itself stands for what is not known.
         UnitState systemd;
         systemd.id = systemd.name = "init.scope";
         systemd.description = "System and Service Manager";
         systemd.state = "unknown";
-        systemd.reason = node.reason;
+        systemd.reason = node.units.empty() ? node.reason : node.incomplete;
         std::string text;
         append_dcos_unit(text, systemd, false, {});
         json.raw(text);

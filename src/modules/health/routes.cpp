@@ -100,6 +100,15 @@ Task<Response> unit(std::shared_ptr<Core> core, const Request& request)
     co_return Response::shared(http::make_content(std::move(body), "application/json", takes_gzip(request)));
 }
 
+Task<Response> explain_unit(std::shared_ptr<Core> core, const Request& request)
+{
+    auto found = find_unit(*core, request);
+    if (found.problem) co_return std::move(*found.problem);
+    const bool readable = core->services.board.health.get()->value.systemd_readable;
+    auto answer = co_await core->explainer.ask(std::move(found.unit), readable);
+    co_return answer;
+}
+
 Task<Response> history(std::shared_ptr<Core> core, const Request& request)
 {
     auto found = find_unit(*core, request);
@@ -213,6 +222,12 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
          with(core, unit),
          {unit_parameter}},
         {Method::get,
+         "/api/v1/units/{unit}/explain",
+         Access::read,
+         "Why the unit is as it is: verdict, cause, evidence, changes, journal lines, next commands",
+         with(core, explain_unit),
+         {unit_parameter}},
+        {Method::get,
          "/api/v1/units/{unit}/history",
          Access::local,
          "The unit's transitions, newest first",
@@ -262,14 +277,16 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
         {Method::post,
          "/api/v1/units/{unit}/ack",
          Access::operate,
-         "Acknowledges planned work on a unit: {\"for\": \"2h\", \"reason\": \"new disk\"}",
+         "Acknowledges planned work on a unit: {\"for\": \"2h\", \"reason\": \"new disk\"}; \"durable\" in "
+         "the answer "
+         "says whether it survives a restart",
          with(core, acknowledge),
          {unit_parameter},
          true},
         {Method::del,
          "/api/v1/units/{unit}/ack",
          Access::operate,
-         "Withdraws the acknowledgement",
+         "Withdraws the acknowledgement; 200 instead of 204 says why it may come back",
          with(core, withdraw),
          {unit_parameter},
          true},

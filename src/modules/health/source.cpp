@@ -15,6 +15,12 @@ constexpr Monotonic failed_read_pause = 10s;  // before a unit that could not be
 constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a burst of signals
 constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
 
+/// Lets the connection go, however following it ends.
+struct Followed {
+    std::shared_ptr<systemd::Manager>& manager;
+    ~Followed() { manager.reset(); }
+};
+
 }  // namespace
 
 Source::Source(Parts parts)
@@ -32,8 +38,9 @@ Task<> Source::run()
         auto manager = parts_.connect();
         Error ended;
         if (manager) {
-            ended = co_await apart(parts_.executor, serve(**manager));
-            manager->reset();
+            manager_ = std::move(*manager);
+            const Followed followed{manager_};
+            ended = co_await apart(parts_.executor, serve(*manager_));
         } else {
             ended = std::move(manager).error();
         }
@@ -68,6 +75,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
     to_confirm_.clear();
     asked_.clear();
     refresh_at_.reset();
+    wants_at_.reset();
     early_.clear();
     looking_ = true;
     const auto failed = [this](std::string_view task, const std::exception_ptr& e) {
@@ -123,6 +131,7 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
 {
     Result<> done;
     const auto now = clock_.monotonic();
+    if (wants_at_ && *wants_at_ <= now) look_at_wants_again();
     if (refresh_at_ && *refresh_at_ <= now) {
         refresh_at_.reset();
         done = co_await refresh(manager, std::exchange(refresh_everything_, false));
@@ -146,6 +155,7 @@ std::optional<Monotonic> Source::next_time() const
     if (!to_confirm_.empty()) return clock_.monotonic();
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
+    if (wants_at_) first = std::min(first, *wants_at_);
     if (reading_.size() < reads_at_a_time) {
         for (const auto& [id, at] : reads_)
             if (!reading_.contains(id)) first = std::min(first, at);
