@@ -15,7 +15,7 @@ namespace opsd::net {
 /// Opens connections; loads the TLS files on first use.
 class Connector {
 public:
-    Connector(TlsClientOptions options, std::chrono::milliseconds dead_after)
+    explicit Connector(TlsClientOptions options, std::chrono::milliseconds dead_after = {})
       : options_{std::move(options)}
       , dead_after_{dead_after}
     {}
