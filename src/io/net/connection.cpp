@@ -4,9 +4,39 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <system_error>
+
 namespace opsd::net {
+namespace {
+
+/// When the newest of the TLS files was written; the epoch without any.
+std::filesystem::file_time_type newest_file(const TlsClientOptions& options)
+{
+    auto newest = std::filesystem::file_time_type::min();
+    for (const auto* path : {&options.ca_file, &options.certificate_file, &options.key_file}) {
+        std::error_code ec;
+        if (path->empty()) continue;
+        const auto written = std::filesystem::last_write_time(*path, ec);
+        if (!ec) newest = std::max(newest, written);
+    }
+    return newest;
+}
+
+}  // namespace
+
 Result<TlsContext> Connector::context(bool identified)
 {
+    // A renewed certificate is used without a restart. One that cannot be read leaves the old one in use.
+    const auto written = newest_file(options_);
+    if (written != files_written_) {
+        auto fresh = load_tls_client(options_, identified);
+        if (fresh) {
+            with_certificate_ = without_certificate_ = {};
+            files_written_ = written;
+            (identified ? with_certificate_ : without_certificate_) = *fresh;
+        }
+    }
     auto& slot = identified ? with_certificate_ : without_certificate_;
     if (!slot) {
         auto loaded = load_tls_client(options_, identified);

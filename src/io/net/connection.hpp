@@ -6,13 +6,14 @@
 #include "io/net/tls.hpp"
 #include "io/net/url.hpp"
 
+#include <filesystem>
 #include <list>
 #include <unordered_map>
 #include <vector>
 
 namespace opsd::net {
 
-/// Opens connections; loads the TLS files on first use.
+/// Opens connections; loads the TLS files on first use, and again when they were written anew.
 class Connector {
 public:
     explicit Connector(TlsClientOptions options, std::chrono::milliseconds dead_after = {})
@@ -32,6 +33,7 @@ private:
     Resolver resolver_;
     TlsContext with_certificate_;
     TlsContext without_certificate_;
+    std::filesystem::file_time_type files_written_ = std::filesystem::file_time_type::min();
 };
 
 /// Idle connections by origin, the newest of an origin first; dropped after their time and when there are too

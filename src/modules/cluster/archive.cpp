@@ -227,7 +227,7 @@ Task<Result<>> Archive::save_now(std::string address)
     if (!dirty_.contains(address)) co_return Result<>{};
     if (!loaded_)
         co_return fail(Errc::unavailable,
-                       "cannot keep it: the store is not ready; it is shown until opsd restarts");
+                       "cannot keep it: the store is not ready; it is in force until opsd restarts");
     std::vector<std::string> one;
     one.push_back(std::move(address));
     co_return co_await save_these(std::move(one));

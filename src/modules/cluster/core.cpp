@@ -15,6 +15,14 @@ namespace {
 constexpr std::size_t own_mailbox = 10'000;
 constexpr Duration quiet_interval = 5s;  // a picture of which only the times moved is published this often
 
+Reach reach_of(const ClusterOptions& options)
+{
+    const auto& tls = options.tls;
+    return {.port = static_cast<std::uint16_t>(options.port),
+            .tls = tls.enabled || !tls.ca.empty() || !tls.certificate.empty(),
+            .token = {}};
+}
+
 Followers::Parts follow_parts(Core& core, Outside& outside)
 {
     const auto& options = core.options;
@@ -39,14 +47,6 @@ Followers::Parts follow_parts(Core& core, Outside& outside)
             .own_instance = outside.instance};
 }
 
-Reach reach_of(const ClusterOptions& options)
-{
-    const auto& tls = options.tls;
-    return {.port = static_cast<std::uint16_t>(options.port),
-            .tls = tls.enabled || !tls.ca.empty() || !tls.certificate.empty(),
-            .token = {}};
-}
-
 template <class T>
 Task<> next_of(Latest<T>& cell, std::uint64_t seen)
 {
@@ -61,7 +61,7 @@ Core::Core(ClusterOptions settings, Services& all, bool watch, Outside outside)
   , watching{watch}
   , table{TableOptions{.max_members = static_cast<std::size_t>(options.max_members),
                        .forget_after = options.forget_after}}
-  , own{std::make_shared<OwnDocument>(all.board, all.clock, outside.instance, std::move(outside.node_id),
+  , own{std::make_shared<OwnDocument>(all.board, all.clock, outside.instance, outside.node_id,
                                       options.max_wait)}
   , archive{all.executor,
             all.clock,
@@ -72,6 +72,8 @@ Core::Core(ClusterOptions settings, Services& all, bool watch, Outside outside)
   , send{std::move(outside.send)}
   , reach{reach_of(options)}
   , followers{follow_parts(*this, outside)}
+  , machine_id{std::move(outside.node_id)}
+  , picture{outside.instance, table.pool()}
   , news_{all.executor, never}
 {
     // From the first moment: what happens until run() begins waits here.
@@ -187,15 +189,13 @@ void Core::learned(Transition transition)
 
 void Core::take_self()
 {
-    auto text = own->whole();
-    if (!text) return;
-    auto document = read_document(*text, table.pool());
-    if (!document)
-        return services.log.error("cannot read this node's own document: {}", document.error().message);
-    const auto& identity = services.board.identity.get();
-    const auto ip = identity ? identity->value.ip : std::string{};
-    self_address = ip.empty() ? "127.0.0.1" : ip;
-    take(table.self(self_address, std::move(*document), services.clock.now()));
+    const auto& health = services.board.health.get();
+    if (!health) return;
+    const auto& cell = services.board.identity.get();
+    const auto identity = cell ? cell->value : NodeIdentity{};
+    self_address = identity.ip.empty() ? "127.0.0.1" : identity.ip;
+    auto document = picture.take(health->value, identity, machine_id());
+    take(table.self(self_address, std::move(document), services.clock.now()));
 }
 
 void Core::found(const std::string& source, std::vector<FoundMember> members)
@@ -213,26 +213,10 @@ void Core::found(const std::string& source, std::vector<FoundMember> members)
 
 void Core::failed(const std::string& source, std::string sentence)
 {
-    trouble("source " + source, fmt::format("{}; the members that it named last stay", sentence));
+    trouble("source " + source, fmt::format("{}; the members that {} named last stay", sentence, source));
 }
 
-void Core::mesos_id(std::string id)
-{
-    mesos_id_ = std::move(id);
-    complete_identity();
-}
-
-/// A master does not find out its id by itself: it is the one of the cluster's leader.
-void Core::complete_identity()
-{
-    const auto& identity = services.board.identity.get();
-    if (!identity || mesos_id_.empty() || identity->value.role != "master"
-        || !identity->value.mesos_id.empty())
-        return;
-    auto complete = identity->value;
-    complete.mesos_id = mesos_id_;
-    services.board.identity.publish(std::move(complete), services.clock.now());
-}
+void Core::mesos_id(std::string id) { services.board.mesos_id.publish(std::move(id), services.clock.now()); }
 
 Task<> Core::self_loop()
 {
@@ -240,10 +224,10 @@ Task<> Core::self_loop()
     for (;;) {
         const auto health = board.health.version();
         const auto identity = board.identity.version();
-        complete_identity();
         take_self();
         co_await first_of(next_of(board.health, health), next_of(board.identity, identity));
-        co_await services.clock.sleep_for(options.publish_interval / 2);
+        // Where nobody is watched the cluster's view of this node is not in a hurry.
+        co_await services.clock.sleep_for(watching ? options.publish_interval / 2 : Duration{1s});
     }
 }
 

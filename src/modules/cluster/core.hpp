@@ -5,11 +5,11 @@
 #include "modules/cluster/archive.hpp"
 #include "modules/cluster/follower.hpp"
 #include "modules/cluster/own_document.hpp"
+#include "modules/cluster/own_picture.hpp"
 #include "modules/cluster/sources.hpp"
 #include "opsd/module.hpp"
 
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 
@@ -23,7 +23,7 @@ struct Outside {
     std::uint32_t seed = 1;  ///< of the jitter
 };
 
-struct Core final : MemberSink {
+struct Core final : MemberSink, std::enable_shared_from_this<Core> {
     Core(ClusterOptions settings, Services& all, bool watch, Outside outside);
     Core(const Core&) = delete;
     Core& operator=(const Core&) = delete;
@@ -41,17 +41,18 @@ struct Core final : MemberSink {
     /// Takes this node's picture from the board.
     void take_self();
 
-    // MemberSink
+    // --- what sources say
     void found(const std::string& source, std::vector<FoundMember> members) override;
     void failed(const std::string& source, std::string sentence) override;
     void mesos_id(std::string id) override;
 
-    // what the routes ask for (actions.cpp)
+    // --- what clients ask for (actions.cpp)
     Task<Result<>> refresh();
     Task<Result<>> forget(std::string address);
     Task<Result<>> acknowledge(std::string address, std::optional<Acknowledgement> ack);
     Task<http::Response> fetch(std::shared_ptr<const Member> member, std::string path);
 
+    /// Now: whoever asks after his own change sees it.
     void publish();
     /// Publishes at most once per publish_interval; lives until cancelled.
     Task<> publish_loop();
@@ -70,9 +71,11 @@ struct Core final : MemberSink {
     std::shared_ptr<OwnDocument> own;
     Archive archive;
     Followers::Send send;
-    Reach reach;
+    Reach reach;  ///< with the token, once it is read
     Followers followers;
     std::unique_ptr<Feed<Transition>::Subscription> own_transitions;
+    std::function<std::string()> machine_id;
+    OwnPicture picture;
     std::string self_address;
     std::uint64_t streams = 0;
     std::uint64_t own_missed = 0;
@@ -80,7 +83,6 @@ struct Core final : MemberSink {
 private:
     void tell(const std::string& address, Transition transition, const std::string& node_id);
     void report();
-    void complete_identity();
     Task<> publish_when_due();
     void note(const ClusterTransition& event);
     void log_news();
@@ -89,7 +91,6 @@ private:
     bool changed_ = true;
     bool touched_ = false;
     bool started_ = false;
-    std::string mesos_id_;
     std::map<std::string, std::string> troubles_;
     std::set<std::string> returning_;  // answered when an earlier run ended, and were not asked since
     /// For the log: a switch that fails is one line, not a thousand.

@@ -4,9 +4,12 @@
 #include "io/systemd/machine.hpp"
 #include "modules/cluster/metrics.hpp"
 #include "modules/cluster/routes.hpp"
+#include "modules/cluster/views.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <random>
 
 namespace opsd::cluster {
@@ -65,13 +68,20 @@ Result<std::unique_ptr<Module>> create(const config::Value* section, Services& s
     return std::make_unique<ClusterModule>(std::move(core));
 }
 
+Task<> flush_within(Archive& archive, Duration limit)
+{
+    // The real clock: this is the end of the daemon's patience, not logic.
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer{executor, limit};
+    co_await first_of(archive.flush(), wait_event(timer));
+}
+
 ViewOptions view_options(const ClusterOptions& options)
 {
-    const auto& answers = options.answers;
-    return {.node_health_in_units = answers.node_health_in_units,
-            .answers = {.bytes = answers.max_bytes.count,
-                        .unused_for = answers.unused_for,
-                        .large_max_age = answers.large_max_age}};
+    ViewOptions view;
+    view.node_health_in_units = options.node_health_in_units;
+    view.answers.bytes = static_cast<std::size_t>(options.max_answers.count);
+    return view;
 }
 
 Actions actions_of(const std::shared_ptr<Core>& core)
@@ -86,12 +96,14 @@ Actions actions_of(const std::shared_ptr<Core>& core)
                             std::string path) { return core->fetch(std::move(member), std::move(path)); }};
 }
 
-Task<> flush_within(Archive& archive, Duration limit)
+SourceServices source_services(Core& core)
 {
-    // The real clock: this is the end of the daemon's patience, not logic.
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer{executor, limit};
-    co_await first_of(archive.flush(), wait_event(timer));
+    const auto& services = core.services;
+    return {.executor = services.executor,
+            .clock = services.clock,
+            .metrics = services.metrics,
+            .log = services.log,
+            .credentials_directory = services.paths.credentials};
 }
 
 }  // namespace
@@ -104,8 +116,7 @@ ClusterModule::ClusterModule(std::shared_ptr<Core> core)
 std::vector<http::Route> ClusterModule::routes()
 {
     auto rows = routes_of(core_);
-    for (auto& row : view_routes(views_))
-        rows.push_back(std::move(row));
+    std::ranges::move(view_routes(views_), std::back_inserter(rows));
     return rows;
 }
 
@@ -154,19 +165,12 @@ Task<> ClusterModule::read_token()
 }
 
 /// Members are watched also if the store cannot be read.
-Task<> ClusterModule::watch(TaskGroup& group)
+Task<> ClusterModule::watch(TaskGroup& group, MemberSources& sources)
 {
     auto& core = *core_;
     auto restored = co_await restore();
     if (!restored) group.spawn("restore", restore_later());
-    const auto& services = core.services;
-    SourceServices given{.executor = services.executor,
-                         .clock = services.clock,
-                         .metrics = services.metrics,
-                         .log = services.log,
-                         .credentials_directory = services.paths.credentials};
-    sources_ = std::make_unique<MemberSources>(core.options.sources, std::move(given), core);
-    sources_->start(group);
+    sources.start(group);
     co_await read_token();
     co_await core.followers.run();
 }
@@ -183,6 +187,7 @@ Task<> ClusterModule::run()
         if (!failure) failure = std::move(e);
         failed.expires_at(asio::steady_timer::time_point::min());
     };
+    MemberSources sources{core.options.sources, source_services(core), core};
     TaskGroup group{executor, on_failure};
     group.spawn("self", core.self_loop());
     group.spawn("publish", core.publish_loop());
@@ -190,7 +195,7 @@ Task<> ClusterModule::run()
         group.spawn("archive", core.archive.run());
         group.spawn("own transitions", core.own_transitions_loop());
         group.spawn("tick", core.tick_loop());
-        group.spawn("watch", watch(group));
+        group.spawn("watch", watch(group, sources));
     }
     core.started();
     std::exception_ptr ended;
@@ -204,7 +209,6 @@ Task<> ClusterModule::run()
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     group.cancel();
     co_await group.join();
-    sources_.reset();
     if (core.watching) co_await flush_within(core.archive, flush_deadline);
     std::rethrow_exception(failure ? failure : ended);
 }

@@ -2,13 +2,13 @@
 // Module cluster: what this node tells others of itself, and, where it watches, what it knows of all of them.
 //
 // What comes in
-//   The board: this node's health and identity. On a node that watches: members named by sources
-//   (sources.hpp), and what each of them answers over HTTP.
+//   The board: this node's health and identity. On a node that watches: members named by sources (the
+//   configuration; sources.hpp), and what each of them answers over HTTP.
 //
 // What goes out
-//   GET /api/v1/node, which others follow. Board::cluster and Feeds::cluster. The views of the cluster
-//   (views.hpp), also where it is this node alone. On a node that watches, for all nodes instead of this one:
-//   /api/v1/health/history, /api/v1/health/at, /api/v1/events. Metrics. Members and transitions in the store.
+//   GET /api/v1/node, which others follow. Board::cluster and Feeds::cluster. On a node that watches, for all
+//   nodes instead of this one: /api/v1/health/history, /api/v1/health/at, /api/v1/events. Metrics. Members
+//   and transitions in the store.
 //
 // What it promises
 //   - A change of a unit on a member is here within milliseconds: the member holds its answer until there is
@@ -35,14 +35,13 @@ public:
     Task<> run() override;
 
 private:
-    Task<> watch(TaskGroup& group);
+    Task<> watch(TaskGroup& group, MemberSources& sources);
     Task<Result<>> restore();
     Task<> restore_later();
     Task<> read_token();
 
     std::shared_ptr<Core> core_;
     std::shared_ptr<Views> views_;
-    std::unique_ptr<MemberSources> sources_;
 };
 
 /// The module's line in the catalog.

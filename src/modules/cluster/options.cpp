@@ -58,8 +58,8 @@ Schema<PullOptions> pull_schema()
         .field(&PullOptions::refreshes, "refreshes",
                "Members asked at the same time when a client wants news", between<std::int64_t>(1, 10'000))
         .field(&PullOptions::refresh_timeout, "refresh_timeout",
-               "How long a client that wants news (?cache) waits for all members",
-               between(Duration{1s}, Duration{60s}))
+               "How long ?cache waits for all members before it answers 504",
+               between(Duration{100ms}, Duration{55s}))
         .field(&PullOptions::max_document, "max_document", "Size of a member's answer; more is refused",
                between(Bytes{64 << 10}, Bytes{64 << 20}));
 }
@@ -78,28 +78,13 @@ Schema<ArchiveOptions> archive_schema()
                between(Duration{10s}, Duration{24h}));
 }
 
-Schema<AnswerOptions> answer_schema()
-{
-    return Schema<AnswerOptions>{}
-        .field(&AnswerOptions::node_health_in_units, "node_health_in_units",
-               "Show in /system/health/v1/units/{unit}/nodes the health of the node instead of the unit's, "
-               "as the "
-               "DC/OS program did")
-        .field(&AnswerOptions::max_bytes, "max_bytes", "Rendered answers kept in memory, all together",
-               between(Bytes{1U << 20U}, Bytes{1U << 30U}))
-        .field(&AnswerOptions::unused_for, "unused_for", "An answer nobody asks for is dropped after this",
-               between(Duration{1s}, Duration{24h}))
-        .field(&AnswerOptions::large_max_age, "large_max_age",
-               "A large answer is not made more often than this", between(Duration{0s}, Duration{60s}));
-}
-
 }  // namespace
 
 Schema<ClusterOptions> schema()
 {
     return Schema<ClusterOptions>{}
         .field(&ClusterOptions::watch, "watch",
-               "Whether this node watches the others. auto: if members are known and it is no agent",
+               "Whether this node watches the others. auto: if a source is set and it is no agent",
                config::one_of({"auto", "always", "never"}))
         .field(&ClusterOptions::port, "port", "Port of opsd on the members", between<std::int64_t>(1, 65'535))
         .section(&ClusterOptions::sources, "sources", "Who says which nodes belong to the cluster",
@@ -108,13 +93,17 @@ Schema<ClusterOptions> schema()
                "Token that is shown to members, for a viewer there; without one journal lines are not seen")
         .section(&ClusterOptions::tls, "tls", "How members are spoken to", tls_schema())
         .section(&ClusterOptions::pull, "pull", "How members are asked", pull_schema())
-        .section(&ClusterOptions::answers, "answers", "Answers about the whole cluster", answer_schema())
         .section(&ClusterOptions::history, "history", "What is kept of the cluster's past", archive_schema())
         .field(&ClusterOptions::max_members, "max_members", "Members known at most; more degrades the module",
                between<std::int64_t>(1, 100'000))
         .field(&ClusterOptions::forget_after, "forget_after",
                "A member that nobody names and that does not answer for so long is forgotten",
                at_least(Duration{1min}))
+        .field(&ClusterOptions::max_answers, "max_answers",
+               "Room for rendered answers; a report that would take half of it is made anew for each reader",
+               between(Bytes{1U << 20U}, Bytes{1U << 30U}))
+        .field(&ClusterOptions::node_health_in_units, "node_health_in_units",
+               "Show the whole node's health in /units/{unit}/nodes, as the DC/OS program does")
         .field(&ClusterOptions::publish_interval, "publish_interval",
                "Changes within this time become one version of the cluster's picture",
                between(Duration{10ms}, Duration{10s}))

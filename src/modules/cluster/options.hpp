@@ -43,24 +43,17 @@ struct ArchiveOptions {
     Duration save_interval{std::chrono::minutes{5}};
 };
 
-/// Answers about the whole cluster.
-struct AnswerOptions {
-    bool node_health_in_units = false;
-    config::Bytes max_bytes{48U << 20U};
-    Duration unused_for{60'000};
-    Duration large_max_age{1'000};
-};
-
 struct ClusterOptions {
     std::string watch = "auto";
     std::int64_t port = 1050;
+    SourcesOptions sources;
     config::Secret token;
     TlsOptions tls;
     PullOptions pull;
-    SourcesOptions sources;
     ArchiveOptions history;
-    AnswerOptions answers;
     std::int64_t max_members = 20'000;
+    config::Bytes max_answers{48U << 20U};
+    bool node_health_in_units = false;
     Duration forget_after{std::chrono::hours{24 * 7}};
     Duration publish_interval{100};
     Duration max_wait{60'000};

@@ -58,12 +58,6 @@ bool OwnDocument::refresh()
     return true;
 }
 
-std::optional<std::string> OwnDocument::whole()
-{
-    if (!refresh()) return std::nullopt;
-    return writer_->render(0, true, clock_.now(), last_transition_);
-}
-
 bool OwnDocument::is_held(const Asked& asked) const
 {
     return !asked.held.empty() && http::etag_matches(asked.held, writer_->etag());

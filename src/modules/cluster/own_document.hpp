@@ -19,9 +19,6 @@ public:
 
     Task<http::Response> answer(const http::Request& request);
 
-    /// The whole document as it is now; nothing while systemd has not been looked at.
-    [[nodiscard]] std::optional<std::string> whole();
-
     [[nodiscard]] const std::string& instance() const noexcept { return instance_; }
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
 

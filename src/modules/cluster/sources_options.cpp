@@ -214,6 +214,18 @@ Value encode(const UrlList& value) { return config::encode(value.items); }
 Value encode(const UrlText& value) { return config::encode(value.text); }
 Value encode(const EnsembleText& value) { return config::encode(value.text); }
 
+bool any_host(const StaticSource& source) noexcept
+{
+    return !source.hosts.items.empty() || !source.masters.items.empty() || !source.agents.items.empty()
+           || !source.public_agents.items.empty();
+}
+
+bool any_source(const SourcesOptions& options) noexcept
+{
+    return any_host(options.fixed) || !options.dns.names.items.empty() || !options.mesos.masters.items.empty()
+           || !options.exhibitor.url.text.empty() || !options.zookeeper.address.text.empty();
+}
+
 Schema<SourcesOptions> sources_schema()
 {
     return Schema<SourcesOptions>{}
@@ -226,15 +238,6 @@ Schema<SourcesOptions> sources_schema()
         .section(&SourcesOptions::zookeeper, "zookeeper",
                  "Masters by the word of the ZooKeeper in which they elect their leader", zookeeper_schema())
         .section(&SourcesOptions::tls, "tls", "TLS towards Mesos, Exhibitor and ZooKeeper", tls_schema());
-}
-
-bool any_source(const SourcesOptions& options)
-{
-    const auto& fixed = options.fixed;
-    return !fixed.hosts.items.empty() || !fixed.masters.items.empty() || !fixed.agents.items.empty()
-           || !fixed.public_agents.items.empty() || !options.dns.names.items.empty()
-           || !options.mesos.masters.items.empty() || !options.exhibitor.url.text.empty()
-           || !options.zookeeper.address.text.empty();
 }
 
 Result<> validate(const SourcesOptions& options)

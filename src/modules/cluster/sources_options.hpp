@@ -115,11 +115,13 @@ struct SourcesOptions {
     SourceTls tls;
 };
 
+/// Is there any source to ask? Without one the cluster is this node alone.
+[[nodiscard]] bool any_source(const SourcesOptions& options) noexcept;
+/// Are nodes written down in it?
+[[nodiscard]] bool any_host(const StaticSource& source) noexcept;
+
 /// For `Schema::section(..., "sources", ..., sources_schema())`.
 [[nodiscard]] config::Schema<SourcesOptions> sources_schema();
-
-/// Is anything to be asked? If not, the cluster is this node alone.
-[[nodiscard]] bool any_source(const SourcesOptions& options);
 
 /// What no single field's rule can say: a user without a password, credentials that would leave TLS, a key
 /// without its certificate. Errc::invalid_argument naming the setting below cluster.sources.

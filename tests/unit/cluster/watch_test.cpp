@@ -321,11 +321,11 @@ TEST_F(WatchingNode, WithoutAStoreItWatchesAllTheSameAndSaysSo)
     EXPECT_EQ(said.reason, "");
 }
 
-TEST_F(WatchingNode, AMasterTakesTheIdOfTheClustersLeader)
+TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
 {
     begin();
     core->mesos_id("leader-id");
-    EXPECT_EQ(board.identity.get()->value.mesos_id, "leader-id");
+    EXPECT_EQ(board.mesos_id.get()->value, "leader-id");
 }
 
 TEST_F(WatchingNode, PlannedWorkOnANodeSurvivesARestart)
