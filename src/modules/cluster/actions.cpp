@@ -33,8 +33,10 @@ std::string escaped(std::string_view path)
 
 Task<Result<>> Core::refresh()
 {
-    if (!watching) co_return Result<>{};
-    auto done = co_await followers.refresh_all(options.pull.refresh_timeout);
+    auto done = Result<>{};
+    if (watching) done = co_await followers.refresh_all(options.pull.refresh_timeout);
+    take_self();
+    publish();
     co_return done;
 }
 
@@ -43,16 +45,20 @@ Task<Result<>> Core::forget(std::string address)
     auto done = table.forget(address, services.clock.now());
     if (!done) co_return fail(std::move(done).error());
     take(std::move(*done));
-    co_return Result<>{};
+    publish();
+    co_return co_await archive.save_now(std::move(address));
 }
 
+/// Shown at once; an error says that it cannot be kept and ends with this run.
 Task<Result<>> Core::acknowledge(std::string address, std::optional<Acknowledgement> ack)
 {
     auto shared = ack ? std::make_shared<const Acknowledgement>(std::move(*ack)) : nullptr;
     auto done = table.acknowledge(address, std::move(shared), services.clock.now());
     if (!done) co_return fail(std::move(done).error());
     take(std::move(*done));
-    co_return Result<>{};
+    publish();
+    if (!watching) co_return Result<>{};
+    co_return co_await archive.save_now(std::move(address));
 }
 
 Task<Response> Core::fetch(std::shared_ptr<const Member> member, std::string path)

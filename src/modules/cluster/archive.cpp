@@ -130,8 +130,12 @@ std::int64_t Archive::position(const std::string& address, const std::string& no
 
 void Archive::keep(std::shared_ptr<const Member> member)
 {
-    if (!member || member->self) return;
+    if (!member) return;
     const auto address = member->address;
+    if (member->self && !member->acknowledged) {
+        if (saved_.contains(address)) forget(address);  // it was kept for its acknowledgement only
+        return;
+    }
     dirty_.insert_or_assign(address, Dirty{std::move(member)});
 }
 
@@ -215,6 +219,23 @@ Task<Result<>> Archive::save(bool all)
         const bool time = last == saved_.end() || now - last->second >= options_.save_interval;
         if (all || !dirty.member || time) due.push_back(address);
     }
+    co_return co_await save_these(std::move(due));
+}
+
+Task<Result<>> Archive::save_now(std::string address)
+{
+    if (!dirty_.contains(address)) co_return Result<>{};
+    if (!loaded_)
+        co_return fail(Errc::unavailable,
+                       "cannot keep it: the store is not ready; it is in force until opsd restarts");
+    std::vector<std::string> one;
+    one.push_back(std::move(address));
+    co_return co_await save_these(std::move(one));
+}
+
+Task<Result<>> Archive::save_these(std::vector<std::string> due)
+{
+    const auto now = clock_.monotonic();
     for (std::size_t begin = 0; begin < due.size(); begin += members_a_batch) {
         std::vector<Statement> statements;
         std::vector<std::pair<std::string, Dirty>> batch_of;

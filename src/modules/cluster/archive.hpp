@@ -54,6 +54,8 @@ public:
     /// The member as it is now, to be written when it is time.
     void keep(std::shared_ptr<const Member> member);
     void forget(const std::string& address);
+    /// Writes what waits of that member; durable when it returns.
+    Task<Result<>> save_now(std::string address);
 
     /// Writes until cancelled; deletes what is too old or too much now and then.
     Task<> run();
@@ -104,6 +106,7 @@ private:
     Task<> prune_loop();
     Task<bool> write_batch();
     Task<Result<>> save(bool all);
+    Task<Result<>> save_these(std::vector<std::string> due);
     Task<Result<>> prune();
     Task<Result<>> remove(Statement statement, std::int64_t most);
 

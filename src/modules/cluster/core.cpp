@@ -255,13 +255,18 @@ Task<> Core::publish_when_due()
         co_await wait_event(news_);
 }
 
+void Core::publish()
+{
+    changed_ = touched_ = false;
+    services.board.cluster.publish(table.cluster(watching), services.clock.now());
+}
+
 Task<> Core::publish_loop()
 {
     for (;;) {
         co_await first_of(publish_when_due(), services.clock.sleep_for(quiet_interval));
         if (!changed_ && !touched_) continue;
-        changed_ = touched_ = false;
-        services.board.cluster.publish(table.cluster(watching), services.clock.now());
+        publish();
         co_await services.clock.sleep_for(options.publish_interval);
     }
 }

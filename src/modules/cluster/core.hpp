@@ -52,6 +52,8 @@ struct Core final : MemberSink, std::enable_shared_from_this<Core> {
     Task<Result<>> acknowledge(std::string address, std::optional<Acknowledgement> ack);
     Task<http::Response> fetch(std::shared_ptr<const Member> member, std::string path);
 
+    /// Now: whoever asks after his own change sees it.
+    void publish();
     /// Publishes at most once per publish_interval; lives until cancelled.
     Task<> publish_loop();
     Task<> self_loop();
