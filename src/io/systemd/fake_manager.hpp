@@ -86,6 +86,7 @@ public:
     Task<Result<UnitFacts>> read_unit(std::string object_path) override;
     Task<Result<>> subscribe(Observer& observer) override;
     Task<Error> run() override;
+    void linger() override {}
 
 private:
     struct World;

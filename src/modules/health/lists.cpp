@@ -9,7 +9,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Monotonic files_retry = 10s;      // after a list of unit files that failed
+constexpr Monotonic files_retry = 10s;  // after a list of unit files that failed
+// Making that list keeps PID 1 busy (230 ms for 500 files): it hears READY=1 before it.
+constexpr Monotonic files_after = 100ms;
 constexpr std::size_t most_early = 10'000;  // ids signalled before the selection is made
 
 /// Would asking for fewer names fail the same way?
@@ -24,15 +26,21 @@ Task<Result<>> Source::take_inventory(systemd::Manager& manager)
 {
     looking_ = true;
     inventory_.wants = parts_.read_wants();
-    // systemd reads every unit file for this list (230 ms of PID 1 for 500 of them): only where it is needed.
+    // Names and targets are complete without any list.
     if (Selection::needs_files(parts_.options, inventory_.wants)) {
-        auto listed = co_await list_files(manager);
+        Result<> listed;
+        if (counters_.connected)
+            listed = co_await list_files(manager);
+        else
+            list_files_later();
         if (!listed) co_return listed;
+        // Last, so that of all lists it is the newest.
+        auto units = co_await manager.list_units();
+        if (!units) co_return fail(std::move(units).error());
+        inventory_.units = std::move(*units);
+    } else {
+        tracker_.incomplete("");
     }
-    // Last, so that of all lists it is the newest.
-    auto units = co_await manager.list_units();
-    if (!units) co_return fail(std::move(units).error());
-    inventory_.units = std::move(*units);
     selection_ = Selection{parts_.options, inventory_};
     inventory_.units = {};
     looking_ = false;
@@ -60,18 +68,27 @@ bool Source::adopt(const std::string& id, bool failed)
     return true;
 }
 
-/// Without any list nothing can be selected, so the first must come. Later errors other than a lost
-/// connection are reported, the list we had stays, and it is asked for again soon.
+/// The first look does without: what is loaded is shown at once, with the files as they were before, if at
+/// all.
+void Source::list_files_later()
+{
+    if (!files_known_) tracker_.incomplete("the list of unit files is not read yet");
+    refresh_by(clock_.monotonic() + files_after);
+}
+
+/// Errors other than a lost connection are reported, the list we had stays, and it is asked for again soon.
 Task<Result<>> Source::list_files(systemd::Manager& manager)
 {
     auto files = co_await manager.list_unit_files();
     if (files) {
         inventory_.files = std::move(*files);
         files_known_ = true;
+        tracker_.incomplete("");
         parts_.report("files", "");
-    } else if (files.error().code == Errc::unavailable || !files_known_) {
+    } else if (files.error().code == Errc::unavailable) {
         co_return fail(std::move(files).error());
     } else {  // what is loaded is still right; what is enabled but not loaded may be missing
+        if (!files_known_) tracker_.incomplete(files.error().message);
         parts_.report("files", files.error().message);
         refresh_by(clock_.monotonic() + files_retry);
     }
@@ -156,6 +173,7 @@ bool Source::take_row(const systemd::ListedUnit& row, std::uint64_t signals_befo
         return false;
     }
     const bool differs = tracker_.listed(row, clock_.monotonic());
+    if (differs) held_.erase(row.id);
     // A read that waits (after one that failed) comes in its own time.
     if (differs && !reads_.contains(row.id)) want_read(row.id);
     return differs;
@@ -243,7 +261,7 @@ Task<Result<>> Source::resync(systemd::Manager& manager)
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const auto& [name, row] = rows[i];
         if (row.id != name) continue;
-        const bool knew = tracker_.detailed(name);
+        const bool knew = tracker_.detailed(name) && !held_.contains(name);  // a held signal did say so
         const bool differs = take_row(row, signals.at(i));
         if (differs && knew) ++counters_.corrections;
     }

@@ -2,6 +2,7 @@
 
 #include "modules/health/source.hpp"
 
+#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
 namespace opsd::health {
@@ -14,6 +15,7 @@ constexpr Monotonic reread_pause = 100ms;     // after an answer that a signal o
 constexpr Monotonic failed_read_pause = 10s;  // before a unit that could not be read is tried again
 constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a burst of signals
 constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
+constexpr std::size_t reads_per_turn = 16;    // begun before others have the loop
 
 }  // namespace
 
@@ -66,6 +68,8 @@ Task<Error> Source::serve(systemd::Manager& manager)
     reads_.clear();
     reading_.clear();
     to_confirm_.clear();
+    held_.clear();
+    manager_ = &manager;
     asked_.clear();
     refresh_at_.reset();
     early_.clear();
@@ -82,6 +86,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
         thrown = std::current_exception();
     }
     readers.cancel();
+    held_.clear();  // they hold on to the connection
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await readers.join();
     if (thrown) std::rethrow_exception(thrown);
@@ -92,9 +97,12 @@ Task<Error> Source::follow(systemd::Manager& manager, TaskGroup& readers)
 {
     auto looked = co_await first_look(manager);
     if (!looked) co_return std::move(looked).error();
+    // Whoever waits for the states, and systemd for READY=1, has them before it is busy with our details.
+    co_await parts_.publisher.shown();
     for (;;) {
         auto done = co_await turn(manager, readers);
         if (!done) co_return std::move(done).error();
+        co_await asio::post(parts_.executor, asio::use_awaitable);
         co_await bell_.wait(clock_, next_time());
         bell_.reset();
     }
@@ -122,6 +130,8 @@ Task<Result<>> Source::first_look(systemd::Manager& manager)
 Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
 {
     Result<> done;
+    release_held();
+    start_reads(manager, readers);  // what waits for a list need not wait with it
     const auto now = clock_.monotonic();
     if (refresh_at_ && *refresh_at_ <= now) {
         refresh_at_.reset();
@@ -135,9 +145,7 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
     if (now >= resync_at_) {
         resync_at_ = now + parts_.options.systemd.resync;
         done = co_await resync(manager);
-        if (!done) co_return done;
     }
-    start_reads(manager, readers);
     co_return done;
 }
 
@@ -146,6 +154,8 @@ std::optional<Monotonic> Source::next_time() const
     if (!to_confirm_.empty()) return clock_.monotonic();
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
+    for (const auto& [id, held] : held_)
+        first = std::min(first, held.until);
     if (reading_.size() < reads_at_a_time) {
         for (const auto& [id, at] : reads_)
             if (!reading_.contains(id)) first = std::min(first, at);
@@ -158,14 +168,16 @@ std::optional<Monotonic> Source::next_time() const
 void Source::want_read(const std::string& id, Monotonic at)
 {
     const auto [it, fresh] = reads_.try_emplace(id, at);
-    if (!fresh) it->second = std::min(it->second, at);
+    if (!fresh && it->second <= at) return;
+    it->second = at;
     bell_.ring();
 }
 
 void Source::start_reads(systemd::Manager& manager, TaskGroup& readers)
 {
     const auto now = clock_.monotonic();
-    for (auto it = reads_.begin(); it != reads_.end() && reading_.size() < reads_at_a_time;) {
+    const auto most = std::min(reading_.size() + reads_per_turn, reads_at_a_time);
+    for (auto it = reads_.begin(); it != reads_.end() && reading_.size() < most;) {
         const bool due = it->second <= now && !reading_.contains(it->first);
         if (!due) {
             ++it;
@@ -192,6 +204,7 @@ Task<> Source::read_one(systemd::Manager& manager, std::string id)
         const bool overtaken = tracker_.signals(id) != signals;
         tracker_.read(id, std::move(*facts), clock_.monotonic(), overtaken);
         if (overtaken) want_read(id, clock_.monotonic() + reread_pause);
+        held_.erase(id);  // systemd answered after it had sent them
         parts_.publisher.confirmed();
     }
     parts_.publisher.wake();
@@ -216,17 +229,70 @@ void Source::heard()
     parts_.publisher.confirmed();
 }
 
+/// What was heard may need no judgement.
+void Source::judge_soon()
+{
+    if (tracker_.dirty()) parts_.publisher.wake();
+}
+
+/// Some fourteen signals come with every restart of a unit. For one that does nothing else they say nothing
+/// new: the newest are looked at once in a while, if possible when we are awake for one anyway.
+void Source::hold(const systemd::UnitChange& change)
+{
+    ++counters_.gathered;
+    manager_->linger();
+    const auto now = clock_.monotonic();
+    const Monotonic gather = parts_.options.flapping.gather;
+    const auto [it, fresh] = held_.try_emplace(systemd::unit_id(change.object_path()));
+    auto& held = it->second;
+    (change.of_unit() ? held.unit : held.own) = change.keep();
+    if (fresh) {
+        held.until = now + gather;
+        bell_.ring();
+    } else if (now >= held.until - gather / 4) {
+        release(it);
+    }
+}
+
+void Source::release(Holds::iterator it)
+{
+    const auto held = std::move(it->second);
+    held_.erase(it);
+    // systemd sends a unit's own properties first.
+    for (const auto* change : {held.own.get(), held.unit.get()})
+        if (change != nullptr) take(*change, tracker_.signal(*change, clock_.monotonic(), true));
+}
+
+void Source::release_held()
+{
+    const auto now = clock_.monotonic();
+    for (auto it = held_.begin(); it != held_.end();) {
+        const auto due = it++;
+        if (due->second.until <= now) release(due);
+    }
+}
+
 void Source::changed(const systemd::UnitChange& change)
 {
     heard();
-    switch (tracker_.signal(change, clock_.monotonic())) {
-    case Tracker::Heard::applied:
-        parts_.publisher.wake();
-        return;
+    const auto what = tracker_.signal(change, clock_.monotonic());
+    const bool newer = what != Tracker::Heard::can_wait && !held_.empty();
+    if (const auto held = newer ? held_.find(systemd::unit_id(change.object_path())) : held_.end();
+        held != held_.end())
+        (change.of_unit() ? held->second.unit : held->second.own).reset();
+    take(change, what);
+}
+
+void Source::take(const systemd::UnitChange& change, Tracker::Heard heard)
+{
+    switch (heard) {
     case Tracker::Heard::must_read:
         want_read(systemd::unit_id(change.object_path()));
-        parts_.publisher.wake();
-        return;
+        return judge_soon();
+    case Tracker::Heard::applied:
+        return judge_soon();
+    case Tracker::Heard::can_wait:
+        return hold(change);
     case Tracker::Heard::unwatched:
         break;
     }
@@ -283,7 +349,7 @@ void Source::job_removed(std::string_view unit, std::string_view result)
 {
     heard();
     tracker_.job_ended(unit, result);
-    parts_.publisher.wake();
+    judge_soon();
 }
 
 void Source::unit_files_changed()

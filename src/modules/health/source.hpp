@@ -23,6 +23,7 @@ struct SourceCounters {
     std::uint64_t connections = 0;
     std::uint64_t failed_connections = 0;
     std::uint64_t signals = 0;
+    std::uint64_t gathered = 0;  ///< signals of flapping units, looked at together
     std::uint64_t reads = 0;
     std::uint64_t failed_reads = 0;
     std::uint64_t corrections = 0;  ///< states that a resync found different without a signal having said so
@@ -58,6 +59,14 @@ public:
     [[nodiscard]] const SourceCounters& counters() const noexcept { return counters_; }
 
 private:
+    /// The newest signals of a flapping unit: at most one of each interface.
+    struct Held {
+        Monotonic until{};
+        std::unique_ptr<const systemd::UnitChange> own;
+        std::unique_ptr<const systemd::UnitChange> unit;
+    };
+    using Holds = std::map<std::string, Held, std::less<>>;
+
     using Rows = std::vector<std::pair<std::string, systemd::ListedUnit>>;  // asked name -> row
 
     // --- systemd::Observer
@@ -80,11 +89,17 @@ private:
     void read_failed(const std::string& id, const Error& error);
     void want_read(const std::string& id, Monotonic at = {});
     void heard();
+    void judge_soon();
+    void take(const systemd::UnitChange& change, Tracker::Heard heard);
+    void hold(const systemd::UnitChange& change);
+    void release_held();
+    void release(Holds::iterator it);
 
     // --- lists (lists.cpp)
     Task<Result<>> refresh(systemd::Manager& manager, bool everything);
     Task<Result<>> take_inventory(systemd::Manager& manager);
     Task<Result<>> list_files(systemd::Manager& manager);
+    void list_files_later();
     Task<Result<>> ask(systemd::Manager& manager, std::vector<std::string> names, Rows& rows);
     void take_rows(const Rows& rows, const std::vector<std::uint64_t>& signals_before, bool everything);
     bool take_row(const systemd::ListedUnit& row, std::uint64_t signals_before);
@@ -112,6 +127,8 @@ private:
     std::map<std::string, Monotonic, std::less<>> reads_;  // wanted, not before
     std::set<std::string, std::less<>> reading_;
     std::set<std::string, std::less<>> to_confirm_;
+    Holds held_;
+    systemd::Manager* manager_ = nullptr;  // while it is followed
     // Asking for an unloaded unit makes systemd announce it: such echoes must not make us ask again.
     std::unordered_map<std::string, Monotonic> asked_;
     std::optional<Monotonic> refresh_at_;

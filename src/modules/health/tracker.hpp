@@ -87,8 +87,10 @@ public:
 
     /// A row of a list. True when it differs from what was known, so that details must be read.
     bool listed(const systemd::ListedUnit& row, Monotonic now);
-    enum class Heard { unwatched, applied, must_read };
-    Heard signal(const systemd::UnitChange& change, Monotonic now);
+    /// can_wait: the unit is known to be flapping and was last seen to go on with it. Nothing was taken from
+    /// the signal; come again with it `kept`, or with a newer one.
+    enum class Heard { unwatched, applied, must_read, can_wait };
+    Heard signal(const systemd::UnitChange& change, Monotonic now, bool kept = false);
     /// Details. `overtaken`: a signal came between question and answer, so that what signals tell stays.
     void read(std::string_view id, UnitFacts facts, Monotonic now, bool overtaken = false);
     /// `until_read`: a row of a list does not mend it, only details do.
@@ -100,7 +102,7 @@ public:
     void systemd_lost(std::string reason, Monotonic now);
     void systemd_back(Monotonic now);
     [[nodiscard]] bool systemd_readable() const noexcept { return readable_; }
-    /// Signals heard about the unit so far: a call's answer is older than a signal heard during the call.
+    /// Signals applied to the unit so far: a call's answer is older than a signal heard during the call.
     [[nodiscard]] std::uint64_t signals(std::string_view id) const;
     [[nodiscard]] bool detailed(std::string_view id) const;
     [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
@@ -111,6 +113,9 @@ public:
     /// The store's memory. Until then no record is made, so that a restart makes no false transition.
     void remember(std::map<std::string, Known, std::less<>> known, std::string boot_id);
     void journal(std::string_view id, const std::string& key, std::string lines, bool complete);
+    /// Units may be meant that are not known yet, because of this; "": no more. Until then the node is not
+    /// called healthy.
+    void incomplete(std::string why);
     /// `until` on the monotonic clock; a removal is nullopt.
     void acknowledge(std::string_view id, std::optional<Acknowledgement> ack, Monotonic until);
 
@@ -164,6 +169,7 @@ private:
     void observe(Entry& entry, const std::string& active_before, const std::string& sub_before,
                  std::uint32_t restarts_before, Monotonic now);
     void recall(Entry& entry);
+    [[nodiscard]] bool goes_on_flapping(const Entry& entry) const;
     [[nodiscard]] Context context_of(Entry& entry, Monotonic now) const;
     void judge_entry(Entry& entry, const Moment& now, Effects& effects);
     void set_verdict(Entry& entry, const Verdict& verdict, const Moment& now);
@@ -186,6 +192,7 @@ private:
     bool readable_ = false;
     std::string lost_reason_ = "systemd has not been read yet";
     Monotonic lost_at_{};
+    std::string incomplete_;
 };
 
 /// Facts read anew, with what was known before when systemd unloaded the unit in between and forgot its run.

@@ -11,7 +11,7 @@ namespace opsd::health {
 namespace {
 
 /// These come back on every cycle of a unit that keeps restarting.
-bool cyclic(std::string_view state) { return state == "flapping" || state == "restarting"; }
+bool cyclic(std::string_view state) { return state == flapping_state || state == "restarting"; }
 
 /// May the verdict enter the history? What was not read yet may look different in a moment.
 bool settled(const UnitFacts& facts, const std::string& problem, const std::string& unreadable)
@@ -241,11 +241,15 @@ NodeHealth Tracker::node(WallTime read_at) const
     if (!readable_) {
         node.health = Health::unknown;
         node.reason = lost_reason_;
-    } else if (node.units.empty()) {
+    } else if (node.units.empty() && incomplete_.empty()) {
         node.health = Health::unknown;
         node.reason = "no unit is watched: name some in health.units, health.globs or health.targets";
     } else {
         node.reason = node_reason(node.units);
+    }
+    if (readable_ && !incomplete_.empty()) {
+        node.health = worse(node.health, Health::unknown);
+        node.reason += (node.reason.empty() ? "" : "; ") + incomplete_;
     }
     return node;
 }
