@@ -24,7 +24,7 @@ using WaitType = asio::posix::stream_descriptor::wait_type;
 constexpr int messages_per_turn = 256;
 
 /// How long lingering lasts: about as long as systemd's signals of one restart go on.
-constexpr std::chrono::milliseconds linger_time{10};
+constexpr std::chrono::milliseconds linger_time{20};
 
 /// sd-bus counts microseconds of CLOCK_MONOTONIC as steady_clock does; UINT64_MAX is never.
 Time to_time(std::uint64_t usec)

@@ -173,7 +173,7 @@ bool Source::take_row(const systemd::ListedUnit& row, std::uint64_t signals_befo
         return false;
     }
     const bool differs = tracker_.listed(row, clock_.monotonic());
-    if (differs) held_.erase(row.id);
+    if (differs) held_.erase(systemd::unit_path(row.id));
     // A read that waits (after one that failed) comes in its own time.
     if (differs && !reads_.contains(row.id)) want_read(row.id);
     return differs;
@@ -261,7 +261,8 @@ Task<Result<>> Source::resync(systemd::Manager& manager)
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const auto& [name, row] = rows[i];
         if (row.id != name) continue;
-        const bool knew = tracker_.detailed(name) && !held_.contains(name);  // a held signal did say so
+        const bool knew =
+            tracker_.detailed(name) && !held_.contains(systemd::unit_path(name));  // held: one did say so
         const bool differs = take_row(row, signals.at(i));
         if (differs && knew) ++counters_.corrections;
     }

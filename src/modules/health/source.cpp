@@ -204,7 +204,7 @@ Task<> Source::read_one(systemd::Manager& manager, std::string id)
         const bool overtaken = tracker_.signals(id) != signals;
         tracker_.read(id, std::move(*facts), clock_.monotonic(), overtaken);
         if (overtaken) want_read(id, clock_.monotonic() + reread_pause);
-        held_.erase(id);  // systemd answered after it had sent them
+        held_.erase(systemd::unit_path(id));  // systemd answered after it had sent them
         parts_.publisher.confirmed();
     }
     parts_.publisher.wake();
@@ -239,19 +239,19 @@ void Source::judge_soon()
 /// new: the newest are looked at once in a while, if possible when we are awake for one anyway.
 void Source::hold(const systemd::UnitChange& change)
 {
+    const auto it = held_.try_emplace(std::string{change.object_path()}).first;
+    it->second.until = clock_.monotonic() + parts_.options.flapping.gather;
+    hold(it, change);
+    bell_.ring();
+}
+
+void Source::hold(Holds::iterator it, const systemd::UnitChange& change)
+{
     ++counters_.gathered;
     manager_->linger();
-    const auto now = clock_.monotonic();
-    const Monotonic gather = parts_.options.flapping.gather;
-    const auto [it, fresh] = held_.try_emplace(systemd::unit_id(change.object_path()));
     auto& held = it->second;
     (change.of_unit() ? held.unit : held.own) = change.keep();
-    if (fresh) {
-        held.until = now + gather;
-        bell_.ring();
-    } else if (now >= held.until - gather / 4) {
-        release(it);
-    }
+    if (clock_.monotonic() >= held.until - parts_.options.flapping.gather / 4) release(it);
 }
 
 void Source::release(Holds::iterator it)
@@ -274,13 +274,13 @@ void Source::release_held()
 
 void Source::changed(const systemd::UnitChange& change)
 {
+    const auto held = held_.find(change.object_path());
+    if (held != held_.end()) {
+        ++counters_.signals;
+        return hold(held, change);
+    }
     heard();
-    const auto what = tracker_.signal(change, clock_.monotonic());
-    const bool newer = what != Tracker::Heard::can_wait && !held_.empty();
-    if (const auto held = newer ? held_.find(systemd::unit_id(change.object_path())) : held_.end();
-        held != held_.end())
-        (change.of_unit() ? held->second.unit : held->second.own).reset();
-    take(change, what);
+    take(change, tracker_.signal(change, clock_.monotonic()));
 }
 
 void Source::take(const systemd::UnitChange& change, Tracker::Heard heard)

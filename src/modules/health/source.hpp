@@ -65,7 +65,7 @@ private:
         std::unique_ptr<const systemd::UnitChange> own;
         std::unique_ptr<const systemd::UnitChange> unit;
     };
-    using Holds = std::map<std::string, Held, std::less<>>;
+    using Holds = std::map<std::string, Held, std::less<>>;  // by object path
 
     using Rows = std::vector<std::pair<std::string, systemd::ListedUnit>>;  // asked name -> row
 
@@ -93,6 +93,7 @@ private:
     void take(const systemd::UnitChange& change, Tracker::Heard heard);
     void hold(const systemd::UnitChange& change);
     void release_held();
+    void hold(Holds::iterator it, const systemd::UnitChange& change);
     void release(Holds::iterator it);
 
     // --- lists (lists.cpp)
