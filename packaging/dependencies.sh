@@ -18,6 +18,8 @@ build_packages=(
 test_packages=(
     clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev
     dpkg-dev faketime file git lintian openssl python3 wrk
+    # ZooKeeper servers for component tests: the jars only, the package "zookeeper" would bring a user and a service
+    default-jre-headless libzookeeper-java
 )
 # package:program, used from build/tools/usr/bin
 tools=(prometheus-node-exporter:prometheus-node-exporter prometheus:promtool)

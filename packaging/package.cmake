@@ -24,7 +24,8 @@ endforeach()
 add_custom_target(package_files ALL DEPENDS ${generated})
 
 install(TARGETS opsd DESTINATION bin)
-install(FILES ${packaging}/opsd.service ${packaging}/opsd.socket DESTINATION /lib/systemd/system)
+install(FILES ${packaging}/opsd.service ${packaging}/opsd.socket ${packaging}/opsd-renew.service
+  ${packaging}/opsd-renew.timer DESTINATION /lib/systemd/system)
 install(FILES ${packaging}/opsd.sysusers DESTINATION lib/sysusers.d RENAME opsd.conf)
 install(FILES ${packaging}/opsd.tmpfiles DESTINATION lib/tmpfiles.d RENAME opsd.conf)
 install(FILES config/opsd.yaml DESTINATION /etc/opsd)

@@ -96,8 +96,8 @@ stage_unit() {
 }
 
 stage_threads() {
-    step threads build build tsan -- unit_core unit_io || return
-    run_ctest threads build/tsan -R '^(unit_core|unit_io)$'
+    step threads build build tsan -- unit_core unit_io unit_http unit_health || return
+    run_ctest threads build/tsan -R '^unit_(core|io|http|health)$'
 }
 
 stage_release() {

@@ -74,6 +74,9 @@ struct Request {
     std::string body;    ///< at most the server's body limit
     Caller caller;
     std::string id;  ///< X-Request-Id, taken from the client when it is plain, else made here
+    /// What an audited call acts on beside the path's parameters, for the audit log. The handler adds names
+    /// and ids, before it acts where it can; never a secret.
+    mutable Params object;
 };
 
 /// Handed to a streaming handler.
@@ -144,7 +147,10 @@ struct Route {
     std::string summary;
     Handler handler;
     std::vector<Parameter> parameters = {};
-    bool audited = false;  ///< mutating calls: written to the audit log with their outcome
+    bool audited = false;  ///< mutating calls: written to the audit log with object and outcome
+    /// Stands in for the same route of a module earlier in the catalog: what answers for the cluster replaces
+    /// what answers for the node.
+    bool replaces = false;
 };
 
 }  // namespace opsd::http

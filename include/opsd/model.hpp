@@ -50,8 +50,11 @@ struct UnitFacts {
     int main_code = 0;    ///< CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3; 0: never ran or runs
     int main_status = 0;  ///< exit status or signal number
     std::uint32_t main_pid = 0;
-    std::uint32_t restarts = 0;  ///< NRestarts since the last manual start
-    std::string status_text;     ///< STATUS= of the service
+    std::uint32_t last_main_pid = 0;  ///< of the present or the last main process
+    WallTime main_started{};          ///< of that process
+    WallTime main_exited{};           ///< 0: it has not ended
+    std::uint32_t restarts = 0;       ///< NRestarts since the last manual start
+    std::string status_text;          ///< STATUS= of the service
     bool condition_result = true;
     bool assert_result = true;
     Monotonic condition_at{};  ///< when conditions were last evaluated; 0: never
@@ -98,6 +101,7 @@ struct NodeHealth {
     Health health = Health::unknown;
     std::string reason;             ///< "" when healthy
     bool systemd_readable = false;  ///< false: the units are what was last known
+    std::string incomplete;         ///< why expected units may be missing from `units`; "" when none can be
     WallTime read_at{};             ///< when systemd last confirmed this picture
     std::vector<std::shared_ptr<const UnitState>> units;
 };

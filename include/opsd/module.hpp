@@ -5,6 +5,7 @@
 
 #include "opsd/board.hpp"
 #include "opsd/clock.hpp"
+#include "opsd/cluster.hpp"
 #include "opsd/config.hpp"
 #include "opsd/feed.hpp"
 #include "opsd/http.hpp"
@@ -22,16 +23,18 @@ namespace opsd {
 
 /// The latest of everything that modules publish. One writer per cell.
 struct Board {
-    explicit Board(const Executor& e) : identity{e}, health{e}, modules{e} {}
+    explicit Board(const Executor& e) : identity{e}, health{e}, cluster{e}, modules{e} {}
     Latest<NodeIdentity> identity;             ///< written by the daemon
     Latest<NodeHealth> health;                 ///< written by module health
+    Latest<Cluster> cluster;                   ///< written by module cluster
     Latest<std::vector<ModuleState>> modules;  ///< written by the daemon
 };
 
 /// What happened, for whoever listens.
 struct Feeds {
-    explicit Feeds(const Executor& e) : transitions{e} {}
-    Feed<Transition> transitions;  ///< written by module health
+    explicit Feeds(const Executor& e) : transitions{e}, cluster{e} {}
+    Feed<Transition> transitions;     ///< of this node's units, written by module health
+    Feed<ClusterTransition> cluster;  ///< of all nodes, written by module cluster where it watches others
 };
 
 /// Where things are on this machine.

@@ -66,6 +66,8 @@ public:
     /// With a suffix after the family's name ("_bucket", "_sum").
     void sample(std::string_view suffix, const Labels& labels, double value);
     [[nodiscard]] const std::string& text() const noexcept { return text_; }
+    /// What was appended so far, which the page then no longer holds: for pages sent in pieces.
+    [[nodiscard]] std::string take() { return std::exchange(text_, {}); }
 
 private:
     std::string name_;

@@ -5,22 +5,69 @@
 #include "opsd/async.hpp"
 #include "opsd/result.hpp"
 
+#include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
 
-#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace opsd {
 
-/// A worker thread. Jobs run one after another in the order given. Destroying it finishes the job in hand,
-/// drops the rest (their callers get Errc::cancelled) and joins the thread.
+/// What a worker's thread works on; it outlives its WorkerThread when that is retired.
+struct WorkerJobs {
+    using Work = std::move_only_function<void(bool stopping)>;
+
+    std::string name;
+    std::size_t capacity = 0;
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::deque<Work> waiting;
+    bool stopping = false;
+    bool ended = false;
+    std::move_only_function<void()> on_ended;  ///< called by the thread as its last act
+};
+
+/// Threads whose owners are gone while they still finish a job: each is joined when it ends, at the latest
+/// when the event loop's context is destroyed. One per context; used on its loop only.
+class RetiredThreads final : public asio::execution_context::service {
+public:
+    using key_type = RetiredThreads;
+    static asio::execution_context::id id;
+
+    /// Threads of one name that may hang; beyond it a further worker of that name starts none.
+    static constexpr std::size_t most_of_a_name = 4;
+
+    explicit RetiredThreads(asio::execution_context& context);
+    /// The one of the executor's context.
+    static RetiredThreads& of(const Executor& executor);
+
+    void take(const Executor& executor, std::shared_ptr<WorkerJobs> jobs, std::thread thread);
+    [[nodiscard]] std::size_t size() const noexcept { return threads_.size(); }
+    [[nodiscard]] std::vector<std::string> names() const;
+    /// Until all have ended and are joined.
+    Task<> ended();
+
+private:
+    struct Retired {
+        std::shared_ptr<WorkerJobs> jobs;
+        std::thread thread;
+    };
+    void shutdown() noexcept override;
+
+    std::list<Retired> threads_;
+    std::optional<asio::steady_timer> fewer_;
+};
+
+/// A worker thread, started by its first job. Jobs run one after another in the order given. Destroying it
+/// finishes the job in hand, drops the rest (their callers get Errc::cancelled) and joins the thread.
 class WorkerThread {
 public:
     /// `name` shows in `top -H` (15 characters at most); `capacity` bounds the jobs that wait.
@@ -29,9 +76,15 @@ public:
     WorkerThread(const WorkerThread&) = delete;
     WorkerThread& operator=(const WorkerThread&) = delete;
 
+    /// Ends as the destructor does, without waiting for the job in hand: for owners that end while the loop
+    /// turns. `owned` is what the jobs use: it is released on the thread, after the last of them. No run()
+    /// may follow.
+    void retire(std::shared_ptr<void> owned);
+
     /// Runs `job()` (returning Result<T>) on the thread and resumes on the caller's executor.
-    /// Errc::unavailable at once when `capacity` jobs wait already; Errc::internal when the job throws.
-    /// Not abandoned on cancellation: the job owns what it captured, its result is dropped.
+    /// Errc::unavailable at once when `capacity` jobs wait already, or when retired threads of this name
+    /// still hang; Errc::internal when the job throws. Not abandoned on cancellation: the job owns what it
+    /// captured, its result is dropped.
     template <class Job, class R = std::invoke_result_t<Job&>>
     Task<R> run(Job job)
     {
@@ -65,8 +118,8 @@ public:
             }
             finish(std::move(*result));
         };
-        const bool accepted = post(std::move(work));
-        if (!accepted) co_return fail(Errc::unavailable, full_message());
+        auto accepted = post(executor, std::move(work));
+        if (!accepted) co_return fail(std::move(accepted).error());
         while (!shared->result)
             co_await wait_event(shared->done);
         co_return std::move(*shared->result);
@@ -76,17 +129,12 @@ public:
     [[nodiscard]] std::size_t waiting() const;
 
 private:
-    using Work = std::move_only_function<void(bool stopping)>;
-    bool post(Work work);
-    [[nodiscard]] std::string full_message() const;
-    void loop();
+    Result<> post(const Executor& executor, WorkerJobs::Work work);
+    Result<> start(const Executor& executor);
+    void stop(WorkerJobs::Work last);
 
-    std::string name_;
-    std::size_t capacity_;
-    mutable std::mutex mutex_;
-    std::condition_variable wake_;
-    std::deque<Work> jobs_;
-    bool stopping_ = false;
+    std::shared_ptr<WorkerJobs> jobs_;
+    Executor home_;
     std::thread thread_;
 };
 

@@ -88,6 +88,9 @@ Result<Answer> Api::call(std::string_view method, const std::string& path, std::
     asio::io_context io{1};
     net::TlsClientOptions tls;
     tls.ca_file = target_.ca_file;
+    tls.ca_fingerprint = target_.ca_fingerprint;
+    tls.certificate_file = target_.certificate_file;
+    tls.key_file = target_.key_file;
     net::HttpClient client{io.get_executor(), tls};
     net::ClientRequest request;
     request.method = method;

@@ -17,6 +17,8 @@ struct Target {
     std::string url = "unix:/run/opsd/opsd.sock";  ///< or http://host:1050, https://host:1050
     std::string token;
     std::string ca_file;
+    std::string ca_fingerprint;              ///< instead of ca_file: see net::TlsClientOptions
+    std::string certificate_file, key_file;  ///< a client certificate to show
     std::chrono::milliseconds timeout{10'000};
 };
 

@@ -1,5 +1,6 @@
 #include "cli/cli.hpp"
 
+#include "cli/cluster_commands.hpp"
 #include "cli/commands.hpp"
 #include "cli/completion.hpp"
 #include "daemon/daemon.hpp"
@@ -27,9 +28,14 @@ struct Line {
     Paths paths;
     std::string output = "table";
     std::string token_file;
-    std::string unit, name, role = "viewer", lifetime, duration, reason, state, shell, page;
+    std::string unit, node, name, role = "viewer", lifetime, duration, reason, state, shell, page;
     int limit = 50;
     bool unhealthy = false;
+    bool cluster = false;
+    ClusterPlace place;
+    JoinTarget join;
+    RenewOptions renew;
+    int uses = 1;
     std::function<int()> command;
 };
 
@@ -83,9 +89,15 @@ void config_options(CLI::App* command, Line& line)
 void add_units(CLI::App& app, Line& line)
 {
     const auto& context = line.context;
-    api_options(add(app, line, "health", "Is this node healthy? A Nagios plugin: exit 0, 2 or 3",
-                    [&] { return health(context); }),
-                line);
+    auto* verdict = add(app, line, "health", "Is this node healthy? A Nagios plugin: exit 0, 2 or 3",
+                        [&] { return line.cluster ? cluster_health(context) : health(context); });
+    verdict->add_flag("--cluster", line.cluster, "All nodes of the cluster, as this node knows them");
+    api_options(verdict, line);
+
+    auto* why = add(app, line, "explain", "Why is a unit unhealthy? Verdict, evidence, what to do next",
+                    [&] { return explain(context, line.unit); });
+    why->add_option("unit", line.unit, "Unit name")->required();
+    api_options(why, line);
 
     auto* unit = app.add_subcommand("unit", "The units of this node");
     unit->require_subcommand(1);
@@ -103,9 +115,34 @@ void add_units(CLI::App& app, Line& line)
     ack->add_option("--for", line.duration, "How long: 2h, 30m")->required();
     ack->add_option("--reason", line.reason, "Why")->required();
     auto* unack = add(*unit, line, "unack", "Withdraw that", [&] { return unit_unack(context, line.unit); });
-    for (auto* command : {show, history, ack, unack})
+    auto* nodes = add(*unit, line, "nodes", "A unit on all nodes of the cluster",
+                      [&] { return unit_nodes(context, line.unit); });
+    for (auto* command : {show, history, ack, unack, nodes})
         command->add_option("unit", line.unit, "Unit name")->required();
-    for (auto* command : {list, show, history, ack, unack})
+    for (auto* command : {list, show, history, ack, unack, nodes})
+        api_options(command, line);
+}
+
+void add_nodes(CLI::App& app, Line& line)
+{
+    const auto& context = line.context;
+    auto* node = app.add_subcommand("node", "The nodes of the cluster");
+    node->require_subcommand(1);
+    auto* list = add(*node, line, "list", "All nodes with their health and how fresh it is",
+                     [&] { return node_list(context, line.unhealthy); });
+    list->add_flag("--unhealthy", line.unhealthy, "Only nodes that are not healthy");
+    auto* show = add(*node, line, "show", "One node with its bad units. A Nagios plugin: exit 0, 2 or 3",
+                     [&] { return node_show(context, line.node); });
+    auto* forget = add(*node, line, "forget", "Forget a node that no source names any more",
+                       [&] { return node_forget(context, line.node); });
+    auto* ack = add(*node, line, "ack", "Say that work on a node is planned",
+                    [&] { return node_ack(context, line.node, line.duration, line.reason); });
+    ack->add_option("--for", line.duration, "How long: 2h, 30m")->required();
+    ack->add_option("--reason", line.reason, "Why")->required();
+    auto* unack = add(*node, line, "unack", "Withdraw that", [&] { return node_unack(context, line.node); });
+    for (auto* command : {show, forget, ack, unack})
+        command->add_option("node", line.node, "Address, host name, Mesos id or machine id")->required();
+    for (auto* command : {list, show, forget, ack, unack})
         api_options(command, line);
 }
 
@@ -139,6 +176,62 @@ void add_access(CLI::App& app, Line& line)
     for (auto* command : {add_user, passwd, remove})
         command->add_option("name", line.name, "User name")->required();
     for (auto* command : {create, tokens, revoke, add_user, passwd, remove, users})
+        api_options(command, line);
+}
+
+/// Where the files go, for whom, and what the certificate is for.
+void place_options(CLI::App* command, Line& line)
+{
+    auto& place = line.place;
+    command->add_option("--address", place.addresses,
+                        "An address or name of this node that others use; repeatable");
+    command->add_option("--directory", place.directory, "Where certificates and keys go");
+    command->add_option("--user", place.account, "Account that runs opsd and owns the keys");
+    command->add_option("--port", place.port, "Port of the listeners in the configuration")
+        ->check(CLI::Range(1, 65535));
+    command->add_flag("--write-config", place.write_config,
+                      "Write cluster.yaml into conf.d instead of printing it");
+    config_options(command, line);
+}
+
+void add_cluster(CLI::App& app, Line& line)
+{
+    const auto placed = [&line] {
+        line.place.sources = line.sources;
+        return line.place;
+    };
+    auto* cluster = app.add_subcommand("cluster", "Certificates for connections between nodes");
+    cluster->require_subcommand(1);
+    auto* init =
+        add(*cluster, line, "init", "Found a cluster: an authority and this node's certificate; as root",
+            [&line, placed] { return cluster_init(placed(), line.name); });
+    init->add_option("--name", line.name, "Name of the cluster (default: opsd)");
+    place_options(init, line);
+    auto* token =
+        add(*cluster, line, "token", "Make a join token; the command for the new node is printed", [&line] {
+            return cluster_token(line.context, line.lifetime.empty() ? "30m" : line.lifetime, line.uses);
+        });
+    token->add_option("--ttl", line.lifetime, "How long it is good: 30m (the default), 1m to 7d");
+    token->add_option("--uses", line.uses, "For so many nodes")->check(CLI::Range(1, 1000));
+    auto* revoke = add(*cluster, line, "revoke", "Make all join tokens useless",
+                       [&line] { return cluster_revoke(line.context); });
+    auto* join = add(*cluster, line, "join", "Get this node's certificate from another; as root",
+                     [&line, placed] { return cluster_join(placed(), line.join); });
+    join->add_option("url", line.join.url, "https://HOST:PORT of the node with the authority")->required();
+    join->add_option("--token", line.join.token, "The join token")->required();
+    join->add_option("--ca", line.join.fingerprint, "sha256:... of the authority; nothing else is trusted")
+        ->required();
+    place_options(join, line);
+    auto* renew = add(*cluster, line, "renew", "Get the same certificate with a later end; as root",
+                      [&line] { return cluster_renew(line.renew); });
+    renew->add_option("--directory", line.renew.directory, "Where certificates and keys are");
+    renew->add_option("--if-within", line.renew.within, "Only when less than this is left, such as 60d");
+    renew->add_flag("--reload", line.renew.reload, "Reload opsd when it was renewed");
+    auto* show = add(*cluster, line, "show", "The cluster, its authority and this node's certificate",
+                     [&line] { return cluster_show(line.context, line.place.directory); });
+    show->add_option("--directory", line.place.directory, "Where certificates are");
+    show->add_option("-o,--output", line.output, "table or json")->check(CLI::IsMember({"table", "json"}));
+    for (auto* command : {token, revoke})
         api_options(command, line);
 }
 
@@ -203,7 +296,7 @@ bool is_plugin(int argc, char** argv)
         if (argv[i][0] != '-') words.emplace_back(argv[i]);
     }
     return (!words.empty() && words[0] == "health")
-           || (words.size() == 2 && words[0] == "unit" && words[1] == "show");
+           || (words.size() == 2 && (words[0] == "unit" || words[0] == "node") && words[1] == "show");
 }
 
 int refuse_usage(const CLI::App& app, const CLI::ParseError& error, bool plugin)
@@ -243,7 +336,9 @@ int run(int argc, char** argv)
     line.sources.environment = opsd_environment();
     line.context.target.url = from_environment("OPSD_URL", line.context.target.url);
     add_units(app, line);
+    add_nodes(app, line);
     add_access(app, line);
+    add_cluster(app, line);
     add_local(app, line);
     auto* completion = add(app, line, "completion", "Print a shell completion script", [&] {
         fmt::print("{}", completion_script(line.shell, tree_of(app)));

@@ -20,6 +20,8 @@ struct Context {
 // Nagios plugins: the first line is "OK - ...", "CRITICAL - ..." or "UNKNOWN - ..."; exit 0, 2 or 3 only.
 int health(const Context& context);
 int unit_show(const Context& context, const std::string& unit);
+int cluster_health(const Context& context);
+int node_show(const Context& context, const std::string& node);
 
 struct UnitFilter {
     bool unhealthy_only = false;
@@ -27,9 +29,18 @@ struct UnitFilter {
 };
 int unit_list(const Context& context, const UnitFilter& filter);
 int unit_history(const Context& context, const std::string& unit, int limit);
+/// Why a unit is as it is. Readable text or the whole document.
+int explain(const Context& context, const std::string& unit);
 int unit_ack(const Context& context, const std::string& unit, const std::string& duration,
              const std::string& reason);
 int unit_unack(const Context& context, const std::string& unit);
+int unit_nodes(const Context& context, const std::string& unit);
+
+int node_list(const Context& context, bool unhealthy_only);
+int node_forget(const Context& context, const std::string& node);
+int node_ack(const Context& context, const std::string& node, const std::string& duration,
+             const std::string& reason);
+int node_unack(const Context& context, const std::string& node);
 
 int token_create(const Context& context, const std::string& name, const std::string& role,
                  const std::string& lifetime);

@@ -2,12 +2,12 @@
 
 #include "cli/cli.hpp"
 #include "cli/commands.hpp"
+#include "cli/health_words.hpp"
 #include "cli/json_text.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cstdio>
 
 namespace opsd::cli {
@@ -16,55 +16,12 @@ using nlohmann::json;
 
 namespace {
 
-/// The health integer; anything that cannot be read is unknown.
-std::int64_t health_of(const json& object)
+/// What the daemon says about a change that a restart would lose.
+void warn_unless_durable(const json& answer)
 {
-    const auto at = object.find("health");
-    return at != object.end() && at->is_number_integer() ? at->get<std::int64_t>() : 3;
-}
-
-struct Word {
-    const char* nagios;
-    const char* plain;
-    Colour colour;
-    int exit;
-};
-
-/// For the first line of a plugin: one line, and no bar, which would begin the performance data.
-std::string one_line(std::string sentence)
-{
-    std::ranges::replace(sentence, '\n', ' ');
-    std::ranges::replace(sentence, '|', '/');
-    return sentence;
-}
-
-Word word_of(std::int64_t health)
-{
-    if (health == 0) return {"OK", "healthy", Colour::green, exit_ok};
-    if (health == 1) return {"CRITICAL", "unhealthy", Colour::red, exit_critical};
-    return {"UNKNOWN", "unknown", Colour::yellow, exit_unknown};
-}
-
-/// "2026-11-22T17:39:05.123Z" -> "2026-11-22 17:39:05": what fits a column.
-std::string short_time(const std::string& time)
-{
-    auto cut = time.substr(0, 19);
-    if (cut.size() > 10) cut[10] = ' ';
-    return cut;
-}
-
-std::string acknowledgement(const json& unit)
-{
-    const auto at = unit.find("acknowledged");
-    if (at == unit.end() || !at->is_object()) return {};
-    return fmt::format("acknowledged by {} until {}: {}", text(*at, "by"), short_time(text(*at, "until")),
-                       text(*at, "reason"));
-}
-
-int plugin_unknown(const Error& error)
-{
-    fmt::print("UNKNOWN - {}\n", one_line(printable(error.message)));
-    return exit_unknown;
+    if (answer.value("durable", true)) return;
+    fmt::print(stderr, "warning: {}
+", one_line(printable(text(answer, "note"))));
 }
 
 }  // namespace
@@ -197,6 +154,7 @@ int unit_ack(const Context& context, const std::string& unit, const std::string&
         print_json(*done);
     else
         fmt::print("{} is acknowledged until {}.\n", unit, short_time(text(*done, "until")));
+    warn_unless_durable(*done);
     return exit_ok;
 }
 
@@ -205,6 +163,7 @@ int unit_unack(const Context& context, const std::string& unit)
     const auto done = Api{context.target}.json("DELETE", "/api/v1/units/" + encode(unit) + "/ack");
     if (!done) return report(done.error());
     fmt::print("{} is no longer acknowledged.\n", unit);
+    warn_unless_durable(*done);
     return exit_ok;
 }
 

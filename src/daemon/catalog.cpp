@@ -1,6 +1,7 @@
 #include "daemon/catalog.hpp"
 
 #include "modules/health/module.hpp"
+#include "modules/pki/module.hpp"
 
 namespace opsd::daemon {
 
@@ -8,6 +9,7 @@ std::vector<CatalogEntry> catalog()
 {
     return {
         health::catalog_entry(),
+        pki::catalog_entry(),
     };
 }
 

@@ -8,7 +8,7 @@
 #include "daemon/supervisor.hpp"
 #include "http/server.hpp"
 #include "io/files/files.hpp"
-#include "io/store/sqlite_store.hpp"
+#include "io/store/patient_store.hpp"
 #include "io/systemd/notify.hpp"
 #include "opsd/version.hpp"
 #include "opsd/worker.hpp"
@@ -116,6 +116,7 @@ public:
         auto plan = root ? make_plan(std::move(*root)) : std::unexpected{std::move(root).error()};
         if (!plan) return refuse(plan.error());
         plan_ = std::move(*plan);
+        plan_.auth.credentials_directory = options_.paths.credentials;
         started_with_ = plan_.root;
         sink_->set_level(level_of(plan_.log.level));
         asio::co_spawn(io_, main_task(), [this](std::exception_ptr e) {
@@ -165,10 +166,9 @@ private:
     Plan plan_;
     config::Value started_with_;
     ConfigState config_state_;
-    std::string store_warning_;
     std::shared_ptr<const http::Router> router_;
     WorkerThread files_{"opsd-files", 16};
-    std::unique_ptr<Store> store_;
+    std::unique_ptr<PatientStore> store_;
     std::unique_ptr<AccessControl> access_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<http::Server> server_;
@@ -184,23 +184,10 @@ Task<> Daemon::open_state()
     wanted.path = options_.paths.state + "/state.db";
     wanted.max_bytes = plan_.store.max_size.count;
     wanted.statement_timeout = plan_.store.statement_timeout;
-    auto made = files::make_directories(options_.paths.state, 0750);
-    Result<OpenedStore> opened = fail(Errc::internal, "cannot open the store: not tried");
-    if (made)
-        opened = co_await open_store(wanted, clock_, metrics_);
-    else
-        opened = fail(std::move(made).error());
-    if (opened) {
-        store_warning_ = opened->warning;
-    } else {
-        // Health must be served even when the disk is not: history is lost at the next restart, and opsd says
-        // so.
-        store_warning_ = opened.error().message + "; history is kept in memory only";
-        opened = co_await open_memory_store(metrics_);
-        if (!opened) throw std::runtime_error{opened.error().message};
-    }
-    if (!store_warning_.empty()) log_.warning("store: {}", store_warning_);
-    store_ = std::move(opened->store);
+    (void)files::make_directories(options_.paths.state, 0750);  // why it cannot be made, opening says
+    // Health must be served even when the disk is not: opening is tried again, and opsd says so.
+    store_ = std::make_unique<PatientStore>(wanted, clock_, metrics_, log_.named("store"));
+    co_await store_->open();
 }
 
 Result<> Daemon::listen()
@@ -254,8 +241,10 @@ void Daemon::build_routes()
 std::vector<std::string> Daemon::degraded() const
 {
     std::vector<std::string> reasons;
-    if (!store_warning_.empty()) reasons.push_back("store: " + store_warning_);
+    if (const auto& problem = store_->problem(); !problem.empty()) reasons.push_back("store: " + problem);
     if (const auto damage = access_->damage(); !damage.empty()) reasons.push_back("auth: " + damage);
+    for (const auto& reason : server_->degraded())
+        reasons.push_back("http: " + reason);
     if (!config_state_.last_reload_ok) {
         reasons.emplace_back("config: the last reload was refused, the old configuration is in force");
     }
@@ -281,7 +270,7 @@ Task<> Daemon::main_task()
         Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
     server_ = std::make_unique<http::Server>(executor, plan_.http.limits, access_->authenticator(),
                                              access_->audit(), clock_, metrics_, log_.named("http"));
-    self_metrics_ = export_self(metrics_, board_, config_state_);
+    self_metrics_ = export_self(metrics_, board_, config_state_, executor);
 
     config::Mistakes mistakes;
     supervisor_->create(plan_.root, mistakes);
@@ -300,6 +289,7 @@ Task<> Daemon::main_task()
         co_return;
     }
     tasks_->spawn("heartbeat", heartbeat(clock_, metrics_));
+    tasks_->spawn("store", store_->run());
     start_identity();
     tasks_->spawn("http", server_->run());
     supervisor_->start();
@@ -357,6 +347,7 @@ Task<> Daemon::reload()
         if (!plan) {
             mistakes = std::move(plan.error());
         } else {
+            plan->auth.credentials_directory = options_.paths.credentials;
             co_await put_in_force(std::move(*plan), mistakes);
         }
     }
@@ -445,8 +436,9 @@ Task<> Daemon::stop()
     server_->drain();
     const auto grace = plan_.http.stop_grace;
     const auto last_resort = [this] {
-        log_.error("cannot stop in order: {} do not end; leaving without them",
-                   fmt::join(supervisor_->running(), ", "));
+        auto late = RetiredThreads::of(io_.get_executor()).names();
+        if (supervisor_) std::ranges::copy(supervisor_->running(), std::back_inserter(late));
+        log_.error("cannot stop in order: {} do not end; leaving without them", fmt::join(late, ", "));
         std::_Exit(exit_failed);
     };
     TaskGroup limit{executor, [](std::string_view, std::exception_ptr) {}};
@@ -464,7 +456,12 @@ Task<> Daemon::stop()
     co_await with_grace(executor, clock_, grace, server_->joined(), cut_connections);
     co_await end_tasks(identity_);
     co_await end_tasks(tasks_);
+    // The last requests are answered: what modules own ends here, within the limit.
+    server_.reset();
+    router_.reset();
+    supervisor_.reset();
     co_await access_->stop();
+    co_await RetiredThreads::of(executor).ended();
     limit.cancel();
     co_await limit.join();
     log_.info("stopped");

@@ -61,7 +61,12 @@ config::Schema<http::Limits> limits_schema()
     using L = http::Limits;
     const auto wait = between(Duration{100}, Duration{600'000});
     return config::Schema<L>{}
-        .field(&L::connections, "connections", "Open connections in all", between<std::int64_t>(1, 100'000))
+        .field(&L::connections, "connections",
+               "Open connections in all; fewer when LimitNOFILE leaves no room for them",
+               between<std::int64_t>(1, 100'000))
+        .field(&L::reserved_connections, "reserved_connections",
+               "Connections beyond that, for root and operators on the Unix socket",
+               between<std::int64_t>(0, 1'000))
         .field(&L::connections_per_address, "connections_per_address",
                "Open connections of one remote address; loopback and the socket are exempt",
                between<std::int64_t>(1, 100'000))

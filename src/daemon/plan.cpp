@@ -15,6 +15,7 @@ std::expected<Plan, config::Mistakes> make_plan(config::Value root)
     plan.store = store_schema().parse(root.find("store"), "store", mistakes);
     plan.auth.anonymous = plan.http.anonymous;
     check_listeners(plan.http, mistakes);
+    http::check_issuers(plan.auth, mistakes);
     if (!mistakes.empty()) return std::unexpected{std::move(mistakes)};
     plan.root = std::move(root);
     return plan;

@@ -2,6 +2,7 @@
 
 #include "io/systemd/notify.hpp"
 #include "opsd/version.hpp"
+#include "opsd/worker.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -194,14 +195,17 @@ std::vector<std::string> not_ready_reasons(const Board& board)
 }
 
 std::shared_ptr<void> export_self(telemetry::Registry& registry, const Board& board,
-                                  const ConfigState& config)
+                                  const ConfigState& config, Executor executor)
 {
-    return registry.collect([&board, &config](telemetry::Page& page) {
+    return registry.collect([&board, &config, executor = std::move(executor)](telemetry::Page& page) {
         write_process(page);
         write_modules(page, board);
         page.family("opsd_config_last_reload_ok", telemetry::Kind::gauge,
                     "0 when the last reload was refused.");
         page.sample({}, config.last_reload_ok ? 1 : 0);
+        page.family("opsd_threads_retired", telemetry::Kind::gauge,
+                    "Threads that still finish a job of a module that was restarted.");
+        page.sample({}, static_cast<double>(RetiredThreads::of(executor).size()));
     });
 }
 

@@ -37,7 +37,7 @@ std::vector<http::Route> self_routes(SelfView view);
 
 /// opsd_process_*, opsd_build_info, opsd_module_state: read at each scrape.
 [[nodiscard]] std::shared_ptr<void> export_self(telemetry::Registry& metrics, const Board& board,
-                                                const ConfigState& config);
+                                                const ConfigState& config, Executor executor);
 
 /// Beats until cancelled: pings systemd's watchdog from the loop and measures how late the loop is.
 Task<> heartbeat(Clock& clock, telemetry::Registry& metrics);

@@ -15,6 +15,8 @@ constexpr std::size_t slice =
     256 * 1024;  // each gets the whole write timeout: a slow client may be slow, not stuck
 constexpr auto producer_grace =
     std::chrono::seconds{1};  // between "the stream ends" and cancelling who produces it
+constexpr Monotonic recheck =
+    1s;  // between two looks whether a stream's caller still has the role it began with
 
 }  // namespace
 
@@ -31,7 +33,7 @@ Task<bool> Session::refuse(Turn& turn, Refusal refusal)
 
 Task<bool> Session::answer(Turn& turn, Response response)
 {
-    turn.keep_alive = turn.keep_alive && !service_.draining;
+    turn.keep_alive = turn.keep_alive && !ending_ && !service_.draining;
     if (response.producer) co_return co_await stream(turn, std::move(response));
     const Envelope envelope{.http11 = turn.head.http11,
                             .keep_alive = turn.keep_alive,
@@ -39,7 +41,7 @@ Task<bool> Session::answer(Turn& turn, Response response)
                             .request_id = turn.request.id};
     const auto outgoing = prepare(std::move(response), turn.understood ? &turn.request : nullptr, envelope);
     const bool sent = co_await send(turn, *outgoing);
-    finish(turn, outgoing->status);
+    finish(turn, outgoing->status, sent);
     co_return sent&& turn.keep_alive;
 }
 
@@ -61,13 +63,16 @@ Task<bool> Session::send(Turn& turn, const Outgoing& outgoing)
     co_return true;
 }
 
-void Session::finish(Turn& turn, unsigned status)
+void Session::finish(Turn& turn, unsigned status, bool told)
 {
     auto& metrics = turn.table->metrics(turn.route);
     const bool named = turn.understood && turn.known_method;
     metrics.count(named ? to_string(turn.request.method) : "other", status);
     metrics.observe(std::chrono::steady_clock::now() - turn.begin);
-    if (turn.route != nullptr && turn.route->audited) service_.audit.record(turn.request, status);
+    if (turn.route == nullptr || !turn.route->audited || turn.cut) return;
+    service_.audit.record(turn.request, status,
+                          told ? ""
+                               : "not told: the client left, or opsd stopped, before the answer was out");
 }
 
 // Closing with unread input would reset the connection, and the answer might be lost on its way.
@@ -105,16 +110,16 @@ Task<bool> Session::stream(Turn& turn, Response response)
                             .request_id = turn.request.id};
     const auto outgoing = prepare(std::move(response), &turn.request, envelope);
     const bool sent = co_await send(turn, *outgoing);
-    finish(turn, outgoing->status);
+    finish(turn, outgoing->status, sent);
     if (!sent || head_only) co_return sent&& turn.keep_alive;
 
-    Streaming state{service_.executor, turn.head.http11, turn.limits.write_timeout};
+    Streaming state{service_.executor, turn, service_.clock.monotonic()};
     streaming_ = &state;
     service_.open_streams.set(static_cast<double>(++service_.streams));
     begin_tasks();
     tasks_->spawn("watch of a stream", watch_client());
     tasks_->spawn(turn.route->pattern, run_producer(producer, turn.request.id));
-    if (service_.draining) end_stream();
+    if (ending_ || service_.draining) end_stream();
     co_await await_producer();
     co_await end_tasks();
     service_.open_streams.set(static_cast<double>(--service_.streams));
@@ -181,11 +186,32 @@ void Session::end_stream()
     streaming_->changed.cancel();
 }
 
+// Tokens are revoked, groups change and certificates expire while a stream runs for days.
+bool Session::still_allowed()
+{
+    auto& state = *streaming_;
+    const auto now = service_.clock.monotonic();
+    if (now - state.checked < recheck) return true;
+    state.checked = now;
+    peer_.authorization = state.authorization;
+    const auto caller = service_.authenticator.identify(peer_);
+    const bool allowed = caller && caller->role >= state.role;
+    if (!allowed) {
+        service_.log.info("a stream to {} ends: {}", peer_.address,
+                          caller ? "its caller has a lesser role now" : caller.error().message);
+    }
+    return allowed;
+}
+
 Task<Result<>> Session::write(std::string_view chunk)
 {
     auto& state = *streaming_;
     if (state.ended || state.failed) {
         co_return fail(Errc::cancelled, "cannot write to the stream: the client left or opsd is stopping");
+    }
+    if (!still_allowed()) {
+        end_stream();
+        co_return fail(Errc::denied, "cannot write to the stream: its caller may no longer read it");
     }
     if (chunk.empty()) co_return Result<>{};  // an empty chunk would be the last one
     std::string framed;

@@ -17,6 +17,17 @@ std::string line_of(const json& entry) { return entry.dump(-1, ' ', false, json:
 
 std::string cut(std::string_view text) { return std::string{text.substr(0, max_text)}; }
 
+/// What was acted on: the path's parameters, then what the handler knows better.
+json object_of(const Request& request)
+{
+    auto object = json::object();
+    for (const auto& [name, value] : request.path_params)
+        object[name] = cut(value);
+    for (const auto& [name, value] : request.object)
+        object[name] = cut(value);
+    return object;
+}
+
 }  // namespace
 
 AuditLog::AuditLog(Executor executor, AuditOptions options, Clock& clock, telemetry::Registry& metrics,
@@ -58,20 +69,23 @@ bool AuditLog::fold(const Caller& caller, unsigned status)
     return true;
 }
 
-void AuditLog::record(const Request& request, unsigned status)
+void AuditLog::record(const Request& request, unsigned status, std::string_view outcome)
 {
     const auto& caller = request.caller;
     if (fold(caller, status)) return;
-    push(line_of({{"time", rfc3339(clock_.now())},
-                  {"id", cut(request.id)},
-                  {"caller",
-                   {{"name", cut(caller.name)},
-                    {"role", to_string(caller.role)},
-                    {"via", caller.via},
-                    {"address", caller.address}}},
-                  {"method", to_string(request.method)},
-                  {"path", cut(request.path)},
-                  {"status", status}}));
+    json entry{{"time", rfc3339(clock_.now())},
+               {"id", cut(request.id)},
+               {"caller",
+                {{"name", cut(caller.name)},
+                 {"role", to_string(caller.role)},
+                 {"via", caller.via},
+                 {"address", caller.address}}},
+               {"method", to_string(request.method)},
+               {"path", cut(request.path)}};
+    if (auto object = object_of(request); !object.empty()) entry["object"] = std::move(object);
+    if (status != 0) entry["status"] = status;
+    if (!outcome.empty()) entry["outcome"] = outcome;
+    push(line_of(entry));
 }
 
 void AuditLog::push(std::string line)

@@ -30,7 +30,7 @@ class AuditLog final : public AuditSink {
 public:
     AuditLog(Executor executor, AuditOptions options, Clock& clock, telemetry::Registry& metrics, Log log);
 
-    void record(const Request& request, unsigned status) override;
+    void record(const Request& request, unsigned status, std::string_view outcome) override;
 
     /// Writes until close(), then what is left. Runs in the daemon's group; cancel it only when it must end
     /// now.

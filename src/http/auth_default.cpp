@@ -1,5 +1,7 @@
 #include "http/auth_default.hpp"
 
+#include "http/auth_subject.hpp"
+#include "http/auth_text.hpp"
 #include "io/files/files.hpp"
 
 #include <fmt/format.h>
@@ -14,6 +16,7 @@ namespace {
 
 constexpr std::size_t max_key_file = 64 * 1024;
 constexpr std::size_t max_issuers = 16;
+constexpr std::size_t shortest_cluster_token = 32;
 
 bool same_word(std::string_view a, std::string_view b)
 {
@@ -45,6 +48,22 @@ std::unexpected<Error> too_often()
                 "cannot check the credentials: too many attempts failed from this address; wait 10 s");
 }
 
+/// Its hash; "" when none is configured.
+Result<std::string> read_cluster_token(const AuthOptions& options)
+{
+    if (options.cluster_token.from == config::Secret::From::none) return std::string{};
+    const auto secret = options.cluster_token.read(options.credentials_directory);
+    if (!secret) return fail(secret.error());
+    if (secret->size() < shortest_cluster_token) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format("cannot use auth.cluster_token: it has {} characters, a secret for a whole cluster "
+                        "needs at least {}; make one with: openssl rand -hex 32",
+                        secret->size(), shortest_cluster_token));
+    }
+    return sha256(*secret);
+}
+
 }  // namespace
 
 Result<AuthMaterial> read_auth_material(AuthOptions options)
@@ -59,9 +78,12 @@ Result<AuthMaterial> read_auth_material(AuthOptions options)
         if (!pem) return fail(pem.error());
         auto key = read_public_key(*pem, issuer.public_key_file);
         if (!key) return fail(std::move(key).error());
-        material.keys.push_back(
-            {issuer.key_id, parse_role(issuer.role).value_or(Role::viewer), std::move(*key)});
+        material.keys.push_back({issuer.key_id, parse_role(issuer.role).value_or(Role::viewer),
+                                 parse_role(issuer.max_role).value_or(Role::viewer), std::move(*key)});
     }
+    auto cluster = read_cluster_token(options);
+    if (!cluster) return fail(std::move(cluster).error());
+    material.cluster_token_hash = std::move(*cluster);
     material.peers = resolve_peer_roles(options, find_group, ::geteuid());
     material.options = std::move(options);
     return material;
@@ -109,6 +131,9 @@ Result<Caller> DefaultAuthenticator::by_token(std::string_view token, const Cred
     const auto key = credentials.peer ? fmt::format("uid {}", credentials.peer->uid)
                                       : FailureLimiter::key_of(credentials.address);
     const auto now = clock_.monotonic();
+    const auto& cluster = material_.cluster_token_hash;
+    if (!cluster.empty() && equal_secrets(sha256(token), cluster))
+        return Caller{"cluster", Role::viewer, "token", {}};
     const bool jwt = looks_like_jwt(token);
     if (jwt && says_rs256(token) && failures_.blocked(key, now)) return too_often();
     auto caller = jwt ? store_.check_jwt(token, material_.keys) : store_.check_token(token);
@@ -119,8 +144,16 @@ Result<Caller> DefaultAuthenticator::by_token(std::string_view token, const Cred
 Result<Caller> DefaultAuthenticator::by_certificate(const Credentials& credentials) const
 {
     const auto& subject = credentials.certificate_subject;
+    if (credentials.certificate_not_after <= clock_.now()) {
+        return fail(Errc::denied,
+                    fmt::format("cannot accept the client certificate of \"{}\": it expired at {}; connect "
+                                "again with a new one",
+                                subject.substr(0, 256), rfc3339(credentials.certificate_not_after)));
+    }
     const auto& known = material_.options.certificates;
     auto found = std::ranges::find(known, subject, &CertificateRole::subject);
+    const auto fits = [&subject](const CertificateRole& role) { return subject_fits(role.subject, subject); };
+    if (found == known.end()) found = std::ranges::find_if(known, fits);
     if (found == known.end()) found = std::ranges::find(known, "*", &CertificateRole::subject);
     if (found == known.end()) {
         return fail(
@@ -152,12 +185,12 @@ Task<Result<std::string>> DefaultAuthenticator::log_in(std::string name, std::st
 {
     const auto key = from.via == "peer" ? from.name : FailureLimiter::key_of(from.address);
     if (failures_.blocked(key, clock_.monotonic())) co_return too_often();
-    const auto caller = co_await store_.verify_user(std::move(name), std::move(password));
-    if (!caller) {
-        if (caller.error().code == Errc::denied) failures_.failed(key, clock_.monotonic());
-        co_return fail(caller.error());
+    const auto login = co_await store_.verify_user(std::move(name), std::move(password));
+    if (!login) {
+        if (login.error().code == Errc::denied) failures_.failed(key, clock_.monotonic());
+        co_return fail(login.error());
     }
-    co_return store_.issue_jwt(*caller, material_.options.token_ttl);
+    co_return store_.issue_jwt(*login, material_.options.token_ttl);
 }
 
 }  // namespace opsd::http

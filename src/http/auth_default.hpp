@@ -20,6 +20,7 @@ struct AuthMaterial {
     AuthOptions options;
     PeerRoles peers;
     std::vector<RsaKey> keys;
+    std::string cluster_token_hash;  ///< SHA-256; "" without one
 };
 
 /// Reads key files and groups. Blocks: for the start, or on a thread.

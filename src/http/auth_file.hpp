@@ -30,7 +30,7 @@ struct User {
     std::string name;
     Role role = Role::none;
     PasswordHash password;
-    WallTime changed{};  ///< of the password: older JWTs of the user end with it
+    WallTime changed{};  ///< of the password
 };
 
 struct AuthState {

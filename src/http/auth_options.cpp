@@ -1,5 +1,9 @@
 #include "http/auth_options.hpp"
 
+#include "opsd/http.hpp"
+
+#include <fmt/format.h>
+
 namespace opsd::http {
 namespace {
 
@@ -20,9 +24,11 @@ Rule<std::vector<std::string>> few_names()
 config::Schema<CertificateRole> certificate_schema()
 {
     return config::Schema<CertificateRole>{}
-        .field(&CertificateRole::subject, "subject",
-               "Subject of the client certificate in RFC 2253 form, or \"*\" for every verified one",
-               not_empty())
+        .field(
+            &CertificateRole::subject, "subject",
+            "Subject of the client certificate in RFC 2253 form; \"CN=*\" in it is any one name, \"*\" alone "
+            "every verified certificate",
+            not_empty())
         .field(&CertificateRole::role, "role", "What its holder may do", role_rule());
 }
 
@@ -32,10 +38,25 @@ config::Schema<JwtIssuer> issuer_schema()
         .field(&JwtIssuer::public_key_file, "public_key_file", "PEM file of the issuer's RSA public key",
                not_empty())
         .field(&JwtIssuer::key_id, "key_id", "Key id (kid) of this key; empty: any")
-        .field(&JwtIssuer::role, "role", "Role of its tokens that carry no claim \"role\"", role_rule());
+        .field(&JwtIssuer::role, "role", "Role of its tokens that carry no claim \"role\"", role_rule())
+        .field(&JwtIssuer::max_role, "max_role", "Most that its tokens may do; one that claims more has this",
+               role_rule());
 }
 
 }  // namespace
+
+void check_issuers(const AuthOptions& options, config::Mistakes& mistakes)
+{
+    for (std::size_t i = 0; i < options.jwt.size(); ++i) {
+        const auto& issuer = options.jwt[i];
+        if (parse_role(issuer.role) <= parse_role(issuer.max_role)) continue;
+        mistakes.push_back(
+            {{},
+             fmt::format("auth.jwt[{}].role", i),
+             fmt::format("is {}, more than the issuer's max_role {}: lower it, or raise max_role",
+                         issuer.role, issuer.max_role)});
+    }
+}
 
 config::Schema<AuthOptions> auth_schema()
 {
@@ -50,6 +71,9 @@ config::Schema<AuthOptions> auth_schema()
         .list(&AuthOptions::certificates, "certificates", "Client certificates and their roles",
               certificate_schema())
         .list(&AuthOptions::jwt, "jwt", "Issuers of RS256 tokens that are accepted", issuer_schema())
+        .field(&AuthOptions::cluster_token, "cluster_token",
+               "The secret of at least 32 characters that opsd of other nodes show (their cluster.token): "
+               "viewer")
         .field(&AuthOptions::token_ttl, "token_ttl", "How long a token from a login lives",
                config::between(config::Duration{1min}, config::Duration{24h * 365}));
 }

@@ -108,6 +108,10 @@ std::string path_value(const Request& request, const char* name)
     return std::string{request.path_params.get(name)};
 }
 
+/// A name as the audit log may have it: what is none could be anything, a password pasted into the wrong
+/// field, say.
+std::string named(const std::string& text) { return valid_name(text) ? text : "(not a name)"; }
+
 Response answer(const Result<>& result)
 {
     return result ? Response::no_content() : Response::problem(result.error());
@@ -127,12 +131,15 @@ Task<Response> create_token(TokenStore& store, const Clock& clock, const Request
 {
     const auto body = Body::read(request, {"name", "role", "expires", "lifetime"});
     if (!body) co_return Response::problem(body.error());
+    request.object.add("name", named(body->text("name")));
+    request.object.add("role", parse_role(body->text("role")) ? body->text("role") : "(not a role)");
     const auto role = body->role();
     if (!role) co_return Response::problem(role.error());
     const auto expires = body->expiry(clock.now());
     if (!expires) co_return Response::problem(expires.error());
     const auto made = co_await store.create_token(body->text("name"), *role, *expires);
     if (!made) co_return Response::problem(made.error());
+    request.object.add("id", made->info.id);
     auto value = json_of(made->info);
     value["token"] = made->text;
     auto response = Response::json(value.dump(), 201);
@@ -162,9 +169,11 @@ Task<Response> add_user(TokenStore& store, const Request& request)
 {
     const auto body = Body::read(request, {"name", "password", "role"});
     if (!body) co_return Response::problem(body.error());
+    const auto name = body->text("name");
+    request.object.add("name", named(name));
+    request.object.add("role", parse_role(body->text("role")) ? body->text("role") : "(not a role)");
     const auto role = body->role();
     if (!role) co_return Response::problem(role.error());
-    const auto name = body->text("name");
     const auto done = co_await store.add_user(name, body->text("password"), *role);
     if (!done) co_return Response::problem(done.error());
     const json value{{"name", name}, {"role", to_string(*role)}};
@@ -185,13 +194,15 @@ Task<Response> remove_user(TokenStore& store, const Request& request)
     co_return answer(done);
 }
 
-Task<Response> log_in(DefaultAuthenticator& authenticator, const Request& request)
+Task<Response> log_in(TokenStore& store, DefaultAuthenticator& authenticator, const Request& request)
 {
     const auto body =
         Body::read(request, {"uid", "password"}, Others::ignored);  // DC/OS clients send more than we read
     if (!body) co_return Response::problem(body.error());
-    const auto token =
-        co_await authenticator.log_in(body->text("uid"), body->text("password"), request.caller);
+    const auto uid = body->text("uid");
+    // Only who exists is named: whoever types the password where the name belongs must not find it logged.
+    request.object.add("name", store.has_user(uid) ? uid : "(unknown user)");
+    const auto token = co_await authenticator.log_in(uid, body->text("password"), request.caller);
     if (token) {
         const json value{{"token", *token}};
         auto response = Response::json(value.dump());
@@ -215,7 +226,7 @@ std::vector<Route> auth_routes(TokenStore& store, DefaultAuthenticator& authenti
     const auto add = [&store](const Request& r) { return add_user(store, r); };
     const auto password = [&store](const Request& r) { return set_password(store, r); };
     const auto remove = [&store](const Request& r) { return remove_user(store, r); };
-    const auto login = [&authenticator](const Request& r) { return log_in(authenticator, r); };
+    const auto login = [&store, &authenticator](const Request& r) { return log_in(store, authenticator, r); };
     return {
         {Method::get,
          "/api/v1/tokens",

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <iterator>
 
 namespace opsd::http {
 namespace {
@@ -71,7 +72,7 @@ public:
       , envelope_{envelope}
     {
         out_->status = response_.status;
-        type_ = response_.content ? response_.content->type : response_.type;
+        type_ = response_.content ? std::string_view{response_.content->type} : response_.type;
     }
 
     std::unique_ptr<Outgoing> run()
@@ -170,7 +171,8 @@ private:
     {
         auto& head = out_->head;
         head.reserve(512);
-        head = fmt::format("HTTP/1.1 {} {}\r\n", out_->status, reason_phrase(out_->status));
+        fmt::format_to(std::back_inserter(head), "HTTP/1.1 {} {}\r\n", out_->status,
+                       reason_phrase(out_->status));
         line("Date", envelope_.date);
         line("Server", "opsd");
         line("X-Request-Id", envelope_.request_id);
@@ -217,7 +219,7 @@ private:
     const Request* request_;
     const Envelope& envelope_;
     std::unique_ptr<Outgoing> out_ = std::make_unique<Outgoing>();
-    std::string type_;
+    std::string_view type_;  // response_ has it
     std::string etag_;
     bool pretty_ = false;
     bool varies_ = false;

@@ -22,4 +22,25 @@ std::string gzip(std::string_view plain)
     return packed;
 }
 
+Result<std::string> gunzip(std::string_view packed, std::size_t limit)
+{
+    z_stream stream{};
+    constexpr int gzip_window = 15 + 16;
+    if (inflateInit2(&stream, gzip_window) != Z_OK)
+        return fail(Errc::internal, "cannot unpack: zlib refuses to begin");
+    std::string plain(limit, '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
+    stream.avail_in = static_cast<uInt>(packed.size());
+    stream.next_out = reinterpret_cast<Bytef*>(plain.data());
+    stream.avail_out = static_cast<uInt>(plain.size());
+    const int ended = inflate(&stream, Z_FINISH);
+    plain.resize(stream.total_out);
+    inflateEnd(&stream);
+    if (ended == Z_STREAM_END) return plain;
+    if (stream.avail_out == 0)
+        return fail(Errc::invalid_argument,
+                    "cannot unpack: it is larger than " + std::to_string(limit) + " bytes");
+    return fail(Errc::protocol, "cannot unpack: it is no gzip file, or only the beginning of one");
+}
+
 }  // namespace opsd::http

@@ -15,11 +15,17 @@ constexpr std::size_t max_fields = 128;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool is_token_char(unsigned char c)
-{
+constexpr auto token_chars = [] {
     constexpr std::string_view extra = "!#$%&'*+-.^_`|~";
-    return (c < 0x80 && std::isalnum(c) != 0) || extra.find(static_cast<char>(c)) != std::string_view::npos;
-}
+    std::array<bool, 256> fits{};
+    for (std::size_t c = 0; c < fits.size(); ++c) {
+        fits[c] = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')
+                  || extra.find(static_cast<char>(c)) != std::string_view::npos;
+    }
+    return fits;
+}();
+
+bool is_token_char(unsigned char c) { return token_chars[c]; }
 
 std::unexpected<Refusal> refuse(std::string_view reason, std::string detail, unsigned status = 400)
 {
@@ -200,6 +206,8 @@ HeadScanner::State HeadScanner::scan(std::string_view bytes)
     constexpr std::size_t blank_lines = 4;  // some old clients send one after a body
     for (; at_ < bytes.size(); ++at_) {
         const auto c = static_cast<unsigned char>(bytes[at_]);
+        // Nearly every byte of a head: within a line, and no control character.
+        if (c >= ' ' && c != 0x7f && at_ > begin_ && bytes[at_ - 1] != '\r') continue;
         if (at_ > 0 && (bytes[at_ - 1] == '\r') != (c == '\n')) return State::bad;  // bare CR or LF
         if (at_ == 0 && c == '\n') return State::bad;
         if (c == '\r' || c == '\t') {

@@ -77,28 +77,34 @@ bool rsa_matches(const Parts& parts, const RsaKey& key)
     return matches;
 }
 
-/// Who signed it: our secret, or the key of this role. The signature is checked before any claim is looked
-/// at.
-Result<JwtClaims> signer(const Parts& parts, const JwtKeys& keys)
+/// Who signed it, and what the signer may give.
+struct Signer {
+    JwtClaims claims;
+    Role max_role = Role::admin;
+};
+
+/// Our secret, or the key of this role. The signature is checked before any claim is looked at.
+Result<Signer> signer(const Parts& parts, const JwtKeys& keys)
 {
     if (parts.header.contains("crit")) return refuse("it has critical extensions, which opsd does not know");
     const auto algorithm = text_of(parts.header, "alg");
-    JwtClaims claims;
+    Signer who;
     if (algorithm == "HS256") {
         if (keys.secret.empty()
             || !equal_secrets(hmac_sha256(keys.secret, parts.signed_text), parts.signature)) {
             return refuse("its signature is wrong");
         }
-        claims.own = true;
-        return claims;
+        who.claims.own = true;
+        return who;
     }
     if (algorithm != "RS256") return refuse("its algorithm is neither HS256 nor RS256");
     const auto id = text_of(parts.header, "kid");
     for (const auto& key : keys.rsa) {
         if (!key.id.empty() && !id.empty() && key.id != id) continue;
         if (!rsa_matches(parts, key)) continue;
-        claims.role = key.role;
-        return claims;
+        who.claims.role = key.role;
+        who.max_role = key.max_role;
+        return who;
     }
     return refuse("its signature is by no key that is configured here");
 }
@@ -182,12 +188,16 @@ Result<JwtClaims> verify_jwt(std::string_view token, const JwtKeys& keys, WallTi
 {
     const auto parts = split(token);
     if (!parts) return fail(parts.error());
-    auto claims = signer(*parts, keys);
-    if (!claims) return claims;
-    auto good = check_times(parts->claims, *claims, now);
-    if (good) good = check_identity(parts->claims, *claims);
+    auto who = signer(*parts, keys);
+    if (!who) return fail(std::move(who).error());
+    auto& claims = who->claims;
+    auto good = check_times(parts->claims, claims, now);
+    if (good) good = check_identity(parts->claims, claims);
     if (!good) return fail(std::move(good).error());
-    return claims;
+    // Lowered, not refused: an issuer that calls everybody admin must not lock out those who only look.
+    claims.role = std::min(claims.role, who->max_role);
+    if (claims.own) claims.login = text_of(parts->claims, "pwd");
+    return std::move(claims);
 }
 
 std::string sign_jwt(const JwtClaims& claims, std::string_view secret)
@@ -200,7 +210,8 @@ std::string sign_jwt(const JwtClaims& claims, std::string_view secret)
                     {"sub", claims.subject},
                     {"role", to_string(claims.role)},
                     {"iat", seconds_of(claims.issued)},
-                    {"exp", seconds_of(claims.expires)}};
+                    {"exp", seconds_of(claims.expires)},
+                    {"pwd", claims.login}};
     const auto replace = json::error_handler_t::replace;
     auto token = base64url(header.dump()) + "." + base64url(body.dump(-1, ' ', false, replace));
     return token + "." + base64url(hmac_sha256(secret, token));

@@ -26,8 +26,9 @@ Result<PublicKey> read_public_key(std::string_view pem, const std::string& file)
 
 /// A key of a foreign issuer.
 struct RsaKey {
-    std::string id;  ///< "": any kid
-    Role role = Role::viewer;
+    std::string id;                ///< "": any kid
+    Role role = Role::viewer;      ///< of tokens that claim none
+    Role max_role = Role::viewer;  ///< a token that claims more has this
     PublicKey key;
 };
 
@@ -41,7 +42,8 @@ struct JwtClaims {
     Role role = Role::none;
     WallTime issued{};  ///< the epoch without "iat"
     WallTime expires{};
-    bool own = false;  ///< signed by our secret
+    bool own = false;        ///< signed by our secret
+    std::string login = {};  ///< of our own: which password it was made with; "" without "pwd"
 };
 
 /// Does it look like a JWT (two dots), and does its header say RS256? What costs work can be refused before.
@@ -52,7 +54,7 @@ struct JwtClaims {
 /// nbf, subject, role.
 Result<JwtClaims> verify_jwt(std::string_view token, const JwtKeys& keys, WallTime now);
 
-/// Signs with HS256: uid, sub, role, iat, exp.
+/// Signs with HS256: uid, sub, role, iat, exp, pwd (the login).
 [[nodiscard]] std::string sign_jwt(const JwtClaims& claims, std::string_view secret);
 
 }  // namespace opsd::http

@@ -80,8 +80,13 @@ ListenSocket::ListenSocket(ListenSocket&& other) noexcept
 ListenSocket::~ListenSocket()
 {
     if (fd_ >= 0) ::close(fd_);
+    if (!path_.empty() && reachable()) ::unlink(path_.c_str());
+}
+
+bool ListenSocket::reachable() const
+{
     struct stat now{};
-    if (!path_.empty() && ::lstat(path_.c_str(), &now) == 0 && now.st_ino == inode_) ::unlink(path_.c_str());
+    return path_.empty() || (::lstat(path_.c_str(), &now) == 0 && now.st_ino == inode_);
 }
 
 std::uint16_t ListenSocket::port() const

@@ -22,6 +22,8 @@ public:
     [[nodiscard]] int fd() const noexcept { return fd_; }
     [[nodiscard]] const net::Endpoint& endpoint() const noexcept { return endpoint_; }
     [[nodiscard]] std::uint16_t port() const;
+    /// False when the file of a Unix socket made here was removed or replaced: nobody can reach it.
+    [[nodiscard]] bool reachable() const;
     /// Gives the descriptor away; the file of a Unix socket stays this object's.
     int release() noexcept;
 

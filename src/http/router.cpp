@@ -18,6 +18,7 @@ std::size_t index_of(Method method) noexcept { return static_cast<std::size_t>(m
 std::vector<std::string_view> split(std::string_view path)
 {
     std::vector<std::string_view> segments;
+    segments.reserve(8);
     if (path.starts_with('/')) path.remove_prefix(1);
     if (path.ends_with('/')) path.remove_suffix(1);
     while (!path.empty()) {
@@ -85,12 +86,57 @@ Result<> check(const Route& route)
     return check_parameters(route, names);
 }
 
+/// The method and shape of a route: "get /a/{}/b".
+std::string shape_of(const Route& route)
+{
+    std::string shape{to_string(route.method)};
+    for (const auto segment : split(route.pattern)) {
+        shape += '/';
+        shape += is_parameter(segment) ? std::string_view{"{}"} : segment;
+    }
+    return shape;
+}
+
+/// A replacing row takes the place of the earlier one, which is gone from the table and its documents.
+Result<std::vector<Route>> without_replaced(std::vector<Route> routes)
+{
+    std::map<std::string, std::size_t> standing;
+    std::vector<Route> kept;
+    for (auto& route : routes) {
+        const auto known = standing.find(shape_of(route));
+        if (!route.replaces) {
+            standing.emplace(shape_of(route), kept.size());
+            kept.push_back(std::move(route));
+            continue;
+        }
+        if (known == standing.end()) return refused(route, "it replaces a route that is not there");
+        kept[known->second] = std::move(route);
+    }
+    return kept;
+}
+
 }  // namespace
 
 struct Router::Node {
     std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
     std::unique_ptr<Node> parameter;
     std::array<const Route*, method_count> routes{};
+
+    /// The methods of these nodes; "" of none.
+    static std::string allow(const std::vector<const Node*>& nodes)
+    {
+        std::string all;
+        for (std::size_t i = 0; i < method_count && !nodes.empty(); ++i) {
+            const auto method = static_cast<Method>(i);
+            const auto row = index_of(method == Method::head ? Method::get : method);
+            const bool there =
+                method == Method::options || std::ranges::any_of(nodes, [row](const Node* node) {
+                    return node->routes[row] != nullptr;
+                });
+            if (there) all.append(all.empty() ? "" : ", ").append(to_string(method));
+        }
+        return all;
+    }
 
     using Segments = std::vector<std::string_view>;
     /// Every node that the path reaches, literals before parameters.
@@ -113,7 +159,9 @@ Router::~Router() = default;
 Result<std::shared_ptr<const Router>> Router::build(std::vector<Route> routes)
 {
     auto router = std::make_shared<Router>();
-    router->routes_ = std::move(routes);
+    auto standing = without_replaced(std::move(routes));
+    if (!standing) return fail(std::move(standing).error());
+    router->routes_ = std::move(*standing);
     for (const auto& route : router->routes_) {
         auto valid = check(route);
         if (!valid) return fail(std::move(valid).error());
@@ -136,20 +184,11 @@ Router::Match Router::find(Method method, std::string_view path) const
     std::vector<const Node*> nodes;
     root_->reach(segments, 0, nodes);
     Match match;
-    std::array<bool, method_count> allowed{};
     for (const auto* node : nodes) {
-        for (std::size_t i = 0; i < method_count; ++i)
-            allowed[i] = allowed[i] || node->routes[i] != nullptr;
-        if (match.route != nullptr) continue;
         match.route = node->routes[index_of(method == Method::head ? Method::get : method)];
+        if (match.route != nullptr) break;
     }
-    if (nodes.empty()) return match;
-    allowed[index_of(Method::head)] = allowed[index_of(Method::get)];
-    allowed[index_of(Method::options)] = true;
-    for (std::size_t i = 0; i < method_count; ++i) {
-        if (allowed[i])
-            match.allow += (match.allow.empty() ? "" : ", ") + std::string{to_string(static_cast<Method>(i))};
-    }
+    if (match.route == nullptr || method == Method::options) match.allow = Node::allow(nodes);
     if (match.route == nullptr) return match;
     const auto pattern = split(match.route->pattern);
     for (std::size_t i = 0; i < pattern.size(); ++i) {

@@ -13,14 +13,14 @@ namespace opsd::http {
 /// An immutable route table.
 class Router {
 public:
-    /// Refuses two routes of one method and shape, patterns without a leading slash, bad parameters, missing
-    /// handlers and empty summaries.
+    /// Refuses two routes of one method and shape (except one that `replaces` an earlier one), patterns
+    /// without a leading slash, bad parameters, missing handlers and empty summaries.
     static Result<std::shared_ptr<const Router>> build(std::vector<Route> routes);
 
     struct Match {
         const Route* route = nullptr;
         Params params;
-        std::string allow;  ///< methods of the path: set when it exists (405, OPTIONS)
+        std::string allow;  ///< methods of the path: set when it exists without that one (405), for OPTIONS
     };
     /// Literal segments win over parameters.
     [[nodiscard]] Match find(Method method, std::string_view path) const;

@@ -1,139 +1,85 @@
-#include "http/server.hpp"
+#include "http/server_impl.hpp"
 
-#include "http/listener.hpp"
-#include "http/service.hpp"
 #include "http/session.hpp"
-#include "io/net/readiness.hpp"
-#include "opsd/task_group.hpp"
 
 #include <fmt/core.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
+#include <stdexcept>
 
 namespace opsd::http {
 namespace {
 
-using namespace std::chrono_literals;
-
-/// A connection as accept() gave it; closes it unless somebody takes it.
-struct Accepted {
-    Accepted(int descriptor, const net::Endpoint& from) : fd{descriptor}, peer{from} {}
-    Accepted(Accepted&& other) noexcept : fd{std::exchange(other.fd, -1)}, peer{other.peer} {}
-    Accepted& operator=(Accepted&&) = delete;
-    ~Accepted()
-    {
-        if (fd >= 0) ::close(fd);
-    }
-    int take() noexcept { return std::exchange(fd, -1); }
-
-    int fd;
-    net::Endpoint peer;
-};
-
-bool is_exhausted(int number)
+/// What the descriptors of this process leave for connections, when files, journals, the bus and what opsd
+/// itself connects to have theirs.
+std::int64_t descriptors_for_connections(std::int64_t reserved)
 {
-    return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
-}
-
-void tune(const Accepted& accepted)
-{
-    if (accepted.peer.address.ss_family == AF_UNIX) return;
-    const int yes = 1;
-    const int idle = 60;
-    ::setsockopt(accepted.fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    ::setsockopt(accepted.fd, SOL_SOCKET, SO_KEEPALIVE, &yes,
-                 sizeof yes);  // a follow stream may write nothing for hours
-    ::setsockopt(accepted.fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    constexpr std::int64_t others = 512;
+    rlimit now{};
+    if (::getrlimit(RLIMIT_NOFILE, &now) != 0 || now.rlim_cur == RLIM_INFINITY) return INT64_MAX;
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(now.rlim_cur) - others - reserved);
 }
 
 }  // namespace
 
-class Server::Impl {
-public:
-    struct Listening {
-        Listening(Listener given, ListenSocket opened, const Executor& executor)
-          : listener{std::move(given)}
-          , socket{std::move(opened)}
-          , ready{executor, socket.release()}
-        {}
-        Listener listener;
-        ListenSocket socket;  // keeps the name and the file; the descriptor is below
-        net::Readiness ready;
-        net::TlsContext tls;
-        bool started = false;
+Server::Impl::Place::Place(Impl& server, const net::Endpoint& peer)
+  : impl{&server}
+  , address{net::is_loopback(peer) ? "" : net::host_of(peer)}
+{
+    impl->open_connections.add(1);
+    if (!address.empty()) ++impl->by_address[address];
+}
+
+Server::Impl::Place::~Place()
+{
+    if (impl == nullptr) return;
+    impl->open_connections.add(-1);
+    if (!address.empty() && --impl->by_address[address] == 0) impl->by_address.erase(address);
+}
+
+Server::Impl::Impl(Executor executor, Limits limits, Authenticator& authenticator, AuditSink& audit,
+                   const Clock& clock, telemetry::Registry& metrics, Log log)
+  : service{executor, limits, authenticator, audit, clock, metrics, std::move(log)}
+  , open_connections{metrics.gauge("opsd_http_connections", "Open connections")}
+  , room{metrics.gauge("opsd_http_connections_limit",
+                       "Places for connections of anybody: http.limits.connections, or what LimitNOFILE "
+                       "leaves of it")}
+  , reserve_used{metrics.counter("opsd_http_reserved_connections_total",
+                                 "Connections of operators that found all places taken and used the reserve")}
+  , sessions{executor, failure_log("session")}
+  , acceptors{executor, failure_log("listener")}
+  , changed{executor, never}
+  , spare{::open("/dev/null", O_RDONLY | O_CLOEXEC)}
+{
+    set_limits(limits);
+}
+
+Server::Impl::~Impl()
+{
+    if (spare >= 0) ::close(spare);
+}
+
+TaskGroup::OnFailure Server::Impl::failure_log(std::string kind)
+{
+    return [this, kind = std::move(kind)](std::string_view task, std::exception_ptr e) {
+        service.log.error("{} {} failed: {}", kind, task, describe(e).what);
     };
+}
 
-    /// A connection's part of the limits, for as long as it lives.
-    struct Place {
-        Place(Impl& server, const net::Endpoint& peer)
-          : impl{&server}
-          , address{net::is_loopback(peer) ? "" : net::host_of(peer)}
-        {
-            impl->open.add(1);
-            if (!address.empty()) ++impl->by_address[address];
-        }
-        Place(Place&& other) noexcept
-          : impl{std::exchange(other.impl, nullptr)}
-          , address{std::move(other.address)}
-        {}
-        Place& operator=(Place&&) = delete;
-        ~Place()
-        {
-            if (impl == nullptr) return;
-            impl->open.add(-1);
-            if (!address.empty() && --impl->by_address[address] == 0) impl->by_address.erase(address);
-        }
-        Impl* impl;
-        std::string address;
-    };
-
-    Impl(Executor executor, Limits limits, Authenticator& authenticator, AuditSink& audit, const Clock& clock,
-         telemetry::Registry& metrics, Log log)
-      : service{executor, limits, authenticator, audit, clock, metrics, std::move(log)}
-      , open{metrics.gauge("opsd_http_connections", "Open connections")}
-      , sessions{executor, failure_log("session")}
-      , acceptors{executor, failure_log("listener")}
-      , changed{executor, never}
-      , reserve{::open("/dev/null", O_RDONLY | O_CLOEXEC)}
-    {}
-    ~Impl()
-    {
-        if (reserve >= 0) ::close(reserve);
+void Server::Impl::set_limits(Limits limits)
+{
+    service.limits = limits;
+    const auto possible = descriptors_for_connections(limits.reserved_connections);
+    places = std::min(limits.connections, possible);
+    room.set(static_cast<double>(places));
+    if (places < limits.connections) {
+        service.log.warning("only {} of the {} connections of http.limits.connections fit into the "
+                            "descriptors this process may open; raise LimitNOFILE",
+                            places, limits.connections);
     }
-
-    Result<net::TlsServer> load(const Listener& listener) const;
-    void use(Listening& listening, const net::TlsServer& tls);
-    Task<> accept(Listening& listening);
-    Task<> make_room(int number);
-    void admit(Listening& listening, Accepted accepted);
-    void refuse(const Listening& listening, const Accepted& accepted, std::string_view reason);
-    void count_refused(std::string_view reason);
-    Task<> serve(Accepted accepted, Place place, net::TlsContext tls);
-    Task<std::unique_ptr<net::Transport>> secure(int fd, net::TlsContext tls, Credentials& credentials);
-
-    TaskGroup::OnFailure failure_log(std::string kind)
-    {
-        return [this, kind = std::move(kind)](std::string_view task, std::exception_ptr e) {
-            service.log.error("{} {} failed: {}", kind, task, describe(e).what);
-        };
-    }
-
-    Service service;
-    telemetry::Gauge& open;
-    TaskGroup sessions;
-    TaskGroup acceptors;
-    asio::steady_timer changed;  // a listener was added, or the end
-    std::list<Listening> listeners;
-    std::list<net::Transport*> handshakes;
-    std::unordered_map<std::string, std::int64_t> by_address;
-    int reserve;  // given up for a moment to refuse a connection when descriptors run out
-};
+}
 
 Result<net::TlsServer> Server::Impl::load(const Listener& listener) const
 {
@@ -154,90 +100,13 @@ void Server::Impl::use(Listening& listening, const net::TlsServer& tls)
     const auto seconds = std::chrono::duration<double>{tls.not_after.time_since_epoch()}.count();
     service.registry
         .gauge("opsd_tls_certificate_not_after_seconds",
-               "When the certificate of a listener expires, Unix time",
-               {{"listener", listening.socket.endpoint().text}})
+               "When the certificate of a listener expires, Unix time", {{"listener", listening.name}})
         .set(seconds);
-}
-
-Task<> Server::Impl::accept(Listening& listening)
-{
-    constexpr int batch = 64;  // then everybody else has a turn
-    for (;;) {
-        auto ready = co_await listening.ready.readable();
-        if (!ready) {
-            if (ready.error().code != Errc::cancelled) {
-                service.log.error("{}: no longer listening: {}", listening.socket.endpoint().text,
-                                  ready.error().message);
-            }
-            co_return;
-        }
-        for (int i = 0; i < batch && !service.draining; ++i) {
-            sockaddr_storage address{};
-            socklen_t length = sizeof address;
-            const int fd = ::accept4(listening.ready.fd(), reinterpret_cast<sockaddr*>(&address), &length,
-                                     SOCK_NONBLOCK | SOCK_CLOEXEC);
-            if (fd >= 0) {
-                admit(listening, Accepted{fd, net::describe_endpoint(address, length)});
-                continue;
-            }
-            const int number = errno;
-            if (is_exhausted(number)) co_await make_room(number);
-            if (number != ECONNABORTED && number != EINTR) break;
-        }
-    }
-}
-
-// No descriptor left: the connection that waits is refused with the reserve, or it would ring for ever.
-Task<> Server::Impl::make_room(int number)
-{
-    service.log.error("cannot accept a connection: {}; raise LimitNOFILE or lower http.limits.connections",
-                      std::generic_category().message(number));
-    count_refused("descriptors");
-    if (reserve >= 0) ::close(reserve);
-    for (auto& listening : listeners) {
-        const int fd = ::accept4(listening.ready.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-        if (fd >= 0) ::close(fd);
-    }
-    reserve = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    asio::steady_timer pause{service.executor, 100ms};
-    co_await pause.async_wait(asio::use_awaitable);
-}
-
-void Server::Impl::count_refused(std::string_view reason)
-{
-    service.registry
-        .counter("opsd_http_connections_refused_total", "Connections refused, by reason",
-                 {{"reason", std::string{reason}}})
-        .add();
-}
-
-void Server::Impl::refuse(const Listening& listening, const Accepted& accepted, std::string_view reason)
-{
-    count_refused(reason);
-    constexpr std::string_view busy = "HTTP/1.1 503 Service Unavailable\r\nServer: opsd\r\nRetry-After: 1\r\n"
-                                      "Content-Length: 0\r\nConnection: close\r\n\r\n";
-    if (!listening.tls) ::send(accepted.fd, busy.data(), busy.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-void Server::Impl::admit(Listening& listening, Accepted accepted)
-{
-    const auto& limits = service.limits;
-    if (std::cmp_greater_equal(sessions.size(), limits.connections))
-        return refuse(listening, accepted, "total");
-    if (!net::is_loopback(accepted.peer)) {
-        const auto same = by_address.find(net::host_of(accepted.peer));
-        if (same != by_address.end() && same->second >= limits.connections_per_address) {
-            return refuse(listening, accepted, "address");
-        }
-    }
-    tune(accepted);
-    auto name = accepted.peer.text;
-    Place place{*this, accepted.peer};
-    sessions.spawn(std::move(name), serve(std::move(accepted), std::move(place), listening.tls));
 }
 
 Task<> Server::Impl::serve(Accepted accepted, [[maybe_unused]] Place place, net::TlsContext tls)
 {
+    const auto reloads = certificates;
     auto credentials = credentials_of(accepted.fd, accepted.peer);
     std::unique_ptr<net::Transport> transport;
     if (tls)
@@ -245,6 +114,8 @@ Task<> Server::Impl::serve(Accepted accepted, [[maybe_unused]] Place place, net:
     else
         transport = net::make_socket_transport(service.executor, accepted.take());
     if (!transport) co_return;
+    // Who was verified by an authority that is not trusted any more comes again.
+    if (!credentials.certificate_subject.empty() && reloads != certificates) co_return;
     Session session{*transport, service, std::move(credentials)};
     co_await session.run();
 }
@@ -264,6 +135,7 @@ Task<std::unique_ptr<net::Transport>> Server::Impl::secure(int fd, net::TlsConte
         co_return nullptr;
     }
     credentials.certificate_subject = transport->peer_subject();
+    credentials.certificate_not_after = transport->peer_not_after();
     co_return transport;
 }
 
@@ -279,7 +151,7 @@ void Server::set_routes(std::shared_ptr<const Router> router)
     impl_->service.table = std::make_shared<Table>(std::move(router), impl_->service.registry);
 }
 
-void Server::set_limits(Limits limits) { impl_->service.limits = limits; }
+void Server::set_limits(Limits limits) { impl_->set_limits(limits); }
 
 Result<std::uint16_t> Server::listen(const Listener& listener)
 {
@@ -292,9 +164,16 @@ Result<std::uint16_t> Server::listen(const Listener& listener)
     auto socket = ListenSocket::open(listener);
     if (!socket) return fail(std::move(socket).error());
     const auto port = socket->port();
-    auto& listening = impl_->listeners.emplace_back(listener, std::move(*socket), impl_->service.executor);
+    auto& listening = impl_->listeners.emplace_back();
+    listening.listener = listener;
+    if (listener.kind == Listener::Kind::tcp) listening.listener.port = port;  // to find it again
+    listening.name = socket->endpoint().text;
+    listening.up = &impl_->service.registry.gauge("opsd_http_listener_up",
+                                                  "1 while the listener accepts, 0 when it was lost",
+                                                  {{"listener", listening.name}});
+    impl_->open(listening, std::move(*socket));
     if (tls) impl_->use(listening, *tls);
-    impl_->service.log.info("listening on {}{}", listening.socket.endpoint().text, tls ? " with TLS" : "");
+    impl_->service.log.info("listening on {}{}", listening.name, tls ? " with TLS" : "");
     impl_->changed.cancel();
     return port;
 }
@@ -310,6 +189,9 @@ Result<> Server::reload_certificates()
     }
     for (const auto& [listening, tls] : loaded)
         impl_->use(*listening, tls);
+    ++impl_->certificates;
+    for (auto* session : impl_->service.sessions)
+        session->drain_certified();
     return {};
 }
 
@@ -318,18 +200,19 @@ Task<> Server::run()
     auto& impl = *impl_;
     co_await asio::this_coro::throw_if_cancelled(false);
     while (!impl.service.draining) {
-        for (auto& listening : impl.listeners) {
-            if (std::exchange(listening.started, true)) continue;
-            impl.acceptors.spawn(listening.socket.endpoint().text, impl.accept(listening));
-        }
+        for (auto& listening : impl.listeners)
+            impl.start(listening);
         [[maybe_unused]] auto [ec] = co_await impl.changed.async_wait(tuple);
         const auto state = co_await asio::this_coro::cancellation_state;
-        if (state.cancelled() != asio::cancellation_type::none) break;
+        if (state.cancelled() != asio::cancellation_type::none || !impl.collapse.empty()) break;
     }
     impl.acceptors.cancel();
     co_await impl.acceptors.join();
     impl.listeners.clear();
+    if (!impl.collapse.empty()) throw std::runtime_error{"no listener is left: " + impl.collapse};
 }
+
+std::vector<std::string> Server::degraded() const { return impl_->degraded(); }
 
 void Server::drain()
 {

@@ -16,7 +16,8 @@ namespace opsd::http {
 
 /// Bounds of everything a client can make us hold or wait for.
 struct Limits {
-    std::int64_t connections = 10'000;
+    std::int64_t connections = 10'000;       ///< of anybody; fewer when LimitNOFILE leaves no room
+    std::int64_t reserved_connections = 32;  ///< beyond, for operators on the Unix socket by their account
     std::int64_t connections_per_address = 1'000;  ///< not for the Unix socket and loopback
     config::Bytes header{16 * 1024};               ///< beyond: 431
     config::Bytes body{1 << 20};                   ///< beyond: 413
@@ -55,14 +56,19 @@ public:
     /// expired certificate is served all the same, with an error in the log and its time in the metric: a
     /// node must stay reachable for those who come to replace it. "::" is IPv6 only; 0 for a Unix socket.
     Result<std::uint16_t> listen(const Listener& listener);
-    /// Reads the certificate files of all listeners again; on any error all old ones stay in use.
+    /// Reads the certificate files of all listeners again; on any error all old ones stay in use. Connections
+    /// that showed a client certificate end after the request in hand: who is trusted may have changed.
     Result<> reload_certificates();
 
-    Task<> run();     ///< accepts until drain() or cancellation
+    /// Accepts until drain() or cancellation. A listener that is lost is opened again with back-off; throws
+    /// when all were lost and none comes back.
+    Task<> run();
     void drain();     ///< no new connections; idle ones close; requests in flight finish; streams end
     void abort();     ///< cancels what is left
     Task<> joined();  ///< waits until no session is left
     [[nodiscard]] std::size_t connections() const;
+    /// What works only in part: lost listeners, no descriptors. Sentences for /-/ready.
+    [[nodiscard]] std::vector<std::string> degraded() const;
 
 private:
     class Impl;

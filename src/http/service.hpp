@@ -91,6 +91,8 @@ struct Service {
     bool draining = false;
     bool aborted = false;
     std::list<Session*> sessions;
+    /// What one read brings; its session takes it out before anybody else runs.
+    std::array<char, 8 * 1024> scratch{};
 
 private:
     std::string date_;

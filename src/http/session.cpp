@@ -10,6 +10,9 @@
 namespace opsd::http {
 namespace {
 
+/// For a handler that was cut to say how it ended, before the audit log says that nobody knows.
+constexpr auto cut_grace = std::chrono::seconds{1};
+
 std::unexpected<Refusal> silently()
 {
     return std::unexpected{Refusal{.status = 0, .reason = {}, .detail = {}}};
@@ -84,7 +87,7 @@ Task<> Session::run()
     // Cancellation shows as a failed operation here, so that every way out closes what it opened.
     co_await asio::this_coro::throw_if_cancelled(false);
     bool more = true;
-    while (more && !service_.draining) {
+    while (more && !ending_ && !service_.draining) {
         if (pending_.empty()) {
             const bool awake = co_await wait_for_request();
             if (!awake) break;
@@ -100,8 +103,14 @@ Task<> Session::run()
         io_.close();
 }
 
+void Session::drain_certified()
+{
+    if (!peer_.certificate_subject.empty()) drain();
+}
+
 void Session::drain()
 {
+    ending_ = true;
     if (idle_) io_.cancel();
     if (streaming_ != nullptr) end_stream();
 }
@@ -149,14 +158,10 @@ Task<bool> Session::serve(Turn& turn)
 
 Task<Result<>> Session::more_input()
 {
-    constexpr std::size_t step = 8 * 1024;
-    const auto had = pending_.size();
-    pending_.resize(had + step);
-    const std::span<char> room(pending_.data() + had, step);
-    auto count = co_await io_.read_some(room);
-    pending_.resize(had + count.value_or(0));
+    auto count = co_await io_.read_some(service_.scratch);
     if (!count) co_return fail(std::move(count).error());
     if (*count == 0) co_return fail(Errc::unavailable, "cannot read on: the client closed the connection");
+    pending_.append(service_.scratch.data(), *count);
     co_return Result<>{};
 }
 
@@ -226,7 +231,7 @@ std::optional<Response> Session::find_route(Turn& turn)
     }
     auto match =
         turn.table->router().find(turn.known_method ? request.method : Method::options, request.path);
-    if (match.allow.empty()) return not_found(request);
+    if (match.route == nullptr && match.allow.empty()) return not_found(request);
     if (match.route != nullptr && turn.known_method) {
         turn.route = match.route;
         request.path_params = std::move(match.params);
@@ -243,11 +248,13 @@ std::optional<Response> Session::find_route(Turn& turn)
 std::optional<Response> Session::authorize(Turn& turn)
 {
     auto& request = turn.request;
-    auto credentials = peer_;
-    credentials.authorization = request.headers.get("authorization");
-    auto caller = service_.authenticator.identify(credentials);
+    peer_.authorization = request.headers.get("authorization");
+    auto caller = service_.authenticator.identify(peer_);
     if (!caller && caller.error().code != Errc::denied) return Response::problem(caller.error());
     if (!caller) {
+        // A certificate is shown once a connection: a new one needs a new connection.
+        const bool by_certificate = peer_.authorization.empty() && !peer_.certificate_subject.empty();
+        turn.keep_alive = turn.keep_alive && !by_certificate;
         return std::move(
             Response::problem(401, caller.error().message).with("WWW-Authenticate", "Bearer realm=\"opsd\""));
     }
@@ -294,13 +301,14 @@ Task<std::optional<Response>> Session::call_handler(Turn& turn)
     Call call{turn.request, service_.executor};
     begin_tasks();
     call.event.expires_after(turn.limits.handler_timeout);
-    tasks_->spawn(turn.route->pattern, run_handler(call, *turn.route));
+    tasks_->spawn("handler", run_handler(call, *turn.route));
+    if (call.finished && tasks_->size() == 0) co_return std::move(call.response);  // as nearly all do
     bool late = false;
     if (!call.finished) {  // a handler that waits for nothing is done before spawn() returns
         auto [ec] = co_await call.event.async_wait(tuple);
         late = !call.finished && !ec;
     }
-    call.abandoned = !call.finished;
+    turn.cut = call.abandoned = !call.finished;
     tasks_->cancel();
     if (late) {
         service_.log.error("{} {} took longer than {} (request {})", turn.head.method, turn.route->pattern,
@@ -312,10 +320,28 @@ Task<std::optional<Response>> Session::call_handler(Turn& turn)
         co_await answer(turn, std::move(timeout));
         io_.close();
     }
-    const bool finished = call.finished;
+    if (turn.cut && turn.route->audited) co_await audit_cut(turn, call, late);
     co_await end_tasks();  // until then `call` and `turn` are the handler's
-    if (!finished || late) co_return std::nullopt;
+    if (turn.cut) co_return std::nullopt;
     co_return std::move(call.response);
+}
+
+// The one line of a call that was cut: what came of it if that shows soon, else that nobody knows.
+Task<> Session::audit_cut(Turn& turn, Call& call, bool late)
+{
+    if (!call.finished) {
+        // A stop in these moments does not shorten them; end_tasks() switches cancellation on again.
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        call.event.expires_after(cut_grace);
+        [[maybe_unused]] auto [ec] = co_await call.event.async_wait(tuple);
+    }
+    const std::string_view why = late ? "its time was up" : "opsd was stopping";
+    // A 5xx of a handler that was cancelled says that it gave up, not how far it had come.
+    const auto outcome = call.finished && call.response->status < 500
+                             ? fmt::format("cut: {}, but it ended with status {}; the client was not told so",
+                                           why, call.response->status)
+                             : fmt::format("cut: {} before it ended; whether it took effect is unknown", why);
+    service_.audit.record(turn.request, late ? 504 : 0, outcome);
 }
 
 Task<> Session::run_handler(Call& call, const Route& route)
@@ -338,6 +364,7 @@ Task<> Session::run_handler(Call& call, const Route& route)
 
 void Session::begin_tasks()
 {
+    if (tasks_) return;  // nobody cancelled it: it serves again
     auto on_failure = [&log = service_.log](std::string_view task, std::exception_ptr e) {
         log.error("{}: {}", task, describe(e).what);
     };

@@ -23,6 +23,8 @@ public:
     Task<> run();
     /// No further request: an idle connection ends now, a stream soon, a request in flight is finished.
     void drain();
+    /// The same when the client showed a certificate: it must show it again, to those who are trusted now.
+    void drain_certified();
 
     // StreamWriter, for the producer of the stream in hand
     Task<Result<>> write(std::string_view chunk) override;
@@ -48,7 +50,8 @@ private:
     Task<> run_handler(Call& call, const Route& route);
     Task<bool> answer(Turn& turn, Response response);
     Task<bool> send(Turn& turn, const Outgoing& outgoing);
-    void finish(Turn& turn, unsigned status);
+    void finish(Turn& turn, unsigned status, bool told);
+    Task<> audit_cut(Turn& turn, Call& call, bool late);
     Task<> linger();
 
     // streams
@@ -57,6 +60,7 @@ private:
     Task<> watch_client();
     Task<> await_producer();
     void end_stream();
+    [[nodiscard]] bool still_allowed();
     void begin_tasks();
     Task<> end_tasks();
 
@@ -69,6 +73,7 @@ private:
     std::unique_ptr<TaskGroup> tasks_;  // of the request in hand: its handler, or its producer and the watch
     Streaming* streaming_ = nullptr;
     bool idle_ = false;
+    bool ending_ = false;  // drain() was called
     bool unread_ = false;  // the client may still be sending what nobody will read
     std::list<Session*>::iterator place_;
 };

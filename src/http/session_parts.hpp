@@ -17,6 +17,7 @@ struct Session::Turn {
     const Route* route = nullptr;
     std::string allow{};
     bool keep_alive = false;
+    bool cut = false;  // the handler was; audit_cut() writes its line
     std::chrono::steady_clock::time_point begin{};
 };
 
@@ -32,17 +33,23 @@ struct Session::Call {
 
 /// A stream being written.
 struct Session::Streaming {
-    Streaming(const Executor& executor, bool chunks, std::chrono::milliseconds limit)
-      : chunked{chunks}
-      , write_timeout{limit}
+    Streaming(const Executor& executor, const Turn& turn, Monotonic now)
+      : chunked{turn.head.http11}
+      , write_timeout{turn.limits.write_timeout}
+      , role{turn.request.caller.role}
+      , authorization{turn.request.headers.get("authorization")}
+      , checked{now}
       , ended_event{executor, never}
       , changed{executor, never}
     {}
     bool chunked;
     std::chrono::milliseconds write_timeout;
-    bool ended = false;     // the client left or the server drains: the producer should return
-    bool failed = false;    // what was written is not whole: no last chunk
-    bool finished = false;  // the producer returned
+    Role role;                  // what the caller was when it began
+    std::string authorization;  // to ask again who that is
+    Monotonic checked;          // when that was
+    bool ended = false;         // the client left or the server drains: the producer should return
+    bool failed = false;        // what was written is not whole: no last chunk
+    bool finished = false;      // the producer returned
     asio::steady_timer ended_event;
     asio::steady_timer changed;
 };

@@ -54,6 +54,12 @@ Result<> no_such(std::string_view what, std::string_view name)
     return fail(Errc::not_found, fmt::format("cannot find the {} \"{}\"", what, name.substr(0, 64)));
 }
 
+/// Every new password has a new salt, also the same one of a user who was removed and added again.
+std::string fingerprint(const PasswordHash& password)
+{
+    return base64url(sha256("opsd login " + password.salt)).substr(0, 16);
+}
+
 TokenInfo info_of(const Token& token)
 {
     return {token.id, token.name, token.role, token.created, token.expires, {}};
@@ -175,9 +181,7 @@ Result<Caller> TokenStore::check_jwt(std::string_view text, std::span<const RsaK
     auto role = claims->role;
     if (claims->own) {
         const auto* user = now->state.user(claims->subject);
-        const bool older =
-            user != nullptr && claims->issued < std::chrono::floor<std::chrono::seconds>(user->changed);
-        if (user == nullptr || older) {
+        if (user == nullptr || !equal_secrets(claims->login, fingerprint(user->password))) {
             return fail(Errc::denied,
                         "cannot accept the token: its user was removed or has a new password; log in again");
         }
@@ -186,7 +190,7 @@ Result<Caller> TokenStore::check_jwt(std::string_view text, std::span<const RsaK
     return Caller{claims->subject, role, "jwt", {}};
 }
 
-Task<Result<Caller>> TokenStore::verify_user(std::string name, std::string password)
+Task<Result<Login>> TokenStore::verify_user(std::string name, std::string password)
 {
     auto now = view();
     if (!now->damage.empty()) co_return fail(Errc::denied, now->damage);
@@ -204,15 +208,16 @@ Task<Result<Caller>> TokenStore::verify_user(std::string name, std::string passw
     const bool same =
         user != nullptr && user->password.salt == stored.salt && user->password.hash == stored.hash;
     if (!same || !*matched) co_return fail(Errc::denied, "cannot log in: the name or the password is wrong");
-    co_return Caller{user->name, user->role, "jwt", {}};
+    co_return Login{Caller{user->name, user->role, "jwt", {}}, fingerprint(stored)};
 }
 
-Result<std::string> TokenStore::issue_jwt(const Caller& caller, std::chrono::milliseconds ttl)
+Result<std::string> TokenStore::issue_jwt(const Login& login, std::chrono::milliseconds ttl)
 {
     const auto now = view();
     if (!now->damage.empty()) return fail(Errc::denied, now->damage);
     const auto time = clock_.now();
-    return sign_jwt({caller.name, caller.role, time, time + ttl, true}, now->state.secret);
+    const auto& [caller, password] = login;
+    return sign_jwt({caller.name, caller.role, time, time + ttl, true, password}, now->state.secret);
 }
 
 Task<Result<NewToken>> TokenStore::create_token(std::string name, Role role, std::optional<WallTime> expires)
@@ -320,6 +325,8 @@ std::vector<TokenInfo> TokenStore::tokens() const
     }
     return all;
 }
+
+bool TokenStore::has_user(std::string_view name) const { return view()->state.user(name) != nullptr; }
 
 std::vector<UserInfo> TokenStore::users() const
 {

@@ -37,6 +37,13 @@ struct UserInfo {
     WallTime changed{};  ///< of the password
 };
 
+/// Who gave a right password, and which of the user's passwords that was: a JWT is bound to it, so that it
+/// ends with the password or the user whatever the clock says.
+struct Login {
+    Caller caller;
+    std::string password;  ///< a fingerprint, not the password nor its hash
+};
+
 /// Called on the loop thread; files and scrypt have threads of their own. Must outlive the calls under way.
 class TokenStore {
 public:
@@ -53,14 +60,14 @@ public:
 
     /// Whose is this token? Errc::denied with a sentence. No more work than one hash.
     Result<Caller> check_token(std::string_view text);
-    /// The JWT's caller: one of our own must be of a user who still exists, with a password older than it;
-    /// the role is the lesser of the token's and the user's. `rsa` may be empty.
+    /// The JWT's caller: one of our own must be of a user who still exists, with the password it was made
+    /// with; the role is the lesser of the token's and the user's. `rsa` may be empty.
     Result<Caller> check_jwt(std::string_view text, std::span<const RsaKey> rsa);
     /// Runs scrypt on its thread, also for a user who does not exist. Errc::denied, unavailable (too many at
     /// once).
-    Task<Result<Caller>> verify_user(std::string name, std::string password);
-    /// A JWT for this caller.
-    Result<std::string> issue_jwt(const Caller& caller, std::chrono::milliseconds ttl);
+    Task<Result<Login>> verify_user(std::string name, std::string password);
+    /// A JWT for this login. One whose password was changed meanwhile is dead from the start.
+    Result<std::string> issue_jwt(const Login& login, std::chrono::milliseconds ttl);
 
     Task<Result<NewToken>> create_token(std::string name, Role role,
                                         std::optional<WallTime> expires = std::nullopt);
@@ -70,6 +77,7 @@ public:
     Task<Result<>> remove_user(std::string name);
     [[nodiscard]] std::vector<TokenInfo> tokens() const;
     [[nodiscard]] std::vector<UserInfo> users() const;
+    [[nodiscard]] bool has_user(std::string_view name) const;
 
     /// The thread of the files, for whoever reads others of them together with ours.
     [[nodiscard]] WorkerThread& file_thread() noexcept { return file_thread_; }

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""clients.py hold COUNT PORT | slow COUNT PORT - many clients at once; run inside a node.
+"""clients.py hold COUNT PORT | slow COUNT PORT | flood SECONDS PORT - many clients at once; run inside a node.
 
 hold: opens COUNT connections, each with one request answered, prints a JSON line, keeps them until stdin ends.
+flood: connects as fast as it can for SECONDS, on TCP and on the Unix socket, prints how often and how often it was refused.
 slow: opens COUNT connections that send a header one byte a second, prints how and after how long each ended.
 """
 
@@ -29,6 +30,23 @@ def hold(count, port):
             refused += 1
     print(json.dumps({"open": len(sockets), "answered": answered, "refused": refused}), flush=True)
     sys.stdin.read()
+
+
+def flood(seconds, port):
+    tried = refused = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for family, address in ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, "/run/opsd/opsd.sock")):
+            with socket.socket(family) as sock:
+                sock.settimeout(10)
+                tried += 1
+                try:
+                    sock.connect(address)
+                    sock.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+                    refused += sock.recv(4096).startswith(b"HTTP/1.1 503")
+                except OSError:
+                    refused += 1
+    print(json.dumps({"tried": tried, "refused": refused}))
 
 
 def slow(count, port):
@@ -68,4 +86,4 @@ def slow(count, port):
 if __name__ == "__main__":
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, soft), hard))
-    {"hold": hold, "slow": slow}[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))
+    {"hold": hold, "slow": slow, "flood": flood}[sys.argv[1]](int(sys.argv[2]), int(sys.argv[3]))

@@ -125,10 +125,12 @@ class Node:
 
     _count = 0
 
-    def __init__(self, *options, config="", start=True, binary=None, opsd=True, name="node1"):
+    def __init__(self, *options, config="", start=True, binary=None, opsd=True, name="node1", beside=None):
+        """`beside` is another node: the new one is of its group, and they reach each other by name."""
         Node._count += 1
         self.name = name
-        self.group = f"t{os.getpid()}-{Node._count}"
+        self.beside = beside
+        self.group = beside.group if beside else f"t{os.getpid()}-{Node._count}"
         self.etc = tempfile.mkdtemp(prefix="opsd-etc.")
         os.chmod(self.etc, 0o755)
         os.mkdir(os.path.join(self.etc, "conf.d"))
@@ -148,7 +150,7 @@ class Node:
 
     def remove(self):
         atexit.unregister(self.remove)
-        run(SYSTEMD_NODE, "-g", self.group, "kill", "--all", check=False)
+        run(SYSTEMD_NODE, "-g", self.group, "kill", *([self.name] if self.beside else ["--all"]), check=False)
         shutil.rmtree(self.etc, ignore_errors=True)
 
     # --- inside
@@ -164,6 +166,9 @@ class Node:
         """Runs the CLI in the node."""
         become = ("setpriv", "--reuid", user, "--regid", user, "--init-groups") if user else ()
         return self.exec("env", *env, *become, "opsd", *words, check=check)
+
+    def address(self):
+        return self._testbed("addr", self.name).stdout.strip()
 
     def show(self, unit, prop):
         return self.exec("systemctl", "show", "-P", prop, unit).stdout.strip()

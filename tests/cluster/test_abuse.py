@@ -21,9 +21,14 @@ class Crowds(NodeTest):
     options = ("--bind", CLIENTS)
     config = "http:\n  limits: {header_timeout: 3s, write_timeout: 3s}\n"
 
-    def client(self, *words):
-        return subprocess.Popen([SYSTEMD_NODE, "-g", self.node.group, "exec", "node1", "/usr/bin/python3", CLIENTS, *words],
-                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def client(self, *words, user=None):
+        become = ("setpriv", "--reuid", user, "--regid", user, "--clear-groups") if user else ()
+        return subprocess.Popen([SYSTEMD_NODE, "-g", self.node.group, "exec", "node1", *become, "/usr/bin/python3", CLIENTS,
+                                 *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def metric(self, name):
+        text = self.node.get("/metrics", via="unix").text
+        return float(re.search(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M).group(1))
 
     def anonymous_memory(self):
         with open(f"/proc/{self.node.outside_pid()}/status", encoding="utf-8") as file:
@@ -43,12 +48,35 @@ class Crowds(NodeTest):
         said = json.loads(more.stdout.readline())
         self.assertLessEqual(said["answered"], 10)
         self.assertGreaterEqual(said["refused"], 40)
+        self.operators_get_in_while_strangers_knock()
         for process in (more, client):
             process.stdin.close()
             process.wait(30)
             process.stdout.close()
         self.assertEqual(self.node.show("opsd", "NRestarts"), "0")
         eventually(lambda: self.node.get("/-/healthy").status == 200)
+
+    def operators_get_in_while_strangers_knock(self):
+        """All places are taken, and strangers knock at both doors: root and the group opsd are served, nobody else is."""
+        self.node.sh("useradd -M stranger; useradd -M member -G opsd")
+        self.node.exec("systemctl", "reload", "opsd")
+        knocking = self.client("flood", "10", "1050", user="stranger")
+        times, lags = [], []
+        end = time.monotonic() + 8
+        while time.monotonic() < end:
+            for user in (None, "member"):
+                begin = time.monotonic()
+                done = self.node.opsd("health", user=user)
+                times.append(time.monotonic() - begin)
+                self.assertEqual(done.returncode, 0, (user, done.stdout, done.stderr))
+            lags.append(self.metric("opsd_loop_lag_seconds"))
+        said = json.loads(knocking.communicate(timeout=30)[0])
+        self.assertGreater(said["tried"], 1000)
+        self.assertEqual(said["refused"], said["tried"])
+        self.assertLess(max(times), 2.0, "seconds for opsd health, starting it included")
+        self.assertLess(max(lags), 1.0, "the watchdog's ping is due every 5 s")
+        self.assertGreaterEqual(self.metric("opsd_http_reserved_connections_total"), len(times))
+        self.assertEqual(self.node.opsd("health", user="stranger").returncode, 3, "a stranger does not get in")
 
     def test_slow_clients_are_cut_while_others_are_served(self):
         client = self.client("slow", "500", "1050")
@@ -63,10 +91,22 @@ class Crowds(NodeTest):
         self.assertLess(said["longest"], 10)
         self.assertLessEqual(set(said["statuses"]), {"408"})
 
+    def test_a_removed_socket_comes_back(self):
+        self.node.sh("chown root /run/opsd && rm /run/opsd/opsd.sock")   # opsd cannot make it again
+
+        def said():
+            return [r for r in self.node.get("/-/ready").json()["degraded"] if r.startswith("http: /run/opsd/opsd.sock")]
+        eventually(said, 5, what="degraded on /-/ready")
+        self.assertRegex(self.node.get("/metrics").text, r'\nopsd_http_listener_up{listener="/run/opsd/opsd.sock"} 0\n')
+        self.node.exec("chown", "opsd", "/run/opsd")
+        eventually(lambda: not said(), 15, what="healed")
+        eventually(lambda: self.node.get("/-/healthy", via="unix").status == 200, 5)
+        self.assertRegex(self.node.get("/metrics").text, r'\nopsd_http_listener_up{listener="/run/opsd/opsd.sock"} 1\n')
+        self.assertIn("its socket file was removed", self.node.journal())
+
     def test_a_client_that_asks_and_does_not_read_is_cut_off(self):
         def connections():
-            text = self.node.get("/metrics", via="unix").text
-            return int(float(re.search(r"^opsd_http_connections (\S+)$", text, re.M).group(1)))
+            return int(self.metric("opsd_http_connections"))
         eventually(lambda: connections() == 1, what="only our own connection")
         sock = self.node.tcp()
         sock.setblocking(False)
@@ -183,6 +223,26 @@ class Credentials(NodeTest):
         self.node.exec("systemctl", "restart", "opsd")
         header = {"Authorization": f"Bearer {token}"}
         eventually(lambda: self.node.get("/system/health/v1", headers=header).status == 200)
+
+    def audit(self):
+        text = self.node.exec("cat", "/var/lib/opsd/audit.log").stdout
+        return [json.loads(line) for line in text.splitlines()]
+
+    def test_the_audit_log_names_what_was_acted_on(self):
+        token = self.token("operator")
+        self.ack(token)
+        _, identifier, secret = token.split("_", 2)
+        self.node.opsd("token", "revoke", identifier)
+        self.ack(token)
+
+        def complete():
+            seen = [(e["method"], e.get("object"), e["status"]) for e in self.audit()]
+            wanted = [("POST", {"id": identifier, "name": "test-operator", "role": "operator"}, 201),
+                      ("DELETE", {"id": identifier}, 204), ("POST", {"unit": "ok-simple.service"}, 401)]
+            return all(line in seen for line in wanted) and any(
+                o == {"unit": "ok-simple.service"} and s < 300 for _, o, s in seen)
+        eventually(complete, what="the audit log is complete")
+        self.assertNotIn(secret, json.dumps(self.audit()))
 
     def test_on_the_unix_socket_the_account_is_the_role(self):
         self.assertEqual(self.node.get("/api/v1/tokens", via="unix").status, 200, "root is admin")

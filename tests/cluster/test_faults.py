@@ -247,4 +247,23 @@ class FullDisk(NodeTest):
                      "/var/lib/opsd; dd if=/dev/zero of=/var/lib/opsd/filler bs=4k status=none; true")
         self.node.start()
         self.node.wait_unit("often.service", health=0)
+        pid = self.node.main_pid()
         self.assertTrue(self.node.get("/-/ready").json()["degraded"])
+        self.node.kill_unit("often.service")
+        self.node.wait_unit("often.service", health=1, state="failed")
+        said = self.node.opsd("unit", "ack", "often.service", "--for", "1h", "--reason", "bigger disk")
+        self.assertEqual(said.returncode, 0, said.stderr)
+        self.assertIn("lost when opsd restarts", said.stderr)
+        self.node.sh("rm /var/lib/opsd/filler; mount -o remount,size=4m /var/lib/opsd")
+
+        def kept_again():
+            said = self.node.get("/-/ready").json()["degraded"]
+            return not [line for line in said if line.startswith(("store", "health"))]
+        eventually(kept_again, 90, 1)
+        self.assertEqual(self.node.main_pid(), pid, "no restart was needed")
+        self.node.exec("systemctl", "restart", "opsd")
+        self.node.wait_unit("often.service", health=1)
+        unit = self.node.get("/api/v1/units/often.service").json()
+        self.assertEqual(unit["acknowledged"]["reason"], "bigger disk", "what waited for the disk was written")
+        rows = self.node.get("/api/v1/units/often.service/history").json()["transitions"]
+        self.assertIn("failed", [row["to"] for row in rows])

@@ -29,7 +29,7 @@ public:
 };
 class NoAudit final : public http::AuditSink {
 public:
-    void record(const http::Request&, unsigned) override {}
+    void record(const http::Request&, unsigned, std::string_view) override {}
 };
 class NoLog final : public LogSink {
 public:

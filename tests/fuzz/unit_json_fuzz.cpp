@@ -1,5 +1,6 @@
 // Whatever bytes a unit's name, description, status and journal lines hold, the answers about it are JSON.
 
+#include "modules/health/explain/render.hpp"
 #include "modules/health/render.hpp"
 
 #include <nlohmann/json.hpp>
@@ -49,5 +50,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     text.clear();
     health::append_transition(text, transition);
     must_parse(text);
+    health::explain::Facts seen;
+    seen.state = unit;
+    seen.state.state = "failed";
+    seen.details.facts = *facts;
+    seen.details.facts.id = part(0);
+    seen.details.facts.load_state = "loaded";
+    seen.details.facts.active_state = "failed";
+    seen.details.facts.result = part(1);
+    seen.details.facts.main_code = 1;
+    seen.details.facts.main_status = size == 0 ? 203 : data[0];
+    seen.details.commands.push_back({.setting = "ExecStart", .path = part(2), .arguments = {part(3)}});
+    systemd::JournalLine line;
+    line.pid = 7;
+    line.identifier = part(2);
+    line.message = bytes;
+    seen.journal = {line};
+    must_parse(health::explain::explanation_json(health::explain::explain(seen), part(3), {}));
     return 0;
 }

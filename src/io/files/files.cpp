@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -85,6 +86,29 @@ Result<> append_text(const std::string& path, std::string text, std::size_t limi
     return {};
 }
 
+Result<> replace_file(const std::string& path, std::string_view content, unsigned mode,
+                      std::optional<Owner> owner)
+{
+    static std::atomic<unsigned> counter{0};
+    // Process and counter make the name unique among the living: what is there already is a dead one's
+    // leftover.
+    Temporary temporary{fmt::format("{}.tmp{}-{}", path, ::getpid(), counter++)};
+    ::unlink(temporary.path.c_str());
+    Descriptor file{
+        ::open(temporary.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
+    if (!file) {
+        temporary.keep = true;
+        return fail(system_error("write", path, errno));
+    }
+    const bool given = !owner || ::fchown(file.get(), owner->uid, owner->gid) == 0;
+    const bool written = given && ::fchmod(file.get(), mode) == 0 && write_all(file.get(), content)
+                         && ::fsync(file.get()) == 0 && file.close()
+                         && std::rename(temporary.path.c_str(), path.c_str()) == 0;
+    if (!written) return fail(system_error("write", path, errno));
+    temporary.keep = true;
+    return sync_directory(parent_of(path));
+}
+
 }  // namespace
 
 Error system_error(std::string_view verb, const std::string& path, int number)
@@ -132,23 +156,12 @@ Result<> sync_directory(const std::string& path)
 
 Result<> write_atomic(const std::string& path, std::string_view content, unsigned mode)
 {
-    static std::atomic<unsigned> counter{0};
-    // Process and counter make the name unique among the living: what is there already is a dead one's
-    // leftover.
-    Temporary temporary{fmt::format("{}.tmp{}-{}", path, ::getpid(), counter++)};
-    ::unlink(temporary.path.c_str());
-    Descriptor file{
-        ::open(temporary.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
-    if (!file) {
-        temporary.keep = true;
-        return fail(system_error("write", path, errno));
-    }
-    const bool written = ::fchmod(file.get(), mode) == 0 && write_all(file.get(), content)
-                         && ::fsync(file.get()) == 0 && file.close()
-                         && std::rename(temporary.path.c_str(), path.c_str()) == 0;
-    if (!written) return fail(system_error("write", path, errno));
-    temporary.keep = true;
-    return sync_directory(parent_of(path));
+    return replace_file(path, content, mode, {});
+}
+
+Result<> write_atomic(const std::string& path, std::string_view content, unsigned mode, Owner owner)
+{
+    return replace_file(path, content, mode, owner);
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t limit)

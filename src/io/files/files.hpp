@@ -16,6 +16,14 @@ namespace opsd::files {
 /// 0600. On any failure (ENOSPC, EIO, EACCES) the old file is untouched and the temporary one removed.
 Result<> write_atomic(const std::string& path, std::string_view content, unsigned mode);
 
+/// Whose a file is.
+struct Owner {
+    unsigned uid;
+    unsigned gid;
+};
+/// The same; the file is never there with another owner. Errc::denied for who may not give files away.
+Result<> write_atomic(const std::string& path, std::string_view content, unsigned mode, Owner owner);
+
 /// The whole file; Errc::invalid_argument when it is larger than `limit` bytes, not_found, denied.
 Result<std::string> read_file(const std::string& path, std::size_t limit);
 

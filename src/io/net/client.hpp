@@ -33,7 +33,8 @@ struct ClientResponse {
 };
 
 struct TlsClientOptions {
-    std::string ca_file;                     ///< "": the system's
+    std::string ca_file;         ///< "": the system's
+    std::string ca_fingerprint;  ///< "sha256:..." of an authority in the presented chain: it alone is trusted
     std::string certificate_file, key_file;  ///< for mTLS
     bool verify = true;
 };

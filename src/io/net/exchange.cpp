@@ -127,6 +127,10 @@ Task<Result<>> Exchange::receive(Transport& transport)
         auto received = co_await receive_one(transport, parser, pending);
         if (!received) co_return received;
         response.status = parser.get().result_int();
+        if (response.status < 100) {
+            co_return fail(Errc::protocol,
+                           fmt::format("cannot read the answer: {:03} is no status", response.status));
+        }
         if (response.status / 100 == 1) continue;
         for (const auto& field : parser.get()) {
             const auto name = field.name_string();
@@ -187,7 +191,7 @@ Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::strin
         auto count = co_await transport.read_some(chunk);
         if (!count) co_return fail(std::move(count).error());
         if (*count == 0) {
-            if (!answered)
+            if (!parser.got_some())  // nothing came at all, or nothing after a 1xx
                 co_return fail(Errc::unavailable, "cannot read the answer: the connection was closed");
             parser.put_eof(ec);
             if (ec)

@@ -138,6 +138,12 @@ std::string TlsTransport::peer_subject() const
     return subject_of(certificate);
 }
 
+WallTime TlsTransport::peer_not_after() const
+{
+    const auto* certificate = SSL_get0_peer_certificate(impl_->ssl.get());
+    return certificate == nullptr ? WallTime::max() : not_after_of(certificate);
+}
+
 Task<Result<std::size_t>> TlsTransport::read_some(std::span<char> into)
 {
     auto* ssl = impl_->ssl.get();

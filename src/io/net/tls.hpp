@@ -48,6 +48,8 @@ public:
     Task<Result<>> handshake();
     /// Of the verified peer certificate, RFC 2253; "" without one.
     [[nodiscard]] std::string peer_subject() const;
+    /// When that certificate expires; WallTime::max() without one.
+    [[nodiscard]] WallTime peer_not_after() const;
 
     Task<Result<std::size_t>> read_some(std::span<char> into) override;
     Task<Result<>> write_all(std::string_view bytes, std::string_view more) override;

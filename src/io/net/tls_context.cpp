@@ -5,10 +5,14 @@
 
 #include <fmt/core.h>
 #include <openssl/err.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
+#include <array>
 #include <ctime>
+#include <iterator>
 #include <system_error>
 
 namespace opsd::net {
@@ -75,14 +79,82 @@ Result<> use_client_ca(SSL_CTX* context, const std::string& file)
     return {};
 }
 
-WallTime not_after(const X509* certificate)
+/// The 32 bytes of "sha256:" and 64 hexadecimal digits, with or without colons between; "" for anything else.
+std::string digest_of(std::string_view fingerprint)
+{
+    constexpr std::string_view prefix = "sha256:";
+    if (!fingerprint.starts_with(prefix)) return {};
+    std::string digits;
+    std::ranges::copy_if(fingerprint.substr(prefix.size()), std::back_inserter(digits),
+                         [](char c) { return c != ':'; });
+    std::array<unsigned char, SHA256_DIGEST_LENGTH> bytes{};
+    std::size_t size = 0;
+    if (OPENSSL_hexstr2buf_ex(bytes.data(), bytes.size(), &size, digits.c_str(), '\0') != 1) size = 0;
+    ERR_clear_error();
+    if (size != bytes.size()) return {};
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Verifies as usual, but trusts nothing except the one authority of the presented chain that has the digest.
+int verify_pinned(X509_STORE_CTX* verification, void* digest)
+{
+    const auto& wanted = *static_cast<const std::string*>(digest);
+    auto* presented = X509_STORE_CTX_get0_untrusted(verification);
+    for (int i = 0; presented != nullptr && i < sk_X509_num(presented); ++i) {
+        std::array<unsigned char, SHA256_DIGEST_LENGTH> found{};
+        auto* certificate = sk_X509_value(presented, i);
+        if (X509_digest(certificate, EVP_sha256(), found.data(), nullptr) != 1
+            || !std::ranges::equal(found, wanted, {}, {},
+                                   [](char c) { return static_cast<unsigned char>(c); }))
+            continue;
+        const std::unique_ptr<STACK_OF(X509), void (*)(STACK_OF(X509)*)> trusted{
+            sk_X509_new_null(), [](STACK_OF(X509) * all) { sk_X509_free(all); }};
+        if (trusted == nullptr || sk_X509_push(trusted.get(), certificate) == 0) break;
+        X509_STORE_CTX_set0_trusted_stack(verification, trusted.get());
+        return X509_verify_cert(verification);
+    }
+    X509_STORE_CTX_set_error(verification, X509_V_ERR_CERT_UNTRUSTED);
+    return 0;
+}
+
+/// Trusts what is configured.
+Result<TlsContext> trust_file(TlsContext context, const std::string& ca_file)
+{
+    ERR_clear_error();
+    const bool trusted = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context.get()) == 1
+                                         : SSL_CTX_load_verify_file(context.get(), ca_file.c_str()) == 1;
+    if (trusted) return context;
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("cannot use CA file {}: {}; it must be a readable PEM file", ca_file, tls_reason()));
+}
+
+Result<TlsContext> trust_pinned(TlsContext context, const std::string& fingerprint)
+{
+    struct Pinned {
+        std::string digest;
+        TlsContext context;
+    };
+    const auto pinned = std::make_shared<Pinned>(digest_of(fingerprint), std::move(context));
+    if (pinned->digest.empty()) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format("cannot use the fingerprint \"{}\": it must be \"sha256:\" and 64 hexadecimal "
+                        "digits",
+                        fingerprint.substr(0, 120)));
+    }
+    SSL_CTX_set_cert_verify_callback(pinned->context.get(), verify_pinned, &pinned->digest);
+    return TlsContext{pinned, pinned->context.get()};  // the digest lives as long as the context
+}
+
+}  // namespace
+
+WallTime not_after_of(const x509_st* certificate)
 {
     std::tm when{};
     if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1) return WallTime{};
     return WallTime{std::chrono::seconds{::timegm(&when)}};
 }
-
-}  // namespace
 
 std::string tls_reason()
 {
@@ -95,15 +167,16 @@ std::string tls_reason()
     return reason;
 }
 
-std::string subject_of(const x509_st* certificate)
+std::string name_of(const X509_name_st* name)
 {
     const std::unique_ptr<BIO, decltype(&BIO_free)> out{BIO_new(BIO_s_mem()), BIO_free};
-    if (!out || X509_NAME_print_ex(out.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253) < 0)
-        return {};
+    if (!out || X509_NAME_print_ex(out.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
     char* text = nullptr;
     const auto size = BIO_get_mem_data(out.get(), &text);
     return size > 0 ? std::string{text, static_cast<std::size_t>(size)} : std::string{};
 }
+
+std::string subject_of(const x509_st* certificate) { return name_of(X509_get_subject_name(certificate)); }
 
 Result<TlsServer> load_tls_server(const TlsServerFiles& files)
 {
@@ -117,7 +190,7 @@ Result<TlsServer> load_tls_server(const TlsServerFiles& files)
     }
     SSL_CTX_set_alpn_select_cb(context, choose_http1, nullptr);
     const auto* leaf = SSL_CTX_get0_certificate(context);
-    server.not_after = not_after(leaf);
+    server.not_after = not_after_of(leaf);
     server.subject = subject_of(leaf);
     return server;
 }
@@ -125,21 +198,17 @@ Result<TlsServer> load_tls_server(const TlsServerFiles& files)
 Result<TlsContext> load_tls_client(const TlsClientOptions& options, bool with_certificate)
 {
     auto context = new_context(TLS_client_method());
-    ERR_clear_error();
-    const bool trusted = options.ca_file.empty()
-                             ? SSL_CTX_set_default_verify_paths(context.get()) == 1
-                             : SSL_CTX_load_verify_file(context.get(), options.ca_file.c_str()) == 1;
-    if (!trusted) {
-        return fail(Errc::invalid_argument,
-                    fmt::format("cannot use CA file {}: {}; it must be a readable PEM file", options.ca_file,
-                                tls_reason()));
-    }
-    SSL_CTX_set_verify(context.get(), options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
+    const bool pinned = !options.ca_fingerprint.empty();
+    auto trusting = pinned ? trust_pinned(std::move(context), options.ca_fingerprint)
+                           : trust_file(std::move(context), options.ca_file);
+    if (!trusting) return trusting;
+    auto* raw = trusting->get();
+    SSL_CTX_set_verify(raw, options.verify || pinned ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
     if (with_certificate && !options.certificate_file.empty()) {
-        auto used = use_certificate(context.get(), options.certificate_file, options.key_file);
+        auto used = use_certificate(raw, options.certificate_file, options.key_file);
         if (!used) return fail(std::move(used).error());
     }
-    return context;
+    return trusting;
 }
 
 }  // namespace opsd::net

@@ -108,7 +108,11 @@ Result<Url> resolve_location(const Url& base, std::string_view location)
     urls::url resolved{*full};
     const auto done = resolved.resolve(*reference);
     if (!done) return bad_url(location, "it does not resolve");
-    return from_view(resolved, location);
+    // Read again from its text: Boost 1.81 counts the characters of a resolved URL wrongly.
+    const std::string whole{resolved.buffer().data(), resolved.buffer().size()};
+    const auto fresh = urls::parse_uri(whole);
+    if (!fresh) return bad_url(location, "it does not resolve");
+    return from_view(*fresh, location);
 }
 
 }  // namespace opsd::net

@@ -101,6 +101,12 @@ public:
       })}
     {}
 
+    ~SqliteStore() override
+    {
+        // A file that cannot be opened may be on a disk that hangs: nobody waits for it.
+        if (!database_) worker_.retire(nullptr);
+    }
+
     Task<Result<std::string>> open(StoreOptions options, WallTime now)
     {
         auto job = [options = std::move(options), now] { return open_on_thread(options, now); };

@@ -31,8 +31,7 @@ struct OpenedStore {
 };
 Task<Result<OpenedStore>> open_store(StoreOptions options, const Clock& clock, telemetry::Registry& metrics);
 
-/// A store for tests and for a daemon whose state directory is unusable: in memory, at most 8 MiB, same
-/// rules.
+/// A store for tests: in memory, at most 8 MiB, same rules.
 Task<Result<OpenedStore>> open_memory_store(telemetry::Registry& metrics);
 
 }  // namespace opsd

@@ -14,6 +14,7 @@ struct FakeUnit {
     UnitFacts facts;
     bool loaded = true;
     std::size_t reads = 0;
+    UnitDetails details;
 };
 
 ListedUnit row(const UnitFacts& facts)
@@ -52,7 +53,8 @@ bool carry_own(const UnitFacts& before, const UnitFacts& after, UnitFacts& targe
 {
     return carry_all(before, after, target, &UnitFacts::type, &UnitFacts::result,
                      &UnitFacts::remain_after_exit, &UnitFacts::main_code, &UnitFacts::main_status,
-                     &UnitFacts::main_pid, &UnitFacts::restarts, &UnitFacts::status_text);
+                     &UnitFacts::main_pid, &UnitFacts::last_main_pid, &UnitFacts::main_started,
+                     &UnitFacts::main_exited, &UnitFacts::restarts, &UnitFacts::status_text);
 }
 
 /// What the Unit interface says.
@@ -235,6 +237,11 @@ void FakeManager::change_silently(std::string_view id, const std::function<void(
 
 const UnitFacts& FakeManager::unit(std::string_view id) const { return world_->find(id).facts; }
 
+void FakeManager::set_details(std::string_view id, UnitDetails details)
+{
+    world_->find(id).details = std::move(details);
+}
+
 void FakeManager::set_files(std::vector<ListedFile> files)
 {
     world_->files = std::move(files);
@@ -360,6 +367,18 @@ Task<Result<UnitFacts>> FakeManager::read_unit(std::string object_path)
     auto facts = known == world_->units.end() ? missing(std::move(id)) : known->second.facts;
     facts.details = true;
     co_return facts;
+}
+
+Task<Result<UnitDetails>> FakeManager::inspect_unit(std::string object_path)
+{
+    auto error = co_await enter(FakeCall::inspect_unit);
+    if (error) co_return fail(std::move(*error));
+    const auto known = world_->units.find(unit_id(object_path));
+    UnitDetails details;
+    if (known != world_->units.end()) details = known->second.details;
+    details.facts = known == world_->units.end() ? missing(unit_id(object_path)) : known->second.facts;
+    details.facts.details = true;
+    co_return details;
 }
 
 Task<Result<>> FakeManager::subscribe(Observer& observer)

@@ -15,7 +15,15 @@
 namespace opsd::systemd {
 
 /// What can be counted, held or made to fail.
-enum class FakeCall { connect, list_units, list_units_by_names, list_unit_files, read_unit, subscribe };
+enum class FakeCall {
+    connect,
+    list_units,
+    list_units_by_names,
+    list_unit_files,
+    read_unit,
+    inspect_unit,
+    subscribe
+};
 
 /// A Manager over a scripted world. All connections made by connect() share the world; every scripting call
 /// may be made on any of them. Connections must not outlive the executor.
@@ -48,6 +56,8 @@ public:
     void change_silently(std::string_view id, const std::function<void(UnitFacts&)>& edit);
     /// Asserts that the unit exists.
     [[nodiscard]] const UnitFacts& unit(std::string_view id) const;
+    /// What inspect_unit says beyond the facts, which are those of the unit.
+    void set_details(std::string_view id, UnitDetails details);
     /// Observers hear unit_files_changed.
     void set_files(std::vector<ListedFile> files);
     void end_job(std::string_view unit, std::string_view result);
@@ -84,6 +94,7 @@ public:
     Task<Result<std::vector<ListedUnit>>> list_units_by_names(std::vector<std::string> names) override;
     Task<Result<std::vector<ListedFile>>> list_unit_files() override;
     Task<Result<UnitFacts>> read_unit(std::string object_path) override;
+    Task<Result<UnitDetails>> inspect_unit(std::string object_path) override;
     Task<Result<>> subscribe(Observer& observer) override;
     Task<Error> run() override;
     void linger() override {}

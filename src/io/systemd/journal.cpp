@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds reading_limit{2};
 constexpr std::size_t most_waiting = 256;
 constexpr std::size_t most_looked_at = 20'000;
+constexpr std::chrono::seconds start_slack{1};
 constexpr const char* coredump_message = "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1";
 
 struct JournalClose {
@@ -67,17 +69,75 @@ int add_alternative(sd_journal* journal, const std::vector<std::string>& terms)
     return r;
 }
 
+/// Does the current entry, which a match on the main process's pid may have brought, concern the unit?
+enum class Speaker { named, main_process, nobody };
+
+Speaker speaker(sd_journal* journal, const JournalQuery& query)
+{
+    if (!query.main || number_field(field(journal, "_PID"), 0) != query.main->pid) return Speaker::named;
+    const auto unit = field(journal, "_SYSTEMD_UNIT");
+    if (unit == query.unit) return Speaker::named;
+    const bool by_root = field(journal, "_UID") == "0";
+    if (by_root && field(journal, "OBJECT_SYSTEMD_UNIT") == query.unit) return Speaker::named;
+    if (!unit.empty()) return Speaker::nobody;  // the pid is somebody else's now
+    const auto text = field(journal, "_SOURCE_REALTIME_TIMESTAMP");
+    std::int64_t sent = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), sent);
+    if (error != std::errc{} || end != text.data() + text.size()) return Speaker::nobody;
+    const WallTime at{std::chrono::microseconds{sent}};
+    // systemd notes the start just after it.
+    const bool alive = at >= query.main->started - start_slack && at <= query.main->exited;
+    return alive ? Speaker::main_process : Speaker::nobody;
+}
+
 /// Who may speak about a unit: itself, PID 1, and root's daemons. Anybody can write a UNIT= field, so what
 /// journald vouches for (_PID, _UID) is asked for too, as journalctl does. `boot` is "" or one boot's id.
-int add_matches(sd_journal* journal, const std::string& unit, const std::string& boot)
+int add_matches(sd_journal* journal, const JournalQuery& query, const std::string& boot)
 {
+    const auto& unit = query.unit;
     const auto this_boot = boot.empty() ? std::string{} : "_BOOT_ID=" + boot;
     int r = add_alternative(journal, {"_SYSTEMD_UNIT=" + unit, this_boot});
     if (r >= 0) r = add_alternative(journal, {"UNIT=" + unit, "_PID=1", this_boot});
     if (r >= 0) r = add_alternative(journal, {"OBJECT_SYSTEMD_UNIT=" + unit, "_UID=0", this_boot});
     if (r >= 0)
         r = add_alternative(journal, {"COREDUMP_UNIT=" + unit, "_UID=0", coredump_message, this_boot});
+    if (r >= 0 && query.main)
+        r = add_alternative(journal, {"_PID=" + std::to_string(query.main->pid), this_boot});
     return r;
+}
+
+/// What a query asks for instead of a unit's lines.
+int add_fields(sd_journal* journal, const JournalQuery& query, const std::string& boot)
+{
+    int r = 0;
+    for (auto terms : query.fields) {
+        if (!boot.empty()) terms.push_back("_BOOT_ID=" + boot);
+        if (r >= 0) r = add_alternative(journal, terms);
+    }
+    return r;
+}
+
+bool names_any(std::string_view message, const std::vector<std::string>& wanted)
+{
+    return wanted.empty()
+           || std::ranges::any_of(wanted, [message](const auto& word) { return message.contains(word); });
+}
+
+/// The end of the journal, or of the time asked for.
+int seek_end(sd_journal* journal, const JournalQuery& query)
+{
+    if (query.until == WallTime{}) return sd_journal_seek_tail(journal);
+    const auto after = query.until.time_since_epoch().count() + 1;
+    return sd_journal_seek_realtime_usec(journal,
+                                         static_cast<std::uint64_t>(std::max<std::int64_t>(after, 1)));
+}
+
+/// Is the current entry older than what is asked for?
+bool too_old(sd_journal* journal, const JournalQuery& query)
+{
+    std::uint64_t usec = 0;
+    if (query.since == WallTime{} || sd_journal_get_realtime_usec(journal, &usec) < 0) return false;
+    return static_cast<std::int64_t>(usec) < query.since.time_since_epoch().count();
 }
 
 /// The invocation of `unit` that the current entry names: in which field depends on who speaks.
@@ -130,11 +190,11 @@ Error failure(const JournalQuery& query, const std::string& directory, int error
 }  // namespace
 
 /// All of it is used on the worker's thread only. Functions return a negative errno, as sd-journal does.
-struct JournalReader::Impl {
+struct JournalReader::Reading {
     using Lines = std::vector<JournalLine>;
     using Identity = std::pair<dev_t, ino_t>;
 
-    explicit Impl(std::string dir) : directory{std::move(dir)}
+    explicit Reading(std::string dir) : directory{std::move(dir)}
     {
         if (directory.empty())
             roots = {"/var/log/journal", "/run/log/journal"};
@@ -155,10 +215,14 @@ struct JournalReader::Impl {
     std::vector<Identity>
         opened;  ///< the roots when they were opened: another one means that it came or went
     Journal journal;
-    WorkerThread worker{"journal", most_waiting};  // last: its thread uses the rest
 };
 
-std::vector<JournalReader::Impl::Identity> JournalReader::Impl::identities() const
+struct JournalReader::Impl {
+    std::shared_ptr<Reading> reading;
+    WorkerThread worker{"journal", most_waiting};
+};
+
+std::vector<JournalReader::Reading::Identity> JournalReader::Reading::identities() const
 {
     std::vector<Identity> all;
     for (const auto& root : roots) {
@@ -169,7 +233,7 @@ std::vector<JournalReader::Impl::Identity> JournalReader::Impl::identities() con
     return all;
 }
 
-int JournalReader::Impl::open()
+int JournalReader::Reading::open()
 {
     journal.reset();
     opened = identities();
@@ -185,7 +249,7 @@ int JournalReader::Impl::open()
 
 /// The boot that "this boot" means: the running one if the journal has it, else that of its newest entry. (Of
 /// a journal elsewhere, and in a sandbox whose own /proc tells another boot than journald saw.)
-std::string JournalReader::Impl::boot()
+std::string JournalReader::Reading::boot()
 {
     sd_id128_t id{};
     std::array<char, SD_ID128_STRING_MAX> text{};
@@ -203,18 +267,23 @@ std::string JournalReader::Impl::boot()
 }
 
 /// Newest first, until a limit; then turned round.
-int JournalReader::Impl::walk_back(const JournalQuery& query, Lines& lines)
+int JournalReader::Reading::walk_back(const JournalQuery& query, Lines& lines)
 {
     const auto until = std::chrono::steady_clock::now() + reading_limit;
     RunFilter run{query.invocation_id};
     std::size_t bytes = 0;
     std::size_t looked_at = 0;
-    int r = sd_journal_seek_tail(journal.get());
+    int r = seek_end(journal.get(), query);
     while (r >= 0 && lines.size() < query.max_lines && std::chrono::steady_clock::now() < until) {
         if (looked_at++ == most_looked_at) break;
         r = sd_journal_previous(journal.get());
-        if (r <= 0) break;
-        const auto verdict = run.judge(named_invocation(journal.get(), query.unit));
+        if (r <= 0 || too_old(journal.get(), query)) break;
+        if (!names_any(field(journal.get(), "MESSAGE"), query.naming)) continue;
+        const auto whose = speaker(journal.get(), query);
+        if (whose == Speaker::nobody) continue;
+        const auto verdict =
+            run.judge(whose == Speaker::main_process ? std::string_view{query.invocation_id}
+                                                     : named_invocation(journal.get(), query.unit));
         if (verdict == RunFilter::Verdict::stop) break;
         if (verdict == RunFilter::Verdict::restart) {
             lines.clear();
@@ -233,7 +302,7 @@ int JournalReader::Impl::walk_back(const JournalQuery& query, Lines& lines)
 }
 
 /// sd-journal silently leaves out what it may not read.
-int JournalReader::Impl::why_nothing()
+int JournalReader::Reading::why_nothing()
 {
     auto seen = Files::none;
     for (const auto& root : roots)
@@ -243,7 +312,7 @@ int JournalReader::Impl::why_nothing()
     return seen == Files::denied ? -EACCES : -ENOENT;
 }
 
-int JournalReader::Impl::try_read(const JournalQuery& query, Lines& lines)
+int JournalReader::Reading::try_read(const JournalQuery& query, Lines& lines)
 {
     int r = 0;
     if (!journal || opened != identities()) r = open();
@@ -252,12 +321,13 @@ int JournalReader::Impl::try_read(const JournalQuery& query, Lines& lines)
     sd_journal_set_data_threshold(journal.get(), std::max<std::size_t>(query.max_line + 64, 1024));
     const auto this_boot = boot();
     sd_journal_flush_matches(journal.get());
-    r = add_matches(journal.get(), query.unit, this_boot);
+    r = query.fields.empty() ? add_matches(journal.get(), query, this_boot)
+                             : add_fields(journal.get(), query, this_boot);
     if (r >= 0) r = walk_back(query, lines);
     return r < 0 ? r : lines.empty() ? why_nothing() : 0;
 }
 
-Result<JournalReader::Impl::Lines> JournalReader::Impl::read(const JournalQuery& query)
+Result<JournalReader::Reading::Lines> JournalReader::Reading::read(const JournalQuery& query)
 {
     int r = 0;
     for (int attempt = 0; attempt < 2; ++attempt) {
@@ -270,15 +340,16 @@ Result<JournalReader::Impl::Lines> JournalReader::Impl::read(const JournalQuery&
     return fail(failure(query, directory, -r));
 }
 
-JournalReader::JournalReader(std::string directory) : impl_{std::make_unique<Impl>(std::move(directory))} {}
+JournalReader::JournalReader(std::string directory)
+  : impl_{std::make_unique<Impl>(std::make_shared<Reading>(std::move(directory)))}
+{}
 
-JournalReader::~JournalReader() = default;
+JournalReader::~JournalReader() { impl_->worker.retire(std::move(impl_->reading)); }
 
 Task<Result<std::vector<JournalLine>>> JournalReader::lines_of(JournalQuery query)
 {
-    auto* impl = impl_.get();
-    auto job = [impl, query = std::move(query)] { return impl->read(query); };
-    auto lines = co_await impl->worker.run(std::move(job));
+    auto job = [reading = impl_->reading.get(), query = std::move(query)] { return reading->read(query); };
+    auto lines = co_await impl_->worker.run(std::move(job));
     co_return lines;
 }
 

@@ -250,17 +250,22 @@ Task<Result<std::string>> job_type(BusRef bus, std::string path)
 
 /// GetAll of the empty interface is all interfaces: one call, one moment, and cheaper than two (spec systemd
 /// 4).
-Task<Result<UnitFacts>> read(BusRef bus, std::string path)
+Task<Result<Message>> get_all(BusRef bus, std::string path, std::string what)
 {
-    auto id = unit_id(path);
-    if (id.empty())
+    if (unit_id(path).empty())
         co_return fail(Errc::invalid_argument,
                        fmt::format("cannot read the unit at \"{}\": no unit has such a path", path));
-    const std::string what = "read the unit " + id;
     auto request = bus->method(systemd_name, path.c_str(), properties_interface, "GetAll");
     if (!request) co_return fail(std::move(request).error());
     sd_bus_message_append(request->get(), "s", "");
-    auto reply = co_await Bus::call(bus, std::move(*request), what);
+    co_return co_await Bus::call(bus, std::move(*request), std::move(what));
+}
+
+Task<Result<UnitFacts>> read(BusRef bus, std::string path)
+{
+    auto id = unit_id(path);
+    const std::string what = "read the unit " + id;
+    auto reply = co_await get_all(bus, path, what);
     if (!reply) co_return fail(std::move(reply).error());
     UnitFacts facts;
     PendingJob job;
@@ -273,6 +278,26 @@ Task<Result<UnitFacts>> read(BusRef bus, std::string path)
         if (type) facts.job_type = std::move(*type);
     }
     co_return facts;
+}
+
+Task<Result<UnitDetails>> inspect(BusRef bus, std::string path)
+{
+    UnitDetails details;
+    details.facts.id = unit_id(path);
+    const std::string what = "inspect the unit " + details.facts.id;
+    auto reply = co_await get_all(bus, path, what);
+    if (!reply) co_return fail(std::move(reply).error());
+    PendingJob job;
+    bool complete = read_properties(reply->get(), details.facts, path.ends_with("_2eservice"), &job);
+    complete = complete && !details.facts.active_state.empty();
+    complete = complete && sd_bus_message_rewind(reply->get(), 1) >= 0 && read_details(reply->get(), details);
+    if (!complete) co_return fail(unreadable(what));
+    details.facts.details = true;
+    if (job.id != 0) {
+        auto type = co_await job_type(bus, std::move(job.path));
+        if (type) details.facts.job_type = std::move(*type);
+    }
+    co_return details;
 }
 
 Result<Message> bus_call(Bus& bus, const char* member, const char* argument)
@@ -344,6 +369,10 @@ public:
     }
     Task<Result<std::vector<ListedFile>>> list_unit_files() override { return list_files(bus_); }
     Task<Result<UnitFacts>> read_unit(std::string path) override { return read(bus_, std::move(path)); }
+    Task<Result<UnitDetails>> inspect_unit(std::string path) override
+    {
+        return inspect(bus_, std::move(path));
+    }
     Task<Error> run() override { return bus_->run(); }
     void linger() override { bus_->linger(); }
     Task<Result<>> subscribe(Observer& observer) override

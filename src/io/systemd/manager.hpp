@@ -3,6 +3,7 @@
 // stays in the .cpp files of this folder. FakeManager (fake_manager.hpp) stands in for it in unit tests.
 // Costs and limits: spec systemd 3 and 4 (bulk calls; at most 128 unanswered calls on the system bus).
 
+#include "io/systemd/details.hpp"
 #include "opsd/async.hpp"
 #include "opsd/model.hpp"
 #include "opsd/result.hpp"
@@ -79,6 +80,9 @@ public:
     /// wait their turn, as long as answers still come. A unit that is not loaded is loaded for it (missing:
     /// not-found), and what a condition said is forgotten with the unloading.
     virtual Task<Result<UnitFacts>> read_unit(std::string object_path) = 0;
+
+    /// The same and everything that helps to explain the unit, from one GetAll too: for questions of people.
+    virtual Task<Result<UnitDetails>> inspect_unit(std::string object_path) = 0;
 
     /// Asks systemd for signals and delivers them to `observer` until the connection ends. Once.
     virtual Task<Result<>> subscribe(Observer& observer) = 0;

@@ -1,5 +1,6 @@
 #include "modules/health/core.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace opsd::health {
@@ -58,6 +59,55 @@ Source::Parts source_parts(Core& core, Outside& outside)
             .log = core.services.log};
 }
 
+/// The rows of an explanation's history: enough to find the last good run.
+constexpr std::size_t history_rows = 200;
+
+Task<Result<std::vector<Transition>>> history_of(History& history, std::string unit)
+{
+    HistoryQuery query;
+    query.unit = std::move(unit);
+    query.limit = history_rows;
+    auto page = co_await history.read(std::move(query));
+    if (!page) co_return fail(std::move(page).error());
+    co_return std::move(page->rows);
+}
+
+std::shared_ptr<const UnitState> state_of(const Core& core, std::string_view id)
+{
+    const auto& health = core.services.board.health.get();
+    if (!health) return nullptr;
+    const auto& all = health->value.units;
+    const auto at =
+        std::ranges::lower_bound(all, id, {}, [](const auto& u) { return std::string_view{u->id}; });
+    return at != all.end() && (*at)->id == id ? *at : nullptr;
+}
+
+Task<Result<explain::Answers>> nobody_looks(explain::Questions)
+{
+    co_return fail(Errc::unavailable, "cannot look at files: nobody was asked to");
+}
+
+explain::Explainer::Parts explainer_parts(Core& core, Outside& outside, EvidenceTask::Read read_journal)
+{
+    explain::Sources sources;
+    sources.manager = [&core] { return core.source.manager(); };
+    sources.history = [&core](std::string unit) { return history_of(core.history, std::move(unit)); };
+    sources.journal = std::move(read_journal);
+    sources.look = outside.look ? std::move(outside.look) : nobody_looks;
+    sources.state = [&core](std::string_view id) { return state_of(core, id); };
+    auto node_name = [&core] {
+        const auto& identity = core.services.board.identity.get();
+        return identity ? identity->value.hostname : std::string{};
+    };
+    return {.executor = core.services.executor,
+            .clock = core.services.clock,
+            .options = core.options.explain,
+            .restart_window = core.options.flapping.window,
+            .sources = std::move(sources),
+            .node_name = std::move(node_name),
+            .log = core.services.log};
+}
+
 }  // namespace
 
 Core::Core(HealthOptions settings, Services& all, Outside outside)
@@ -85,9 +135,10 @@ Core::Core(HealthOptions settings, Services& all, Outside outside)
              tracker,
              publisher,
              options.journal,
-             std::move(outside.read_journal),
+             outside.read_journal,
              [this](const std::string& sentence) { troubles.set("journal", sentence); }}
   , source{source_parts(*this, outside)}
+  , explainer{explainer_parts(*this, outside, outside.read_journal)}
 {}
 
 /// What followed from a batch of changes: to the history, to those who listen, to the log, to the journal

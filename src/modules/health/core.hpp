@@ -3,6 +3,7 @@
 // in flight keeps what it reads.
 
 #include "modules/health/evidence_task.hpp"
+#include "modules/health/explain/explainer.hpp"
 #include "modules/health/history.hpp"
 #include "modules/health/publisher.hpp"
 #include "modules/health/render.hpp"
@@ -42,6 +43,7 @@ struct Outside {
     Source::ReadWants read_wants;
     EvidenceTask::Read read_journal;
     std::string boot_id;
+    std::function<Task<Result<explain::Answers>>(explain::Questions)> look = {};  ///< at files and packages
 };
 
 struct Core {
@@ -60,6 +62,7 @@ struct Core {
     History history;
     EvidenceTask evidence;
     Source source;
+    explain::Explainer explainer;
     DcosAnswer dcos;
     std::uint64_t streams = 0;
 };

@@ -1,5 +1,7 @@
 #include "modules/health/directories.hpp"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -9,20 +11,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t most_entries = 20'000;  // of all directories together
-
-void add_entries(const fs::path& directory, std::set<std::string>& names)
+/// "" or why not all entries are known.
+std::string add_entries(const fs::path& directory, std::set<std::string>& names)
 {
     std::error_code error;
     for (fs::directory_iterator at{directory, error}, end; !error && at != end; at.increment(error)) {
-        if (names.size() >= most_entries) return;
+        if (names.size() >= most_wants)
+            return fmt::format("cannot read all of {}: more than {} units are wanted", directory.string(),
+                               most_wants);
         names.insert(at->path().filename().string());
     }
+    if (!error || error == std::errc::no_such_file_or_directory) return {};
+    return fmt::format("cannot read {}: {}", directory.string(), error.message());
 }
 
 }  // namespace
 
-std::vector<WantsEntry> read_wants(const std::string& units, const std::vector<std::string>& targets)
+Wants read_wants(const std::string& units, const std::vector<std::string>& targets)
 {
     std::vector<fs::path> places{units};
     if (units == "/etc/systemd/system") {
@@ -32,17 +37,20 @@ std::vector<WantsEntry> read_wants(const std::string& units, const std::vector<s
     }
     std::set<std::string> all{targets.begin(), targets.end()};
     all.insert("dcos.target");
-    std::vector<WantsEntry> entries;
+    Wants wants;
+    const auto note = [&wants](const std::string& problem) {
+        if (wants.problem.empty()) wants.problem = problem;
+    };
     for (const auto& target : all) {
         std::set<std::string> names;
         for (const auto& place : places) {
-            add_entries(place / (target + ".wants"), names);
-            add_entries(place / (target + ".requires"), names);
+            note(add_entries(place / (target + ".wants"), names));
+            note(add_entries(place / (target + ".requires"), names));
         }
         for (const auto& name : names)
-            entries.push_back({target, name});
+            wants.entries.push_back({target, name});
     }
-    return entries;
+    return wants;
 }
 
 std::string boot_id()

@@ -41,6 +41,7 @@ Task<> EvidenceTask::read_one(EvidencePlan::Job job)
     systemd::JournalQuery query;
     query.unit = job.unit;
     query.invocation_id = job.invocation_id;
+    query.main = tracker_.main_process(job.unit, job.invocation_id);
     query.max_lines = static_cast<std::size_t>(options_.lines);
     query.max_bytes = options_.max_bytes.count;
     ++reads_;

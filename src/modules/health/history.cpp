@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 namespace opsd::health {
 
@@ -36,6 +37,24 @@ History::History(Executor executor, Clock& clock, Store& store, const HistoryOpt
 {}
 
 Task<Result<History::Loaded>> History::load()
+{
+    loading_ = true;
+    acked_while_loading_.clear();
+    auto loaded = co_await read_all();
+    loading_ = false;
+    if (!loaded) {
+        store_problem_ = loaded.error().message;
+        co_return loaded;
+    }
+    // What was acknowledged or withdrawn meanwhile is newer.
+    for (const auto& unit : std::views::keys(waiting_acks_))
+        loaded->acknowledgements.erase(unit);
+    for (const auto& unit : acked_while_loading_)
+        loaded->acknowledgements.erase(unit);
+    co_return loaded;
+}
+
+Task<Result<History::Loaded>> History::read_all()
 {
     auto migrated = co_await store_.migrate("health", history_schema_steps());
     if (!migrated) co_return fail(std::move(migrated).error());
@@ -117,12 +136,29 @@ Transition History::fold(Transition transition, std::int64_t& replaces)
 
 void History::push(Op op)
 {
+    supersede(op);
     if (queue_.size() >= most_queued) {
         ++dropped_;
-        queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_));
+        const auto oldest = std::next(queue_.begin(), static_cast<std::ptrdiff_t>(in_flight_));
+        if (oldest->row) waiting_rows_.erase(oldest->row->id);
+        queue_.erase(oldest);
     }
     queue_.push_back(std::move(op));
+    if (queue_.back().row) waiting_rows_.insert_or_assign(queue_.back().row->id, std::prev(queue_.end()));
     bell_.ring();
+}
+
+/// A row that waits and is replaced need not be written at all: while the store cannot be written, a flapper
+/// must not push out what others did.
+void History::supersede(Op& op)
+{
+    const auto waiting = waiting_rows_.find(op.replaces);
+    if (waiting == waiting_rows_.end()) return;
+    const auto older = waiting->second;
+    op.replaces = older->replaces;
+    op.reserve = std::max(op.reserve, older->reserve);
+    waiting_rows_.erase(waiting);
+    queue_.erase(older);
 }
 
 Task<> History::run() { co_await first_of(write_loop(), prune_loop()); }
@@ -135,8 +171,9 @@ Task<> History::write_loop()
         bell_.reset();
         if (!loaded_) continue;
         co_await clock_.sleep_for(gather);
-        while (!queue_.empty()) {
-            const bool written = co_await write_batch();
+        while (!queue_.empty() || !waiting_acks_.empty()) {
+            bool written = co_await write_acks();
+            if (written) written = co_await write_batch();
             if (written) {
                 retry = first_retry;
                 continue;
@@ -149,18 +186,23 @@ Task<> History::write_loop()
 
 Task<bool> History::write_batch()
 {
+    if (queue_.empty()) co_return true;
     in_flight_ = std::min(queue_.size(), batch);
     std::vector<Statement> all;
-    for (std::size_t i = 0; i < in_flight_; ++i)
-        std::ranges::move(statements(queue_[i]), std::back_inserter(all));
+    auto end = queue_.begin();
+    for (std::size_t i = 0; i < in_flight_; ++i, ++end) {
+        if (end->row) waiting_rows_.erase(end->row->id);
+        std::ranges::move(statements(*end), std::back_inserter(all));
+    }
     auto written = co_await store_.write(std::move(all));
     if (!written) {
-        in_flight_ = 0;
+        for (auto op = queue_.begin(); in_flight_ > 0; --in_flight_, ++op)
+            if (op->row) waiting_rows_.insert_or_assign(op->row->id, op);
         const auto* lost = dropped_ > 0 ? ", and records are lost" : "";
         report_(fmt::format("the history is incomplete: {}{}", written.error().message, lost));
         co_return false;
     }
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_));
+    queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(in_flight_)));
     in_flight_ = 0;
     if (dropped_ != dropped_reported_) {
         log_.warning("the history lost {} records while the store could not be written",
@@ -174,6 +216,8 @@ Task<bool> History::write_batch()
 Task<> History::flush()
 {
     if (!loaded_) co_return;
+    const bool acks_written = co_await write_acks();
+    if (!acks_written) co_return;
     while (!queue_.empty()) {
         const bool written = co_await write_batch();
         if (!written) co_return;
@@ -190,19 +234,60 @@ std::vector<Statement> History::statements(const Op& op)
     return all;
 }
 
-Task<Result<>> History::acknowledge(std::string unit, std::optional<Acknowledgement> ack)
+Task<Result<>> History::write_ack(std::string unit, WaitingAck waiting)
 {
-    if (!loaded_)
-        co_return fail(Errc::unavailable,
-                       "cannot keep the acknowledgement: the store is not ready; try again later");
     std::vector<Statement> all;
-    if (ack)
-        all.push_back(upsert_acknowledgement(unit, *ack));
+    if (waiting.ack)
+        all.push_back(upsert_acknowledgement(unit, *waiting.ack));
     else
-        all.push_back({"DELETE FROM health_acks WHERE unit = ?1", {std::move(unit)}});
+        all.push_back({"DELETE FROM health_acks WHERE unit = ?1", {unit}});
     auto written = co_await store_.write(std::move(all));
+    const auto now = waiting_acks_.find(unit);
+    const bool newest = now != waiting_acks_.end() && now->second.version == waiting.version;
+    if (written && newest) waiting_acks_.erase(now);
+    if (!written) store_problem_ = written.error().message;
     if (!written) co_return fail(std::move(written).error());
     co_return Result<>{};
+}
+
+Task<bool> History::write_acks()
+{
+    while (!waiting_acks_.empty()) {
+        const auto [unit, waiting] = *waiting_acks_.begin();
+        auto written = co_await write_ack(unit, waiting);
+        if (written) continue;
+        if (written.error().code == Errc::invalid_argument) {  // it never can be
+            log_.error("an acknowledgement of {} is not kept: {}", unit, written.error().message);
+            waiting_acks_.erase(unit);
+            continue;
+        }
+        report_(fmt::format("an acknowledgement is not kept: {}", written.error().message));
+        co_return false;
+    }
+    if (queue_.empty()) report_("");
+    co_return true;
+}
+
+Task<Result<Kept>> History::acknowledge(std::string unit, std::optional<Acknowledgement> ack)
+{
+    if (waiting_acks_.size() >= most_acks_waiting && !waiting_acks_.contains(unit))
+        co_return fail(Errc::unavailable,
+                       fmt::format("cannot keep the acknowledgement: {} wait to be written already; {}",
+                                   waiting_acks_.size(), store_problem_));
+    const WaitingAck waiting{std::move(ack), ++ack_version_};
+    waiting_acks_.insert_or_assign(unit, waiting);
+    if (loading_) acked_while_loading_.insert(unit);
+    if (loaded_) {
+        auto written = co_await write_ack(unit, waiting);
+        if (!written) bell_.ring();
+    }
+    co_return kept(unit);
+}
+
+Kept History::kept(const std::string& unit) const
+{
+    if (!waiting_acks_.contains(unit)) return {};
+    return {.durable = false, .reason = store_problem_};
 }
 
 }  // namespace opsd::health

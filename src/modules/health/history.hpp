@@ -3,8 +3,9 @@
 //
 // In: records of the tracker. Out: transitions with ascending ids (also the SSE ids), rows for readers.
 // Promises: adding never waits; the queue to the store is bounded, what it loses is counted; a transition
-// that a unit repeats within fold_window is one counted row under its newest id; readers see what is queued
-// but not written yet; ids never go back, also not after a kill.
+// that a unit repeats within fold_window is one counted row under its newest id, also while it waits in the
+// queue; readers see what is queued but not written yet; ids never go back, also not after a kill; what is
+// queued and acknowledged while the store cannot be opened or written is written when it can be.
 
 #include "modules/health/bell.hpp"
 #include "modules/health/tracker.hpp"
@@ -13,8 +14,11 @@
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace opsd::health {
@@ -27,6 +31,14 @@ struct HistoryQuery {
     std::optional<WallTime> until;  ///< at before
     std::size_t limit = 100;
     bool newest_first = true;
+};
+
+struct RowsOfUnit;
+
+/// Does an acknowledgement, or its end, survive a restart of the daemon?
+struct Kept {
+    bool durable = true;
+    std::string reason;  ///< why not (yet)
 };
 
 class History {
@@ -60,15 +72,20 @@ public:
     };
     Task<Result<Page>> read(HistoryQuery query);
 
-    /// Durable when it returns. nullopt removes.
-    Task<Result<>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);
+    /// nullopt removes. What cannot be written now is written as soon as it can be. Errc::unavailable when
+    /// too much waits for that already.
+    Task<Result<Kept>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);
+    /// Of the unit's newest acknowledgement or its end.
+    [[nodiscard]] Kept kept(const std::string& unit) const;
 
     [[nodiscard]] std::size_t queued() const noexcept { return queue_.size(); }
+    [[nodiscard]] std::size_t acks_waiting() const noexcept { return waiting_acks_.size(); }
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
     [[nodiscard]] std::uint64_t transitions() const noexcept { return transitions_; }
     [[nodiscard]] std::int64_t last_id() const noexcept { return next_id_ - 1; }
 
     static constexpr std::size_t most_queued = 10'000;
+    static constexpr std::size_t most_acks_waiting = 1'000;
 
 private:
     /// One row to write, the older one it replaces, and the unit's last state.
@@ -83,15 +100,25 @@ private:
         Transition row;
         Monotonic at{};
     };
+    struct WaitingAck {
+        std::optional<Acknowledgement> ack;
+        std::uint64_t version = 0;
+    };
+    using Queue = std::list<Op>;
 
     std::int64_t take_id();
     Transition fold(Transition transition, std::int64_t& replaces);
     void push(Op op);
+    void supersede(Op& op);
+    Task<Result<Loaded>> read_all();
     Task<bool> write_batch();
+    Task<Result<>> write_ack(std::string unit, WaitingAck waiting);
+    Task<bool> write_acks();
     Task<> write_loop();
     Task<> prune_loop();
     Task<Result<>> prune();
-    Task<Result<>> prune_unit(std::string unit, std::int64_t surplus);
+    Task<Result<>> prune_units();
+    Task<Result<>> remove_oldest(std::vector<RowsOfUnit> surplus);
     Task<Result<std::int64_t>> remove(Statement statement);
     Task<Result<std::int64_t>> count_rows();
     void forget_old_folds();
@@ -105,8 +132,14 @@ private:
     Report report_;
     Log log_;
     Bell bell_;
-    std::deque<Op> queue_;
-    std::size_t in_flight_ = 0;  // at the front of the queue
+    Queue queue_;
+    std::size_t in_flight_ = 0;                                       // at the front of the queue
+    std::unordered_map<std::int64_t, Queue::iterator> waiting_rows_;  // by id, not in flight
+    std::map<std::string, WaitingAck, std::less<>> waiting_acks_;     // not durable yet
+    std::uint64_t ack_version_ = 0;
+    std::string store_problem_ = "the store has not been read yet";
+    bool loading_ = false;
+    std::set<std::string, std::less<>> acked_while_loading_;
     std::map<std::string, std::deque<Fold>, std::less<>> folds_;
     bool loaded_ = false;
     std::int64_t next_id_ = 1;

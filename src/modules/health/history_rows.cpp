@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <ranges>
 
 namespace opsd::health {
@@ -21,6 +22,45 @@ Health health_of(const Cell& cell)
     const auto number = as_integer(cell);
     if (number == 0) return Health::healthy;
     return number == 1 ? Health::unhealthy : Health::unknown;
+}
+
+/// "from to count from to count ...", microseconds since boot.
+std::string text_of(const std::vector<RestartBucket>& buckets)
+{
+    std::string text;
+    for (const auto& bucket : buckets)
+        text += fmt::format("{} {} {} ", bucket.from.count(), bucket.to.count(), bucket.count);
+    return text;
+}
+
+std::vector<RestartBucket> buckets_from(std::string_view text)
+{
+    std::vector<RestartBucket> all;
+    const auto number = [&text]() -> std::optional<std::int64_t> {
+        std::int64_t value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (error != std::errc{} || value < 0) return std::nullopt;
+        text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+        if (text.starts_with(' ')) text.remove_prefix(1);
+        return value;
+    };
+    while (!text.empty()) {
+        const auto from = number();
+        const auto to = number();
+        const auto count = number();
+        if (!from || !to || !count) return {};
+        all.push_back({Monotonic{*from}, Monotonic{*to}, static_cast<std::uint32_t>(*count)});
+    }
+    return all;
+}
+
+std::optional<SavedRestarts> restarts_from(const Row& row)
+{
+    const auto last = as_integer(row.at(11));
+    if (last < 0) return std::nullopt;
+    return SavedRestarts{.last = static_cast<std::uint32_t>(last),
+                         .at = Monotonic{as_integer(row.at(12))},
+                         .buckets = buckets_from(as_text(row.at(13)))};
 }
 
 bool wanted(const Transition& row, const HistoryQuery& query)
@@ -49,8 +89,38 @@ Statement select_rows(const HistoryQuery& query)
 
 constexpr std::int64_t chunk = 500;  // rows deleted in one transaction
 constexpr int most_chunks = 400;     // in one round
+constexpr std::size_t most_units_looked_at = 1'000;
 
 }  // namespace
+
+/// Lowers the units to one level, the highest that frees `total` rows; one row each is left to those looked
+/// at as long as others may have more than that.
+std::vector<RowsOfUnit> fair_surplus(std::vector<RowsOfUnit> noisiest, std::int64_t total,
+                                     std::int64_t max_per_unit, bool all)
+{
+    const auto floor = all || noisiest.empty() ? std::int64_t{0} : noisiest.back().rows - 1;
+    auto level = noisiest.empty() ? std::int64_t{0} : noisiest.front().rows;
+    std::int64_t freed = 0;
+    std::size_t above = 0;  // units that have more rows than the level
+    while (freed < total && level > floor) {
+        while (above < noisiest.size() && noisiest[above].rows >= level)
+            ++above;
+        const auto next = above < noisiest.size() ? std::max(noisiest[above].rows, floor) : floor;
+        const auto width = static_cast<std::int64_t>(above);
+        const auto steps = std::min(level - next, (total - freed + width - 1) / width);
+        freed += steps * width;
+        level -= steps;
+    }
+    auto spare = std::max<std::int64_t>(freed - total, 0);  // the last step may free more than is asked for
+    std::vector<RowsOfUnit> surplus;
+    for (auto& unit : noisiest) {
+        auto rows = std::max<std::int64_t>(unit.rows - level, 0);
+        if (rows > 0 && spare > 0) --rows, --spare;
+        rows = std::max(rows, unit.rows - max_per_unit);
+        if (rows > 0) surplus.push_back({std::move(unit.unit), rows});
+    }
+    return surplus;
+}
 
 std::vector<std::string> history_schema_steps()
 {
@@ -70,6 +140,10 @@ std::vector<std::string> history_schema_steps()
         "CREATE TABLE health_acks (unit TEXT PRIMARY KEY, by_whom TEXT NOT NULL, reason TEXT NOT NULL, "
         "at INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE health_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+        // Automatic restarts within the window; -1: not known.
+        "ALTER TABLE health_units ADD COLUMN restarts INTEGER NOT NULL DEFAULT -1;"
+        "ALTER TABLE health_units ADD COLUMN restarts_at INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE health_units ADD COLUMN restart_times TEXT NOT NULL DEFAULT '';",
     };
 }
 
@@ -111,7 +185,8 @@ Statement insert_transition(const Transition& t)
 
 std::string known_columns()
 {
-    return "unit, state, health, since, boot, result, code, status, invocation, job, started";
+    return "unit, state, health, since, boot, result, code, status, invocation, job, started, restarts, "
+           "restarts_at, restart_times";
 }
 
 Known known_from(const Row& row)
@@ -125,16 +200,19 @@ Known known_from(const Row& row)
             .main_status = small(row.at(7)),
             .invocation_id = as_text(row.at(8)),
             .job_result = as_text(row.at(9)),
-            .started = as_integer(row.at(10)) != 0};
+            .started = as_integer(row.at(10)) != 0,
+            .restarts = restarts_from(row)};
 }
 
 Statement upsert_known(const std::string& unit, const Known& k)
 {
     return {"INSERT OR REPLACE INTO health_units (" + known_columns()
-                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             {unit, k.state, std::int64_t{static_cast<int>(k.health)}, micros(k.since), k.boot_id, k.result,
              std::int64_t{k.main_code}, std::int64_t{k.main_status}, k.invocation_id, k.job_result,
-             std::int64_t{k.started ? 1 : 0}}};
+             std::int64_t{k.started ? 1 : 0}, k.restarts ? std::int64_t{k.restarts->last} : -1,
+             k.restarts ? std::int64_t{k.restarts->at.count()} : 0,
+             k.restarts ? text_of(k.restarts->buckets) : std::string{}}};
 }
 
 Acknowledgement acknowledgement_from(const Row& row)
@@ -252,23 +330,49 @@ Task<Result<std::int64_t>> History::count_rows()
     co_return rows->empty() ? std::int64_t{0} : as_integer(rows->front().at(0));
 }
 
-/// Deletes the oldest `surplus` rows of a unit, of all units for "".
-Task<Result<>> History::prune_unit(std::string unit, std::int64_t surplus)
+/// Deletes the oldest rows of each of these units: few transactions, none of them long.
+Task<Result<>> History::remove_oldest(std::vector<RowsOfUnit> surplus)
 {
-    while (surplus > 0) {
-        const auto now = std::min(surplus, chunk);
-        std::vector<Statement> one;
-        if (unit.empty())
-            one.push_back({"DELETE FROM health_transitions WHERE seq IN "
-                           "(SELECT seq FROM health_transitions ORDER BY seq LIMIT ?1)",
-                           {now}});
-        else
-            one.push_back({"DELETE FROM health_transitions WHERE seq IN "
-                           "(SELECT seq FROM health_transitions WHERE unit = ?2 ORDER BY seq LIMIT ?1)",
-                           {now, unit}});
-        auto written = co_await store_.write(std::move(one));
+    std::vector<Statement> one;
+    std::int64_t rows = 0;
+    for (auto it = surplus.begin(); it != surplus.end();) {
+        const auto now = std::min(it->rows, chunk - rows);
+        one.push_back({"DELETE FROM health_transitions WHERE seq IN "
+                       "(SELECT seq FROM health_transitions WHERE unit = ?2 ORDER BY seq LIMIT ?1)",
+                       {now, it->unit}});
+        rows += now;
+        it->rows -= now;
+        if (it->rows == 0) ++it;
+        if (rows < chunk && it != surplus.end()) continue;
+        auto full = std::exchange(one, {});
+        auto written = co_await store_.write(std::move(full));
         if (!written) co_return fail(std::move(written).error());
-        surplus -= now;
+        rows = 0;
+    }
+    co_return Result<>{};
+}
+
+/// By unit, then in total: from the units that have most, so that the noisy pay and a quiet one keeps its
+/// only row. A look at a thousand units at a time bounds the memory.
+Task<Result<>> History::prune_units()
+{
+    for (int round = 0; round < most_chunks; ++round) {
+        auto total = co_await count_rows();
+        if (!total) co_return fail(std::move(total).error());
+        Statement query{
+            "SELECT unit, COUNT(*) AS n FROM health_transitions GROUP BY unit ORDER BY n DESC, unit", {}};
+        auto rows = co_await store_.read(std::move(query), most_units_looked_at);
+        if (!rows) co_return fail(std::move(rows).error());
+        std::vector<RowsOfUnit> noisiest;
+        for (const auto& row : *rows)
+            noisiest.push_back({as_text(row.at(0)), as_integer(row.at(1))});
+        const bool all = noisiest.size() < most_units_looked_at;
+        auto surplus =
+            fair_surplus(std::move(noisiest), *total - options_.max_rows, options_.max_rows_per_unit, all);
+        if (surplus.empty()) break;
+        auto removed = co_await remove_oldest(std::move(surplus));
+        if (!removed) co_return removed;
+        if (all) break;
     }
     co_return Result<>{};
 }
@@ -281,19 +385,7 @@ Task<Result<>> History::prune()
                      {micros(oldest)}};
     auto aged = co_await remove(std::move(by_age));
     if (!aged) co_return fail(std::move(aged).error());
-    Statement query{"SELECT unit, COUNT(*) FROM health_transitions GROUP BY unit HAVING COUNT(*) > ?1",
-                    {options_.max_rows_per_unit}};
-    auto greedy = co_await store_.read(std::move(query), 1000);
-    if (!greedy) co_return fail(std::move(greedy).error());
-    for (const auto& row : *greedy) {
-        auto pruned =
-            co_await prune_unit(as_text(row.at(0)), as_integer(row.at(1)) - options_.max_rows_per_unit);
-        if (!pruned) co_return pruned;
-    }
-    auto total = co_await count_rows();
-    if (!total) co_return fail(std::move(total).error());
-    const std::string every_unit;
-    auto pruned = co_await prune_unit(every_unit, *total - options_.max_rows);
+    auto pruned = co_await prune_units();
     if (!pruned) co_return pruned;
     Statement states{
         "DELETE FROM health_units WHERE unit IN (SELECT unit FROM health_units ORDER BY since DESC "

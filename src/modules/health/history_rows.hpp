@@ -20,6 +20,19 @@ inline constexpr std::size_t most_known = 100'000;
 [[nodiscard]] Acknowledgement acknowledgement_from(const Row& row);
 [[nodiscard]] Statement upsert_acknowledgement(const std::string& unit, const Acknowledgement& ack);
 
+/// A unit and how many rows of it there are, or are too many.
+struct RowsOfUnit {
+    std::string unit;
+    std::int64_t rows = 0;
+    bool operator==(const RowsOfUnit&) const = default;
+};
+
+/// How many rows each unit must give so that `total` rows go, and no unit has more than `max_per_unit`: those
+/// that have most give first, until they have as few as the next. `noisiest` are units by falling number of
+/// rows, `all` of them or the first ones; then one more round may be needed.
+[[nodiscard]] std::vector<RowsOfUnit> fair_surplus(std::vector<RowsOfUnit> noisiest, std::int64_t total,
+                                                   std::int64_t max_per_unit, bool all);
+
 /// Ids up to `end` may have been given.
 [[nodiscard]] Statement reserve_ids(std::int64_t end);
 

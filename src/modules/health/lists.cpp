@@ -4,6 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <tuple>
+
 namespace opsd::health {
 namespace {
 
@@ -12,6 +16,8 @@ using namespace std::chrono_literals;
 constexpr Monotonic files_retry = 10s;  // after a list of unit files that failed
 // Making that list keeps PID 1 busy (230 ms for 500 files): it hears READY=1 before it.
 constexpr Monotonic files_after = 100ms;
+constexpr Monotonic wants_retry = 10s;  // after a directory that could not be read: no signal tells
+constexpr const char* missing_units = "not all expected units are known: ";
 constexpr std::size_t most_early = 10'000;  // ids signalled before the selection is made
 
 /// Would asking for fewer names fail the same way?
@@ -25,21 +31,22 @@ bool hopeless(const Error& error)
 Task<Result<>> Source::take_inventory(systemd::Manager& manager)
 {
     looking_ = true;
-    inventory_.wants = parts_.read_wants();
+    take_wants();
     // Names and targets are complete without any list.
-    if (Selection::needs_files(parts_.options, inventory_.wants)) {
-        Result<> listed;
-        if (counters_.connected)
-            listed = co_await list_files(manager);
-        else
-            list_files_later();
+    const bool open = Selection::needs_files(parts_.options, inventory_);
+    if (!open) {
+        files_problem_.clear();
+    } else if (counters_.connected) {
+        auto listed = co_await list_files(manager);
         if (!listed) co_return listed;
-        // Last, so that of all lists it is the newest.
+    } else {
+        list_files_later();
+    }
+    report_incomplete();
+    if (open) {  // last, so that of all lists it is the newest
         auto units = co_await manager.list_units();
         if (!units) co_return fail(std::move(units).error());
         inventory_.units = std::move(*units);
-    } else {
-        tracker_.incomplete("");
     }
     selection_ = Selection{parts_.options, inventory_};
     inventory_.units = {};
@@ -47,6 +54,41 @@ Task<Result<>> Source::take_inventory(systemd::Manager& manager)
     for (const auto& [id, failed] : std::exchange(early_, {}))
         adopt(id, failed);
     co_return Result<>{};
+}
+
+/// A directory that cannot be read is not an empty one: what it was known to want stays expected, and the
+/// node is not healthy before the rest is known.
+void Source::take_wants()
+{
+    auto wants = parts_.read_wants();
+    auto known = std::exchange(inventory_.wants, std::move(wants.entries));
+    wants_problem_ = std::move(wants.problem);
+    inventory_.wants_known = wants_problem_.empty();
+    wants_at_.reset();
+    auto& now = inventory_.wants;
+    if (!inventory_.wants_known) {
+        wants_at_ = clock_.monotonic() + wants_retry;
+        now.insert(now.end(), std::make_move_iterator(known.begin()), std::make_move_iterator(known.end()));
+        const auto order = [](const WantsEntry& e) { return std::tie(e.target, e.name); };
+        std::ranges::sort(now, {}, order);
+        now.erase(std::ranges::unique(now).begin(), now.end());
+        if (now.size() > most_wants) now.resize(most_wants);
+    }
+    parts_.report("wants", inventory_.wants_known ? std::string{} : missing_units + wants_problem_);
+}
+
+/// What the node answers while units may be missing.
+void Source::report_incomplete()
+{
+    auto why = wants_problem_;
+    if (!files_problem_.empty()) why += (why.empty() ? "" : "; ") + files_problem_;
+    tracker_.incomplete(why.empty() ? why : missing_units + why);
+}
+
+void Source::look_at_wants_again()
+{
+    wants_at_ = clock_.monotonic() + wants_retry;
+    if (parts_.read_wants().problem != wants_problem_) refresh_by(clock_.monotonic());
 }
 
 /// What the selection could not judge yet, because it was not made.
@@ -72,7 +114,7 @@ bool Source::adopt(const std::string& id, bool failed)
 /// all.
 void Source::list_files_later()
 {
-    if (!files_known_) tracker_.incomplete("the list of unit files is not read yet");
+    if (!files_known_) files_problem_ = "the list of unit files is not read yet";
     refresh_by(clock_.monotonic() + files_after);
 }
 
@@ -83,12 +125,12 @@ Task<Result<>> Source::list_files(systemd::Manager& manager)
     if (files) {
         inventory_.files = std::move(*files);
         files_known_ = true;
-        tracker_.incomplete("");
+        files_problem_.clear();
         parts_.report("files", "");
     } else if (files.error().code == Errc::unavailable) {
         co_return fail(std::move(files).error());
     } else {  // what is loaded is still right; what is enabled but not loaded may be missing
-        if (!files_known_) tracker_.incomplete(files.error().message);
+        if (!files_known_) files_problem_ = files.error().message;
         parts_.report("files", files.error().message);
         refresh_by(clock_.monotonic() + files_retry);
     }
@@ -209,6 +251,7 @@ void Source::drop_others(const Rows& rows)
         stay.insert(name);
         if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++counters_.left_out;
     }
+    if (!inventory_.wants_known) return;  // any of them may be expected
     for (const auto& id : tracker_.ids()) {
         if (stay.contains(id) || to_confirm_.contains(id)) continue;  // announced while the lists were read
         tracker_.forget(id);

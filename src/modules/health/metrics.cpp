@@ -70,6 +70,25 @@ void write_source(const Core& core, Page& page)
            static_cast<double>(c.left_out));
 }
 
+void write_explanations(const explain::Explainer& explainer, Page& page)
+{
+    const auto& c = explainer.counters();
+    single(page, "opsd_explain_requests_total", Kind::counter, "Explanations asked for.", count(c.asked));
+    single(page, "opsd_explain_kept_answers_total", Kind::counter,
+           "Explanations given again because the unit had not changed.", count(c.cached));
+    single(page, "opsd_explain_joined_total", Kind::counter,
+           "Requests that waited for a gathering which another had begun.", count(c.joined));
+    single(page, "opsd_explain_gathered_total", Kind::counter, "Gatherings begun.", count(c.gathered));
+    single(page, "opsd_explain_refused_total", Kind::counter,
+           "Requests refused because health.explain.concurrent gatherings ran.", count(c.refused));
+    single(page, "opsd_explain_late_total", Kind::counter,
+           "Gatherings that health.explain.deadline ended; the answers say what is missing.", count(c.late));
+    single(page, "opsd_explain_running", Kind::gauge, "Gatherings that run.",
+           static_cast<double>(explainer.running()));
+    single(page, "opsd_explain_kept", Kind::gauge, "Explanations kept, health.explain.kept at most.",
+           static_cast<double>(explainer.kept()));
+}
+
 }  // namespace
 
 void write_metrics(const Core& core, Page& page)
@@ -82,11 +101,15 @@ void write_metrics(const Core& core, Page& page)
            static_cast<double>(h.queued()));
     single(page, "opsd_history_dropped_total", Kind::counter,
            "Records lost because the store could not be written.", count(h.dropped()));
+    single(page, "opsd_acknowledgements_waiting", Kind::gauge,
+           "Acknowledgements, or their ends, that a restart would lose: the store cannot be written.",
+           static_cast<double>(h.acks_waiting()));
     const auto& e = core.evidence;
     single(page, "opsd_journal_reads_total", Kind::counter, "Journal readings for evidence.",
            count(e.reads()));
     single(page, "opsd_journal_read_failures_total", Kind::counter, "Journal readings that failed.",
            count(e.failures()));
+    write_explanations(core.explainer, page);
     single(page, "opsd_event_streams", Kind::gauge, "Clients that follow /api/v1/events.",
            static_cast<double>(core.streams));
     single(page, "opsd_events_missed_total", Kind::counter, "Events that slow clients missed.",
@@ -103,6 +126,9 @@ void write_metrics(const Core& core, Page& page)
                "health.systemd.resync.",
                std::chrono::duration<double>(age).count());
     }
+    single(page, "opsd_units_list_complete", Kind::gauge,
+           "0 while a target's wants directory cannot be read, so that expected units may be missing.",
+           health->value.incomplete.empty() ? 1 : 0);
     write_units(health->value, page);
 }
 

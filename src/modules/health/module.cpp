@@ -3,6 +3,7 @@
 #include "modules/health/directories.hpp"
 #include "modules/health/metrics.hpp"
 #include "modules/health/routes.hpp"
+#include "opsd/worker.hpp"
 
 #include <fmt/format.h>
 
@@ -15,6 +16,16 @@ namespace {
 constexpr Duration load_retry = 10s;
 constexpr Duration flush_deadline = 3s;
 constexpr Duration longest_wait = 50ms;
+
+/// Files are looked at on a thread of their own: a hung disk must not hold the loop.
+Task<Result<explain::Answers>> look_apart(std::shared_ptr<WorkerThread> looker, explain::Questions questions)
+{
+    auto job = [questions = std::move(questions)]() -> Result<explain::Answers> {
+        return explain::look(questions, explain::Places{});
+    };
+    auto answers = co_await looker->run(std::move(job));
+    co_return answers;
+}
 
 /// The real ones.
 Outside real_outside(const HealthOptions& options, Services& services)
@@ -34,6 +45,11 @@ Outside real_outside(const HealthOptions& options, Services& services)
         return journal->lines_of(std::move(query));
     };
     outside.boot_id = boot_id();
+    auto looker =
+        std::make_shared<WorkerThread>("explain", static_cast<std::size_t>(options.explain.concurrent));
+    outside.look = [looker](explain::Questions questions) {
+        return look_apart(looker, std::move(questions));
+    };
     return outside;
 }
 
@@ -103,7 +119,10 @@ Task<> HealthModule::remember()
                 const auto left = ack.until - now;
                 if (left.count() > 0) core.tracker.acknowledge(unit, std::move(ack), monotonic + left);
             }
-            if (first) core.tracker.remember(std::move(loaded->known), core.boot_id);
+            if (first)
+                core.tracker.remember(std::move(loaded->known), core.boot_id);
+            else
+                core.tracker.remember_restarts(std::move(loaded->known));
             core.publisher.open();
             core.publisher.wake();
             co_return;
@@ -136,6 +155,7 @@ Task<> HealthModule::run()
     group.spawn("source", core.source.run());
     group.spawn("evidence", core.evidence.run());
     group.spawn("history", core.history.run());
+    group.spawn("explain", core.explainer.run());
     std::exception_ptr ended;
     try {
         co_await wait_event(failed);
@@ -148,6 +168,7 @@ Task<> HealthModule::run()
     group.cancel();
     co_await group.join();
     if (failure) show_failure(core, describe(failure).what);
+    core.take(core.tracker.last_words({core.services.clock.monotonic(), core.services.clock.now()}));
     co_await flush_within(core.history, flush_deadline);
     std::rethrow_exception(failure ? failure : ended);
 }

@@ -10,7 +10,7 @@
 // What goes out
 //   Board::health and Feeds::transitions for other modules; /system/health/v1 as DC/OS shapes it;
 //   /api/v1/health, /units, /units/{unit}, /history, /ack, /events (routes, events); metrics; the history in
-//   the store.
+//   the store; /units/{unit}/explain (explain/: why a unit is red, gathered on demand).
 //
 // What it promises
 //   - A verdict comes from a table of rules (rules; docs/health.md), from what systemd says and what happened

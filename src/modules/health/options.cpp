@@ -80,6 +80,27 @@ Schema<SystemdOptions> systemd_schema()
                "As root, use systemd's private socket instead of the system bus");
 }
 
+Schema<ExplainOptions> explain_schema()
+{
+    return Schema<ExplainOptions>{}
+        .field(&ExplainOptions::deadline, "deadline",
+               "How long the facts of one explanation may take; what is missing then is said",
+               between(Duration{100ms}, Duration{60s}))
+        .field(&ExplainOptions::concurrent, "concurrent", "Explanations gathered at a time; more are refused",
+               between<std::int64_t>(1, 64))
+        .field(&ExplainOptions::keep, "keep",
+               "How long an explanation is given again while its unit stays as it is",
+               between(Duration{0s}, Duration{5min}))
+        .field(&ExplainOptions::kept, "kept", "Explanations kept at most", between<std::int64_t>(1, 10'000))
+        .field(&ExplainOptions::journal_lines, "journal_lines", "Journal lines of an explanation",
+               between<std::int64_t>(1, 1'000))
+        .field(&ExplainOptions::dependencies, "dependencies",
+               "Units looked at on the way to the first cause at most", between<std::int64_t>(1, 10'000))
+        .field(&ExplainOptions::worked_after, "worked_after",
+               "A run that lasted for so long counts as one that worked",
+               between(Duration{0s}, Duration{24h}));
+}
+
 Result<> bad_name(const std::string& setting, const std::string& name, const std::string& why)
 {
     return fail(Errc::invalid_argument, fmt::format("cannot use {}: \"{}\" {}", setting, name, why));
@@ -108,7 +129,8 @@ Schema<HealthOptions> schema()
                  flapping_schema())
         .section(&HealthOptions::history, "history", "What is kept of state changes", history_schema())
         .section(&HealthOptions::journal, "journal", "Journal lines as evidence", journal_schema())
-        .section(&HealthOptions::systemd, "systemd", "The connection to systemd", systemd_schema());
+        .section(&HealthOptions::systemd, "systemd", "The connection to systemd", systemd_schema())
+        .section(&HealthOptions::explain, "explain", "Explanations of single units", explain_schema());
 }
 
 Result<> validate(const HealthOptions& options)

@@ -50,6 +50,17 @@ struct SystemdOptions {
     bool private_socket = true;
 };
 
+/// Explanations of single units, on demand.
+struct ExplainOptions {
+    Duration deadline{5'000};
+    std::int64_t concurrent = 4;
+    Duration keep{5'000};
+    std::int64_t kept = 64;
+    std::int64_t journal_lines = 50;
+    std::int64_t dependencies = 100;
+    Duration worked_after{5'000};
+};
+
 struct HealthOptions {
     std::vector<std::string> units;
     std::vector<std::string> globs;
@@ -62,6 +73,7 @@ struct HealthOptions {
     HistoryOptions history;
     JournalOptions journal;
     SystemdOptions systemd;
+    ExplainOptions explain;
 };
 
 [[nodiscard]] config::Schema<HealthOptions> schema();

@@ -1,6 +1,7 @@
 #include "modules/health/render.hpp"
 
-#include "modules/health/json_text.hpp"
+#include "core/json_text.hpp"
+#include "core/unit_text.hpp"
 
 #include <fmt/format.h>
 
@@ -13,27 +14,6 @@ namespace {
 constexpr std::string_view diagnostics_version = "0.4.0";
 
 int number(Health health) { return static_cast<int>(health); }
-
-/// What systemd cannot confirm is not shown as healthy.
-Health shown(const UnitState& unit, const NodeHealth& node)
-{
-    return node.systemd_readable ? unit.health : Health::unknown;
-}
-
-std::string last_known(const UnitState& unit, std::string_view node_reason)
-{
-    return fmt::format("{} (last known: {}, {})", node_reason, unit.state, unit.reason);
-}
-
-void append_ack(JsonText& json, const std::optional<Acknowledgement>& ack)
-{
-    if (!ack) {
-        json.null();
-        return;
-    }
-    json.open('{').text("by", ack->by).text("reason", ack->reason);
-    json.text("at", rfc3339(ack->at)).text("until", rfc3339(ack->until)).close('}');
-}
 
 void append_facts(JsonText& json, const UnitFacts& f)
 {
@@ -56,26 +36,14 @@ void append_facts(JsonText& json, const UnitFacts& f)
 void append_state(JsonText& json, const UnitState& unit, const NodeHealth& node)
 {
     json.text("id", unit.id).text("name", unit.name).text("description", unit.description);
-    json.number("health", number(shown(unit, node))).text("state", unit.state);
-    json.text("reason", node.systemd_readable ? unit.reason : last_known(unit, node.reason));
+    json.number("health", number(shown_health(unit, node))).text("state", unit.state);
+    json.text("reason", shown_reason(unit, node));
     json.text("since", rfc3339(unit.since)).number("restarts_in_window", unit.restarts_in_window);
     json.key("acknowledged");
-    append_ack(json, unit.acknowledged);
+    append_acknowledgement(json, unit.acknowledged ? &*unit.acknowledged : nullptr);
 }
 
 }  // namespace
-
-std::string output_of(const UnitState& unit, bool with_journal, std::string_view node_reason)
-{
-    if (node_reason.empty() && unit.health == Health::healthy) return {};
-    std::string text = node_reason.empty() ? unit.reason : last_known(unit, node_reason);
-    if (unit.acknowledged)
-        text += fmt::format("; acknowledged by {} until {}: {}", unit.acknowledged->by,
-                            rfc3339(unit.acknowledged->until), unit.acknowledged->reason);
-    text += '\n';
-    if (with_journal) text += unit.journal;
-    return text;
-}
 
 void append_dcos_unit(std::string& out, const UnitState& unit, bool with_journal,
                       std::string_view node_reason)
@@ -119,7 +87,7 @@ std::string node_json(const NodeHealth& node, std::optional<std::chrono::millise
 {
     std::array<std::int64_t, 4> counts{};
     for (const auto& unit : node.units)
-        ++counts.at(static_cast<std::size_t>(number(shown(*unit, node))));
+        ++counts.at(static_cast<std::size_t>(number(shown_health(*unit, node))));
     std::string out;
     JsonText json{out};
     json.open('{').number("health", number(node.health)).text("reason", node.reason);
@@ -157,11 +125,19 @@ void append_transition(std::string& out, const Transition& t)
     json.text("invocation_id", t.invocation_id).text("reason", t.reason).close('}');
 }
 
-std::string acknowledgement_json(const std::optional<Acknowledgement>& ack)
+std::string acknowledgement_json(const std::optional<Acknowledgement>& ack, std::string_view note)
 {
     std::string out;
     JsonText json{out};
-    append_ack(json, ack);
+    if (ack) {
+        json.open('{');
+        append_acknowledgement_members(json, *ack);
+        json.boolean("durable", note.empty());
+        if (!note.empty()) json.text("note", note);
+        json.close('}');
+    } else {
+        json.null();
+    }
     out += '\n';
     return out;
 }
@@ -209,14 +185,13 @@ void DcosAnswer::render(Variant& variant, const NodeHealth& node, const NodeIden
         }
         json.raw(fragment.text);
     }
-    if (node.units.empty() && node.health != Health::healthy) {
-        // Never an empty list that an old client reads as healthy: systemd itself stands for what is not
-        // known.
+    if ((node.units.empty() && node.health != Health::healthy) || !node.incomplete.empty()) {
+        // Never a list that an old client reads as healthy: systemd itself stands for what is not known.
         UnitState systemd;
         systemd.id = systemd.name = "init.scope";
         systemd.description = "System and Service Manager";
         systemd.state = "unknown";
-        systemd.reason = node.reason;
+        systemd.reason = node.units.empty() ? node.reason : node.incomplete;
         std::string text;
         append_dcos_unit(text, systemd, false, {});
         json.raw(text);

@@ -14,10 +14,6 @@
 
 namespace opsd::health {
 
-/// The cause line and, for viewers, the journal lines; "" when healthy. `node_reason`: why systemd cannot be
-/// read, "" when it can.
-[[nodiscard]] std::string output_of(const UnitState& unit, bool with_journal, std::string_view node_reason);
-
 /// Appends one element of `units` of /system/health/v1: six fields.
 void append_dcos_unit(std::string& out, const UnitState& unit, bool with_journal,
                       std::string_view node_reason);
@@ -34,7 +30,9 @@ void append_unit(std::string& out, const UnitState& unit, const NodeHealth& node
 /// One transition, as in the history and in events.
 void append_transition(std::string& out, const Transition& transition);
 
-[[nodiscard]] std::string acknowledgement_json(const std::optional<Acknowledgement>& ack);
+/// `note` says why it will not survive a restart, "" when it will.
+[[nodiscard]] std::string acknowledgement_json(const std::optional<Acknowledgement>& ack,
+                                               std::string_view note);
 
 /// /system/health/v1, cached per version of health and identity, for viewers and others, plain and gzip.
 class DcosAnswer {

@@ -1,6 +1,6 @@
 #include "modules/health/routes.hpp"
 
-#include "modules/health/json_text.hpp"
+#include "core/json_text.hpp"
 
 #include <fmt/format.h>
 
@@ -98,6 +98,15 @@ Task<Response> unit(std::shared_ptr<Core> core, const Request& request)
     const auto& now = core->services.board.health.get()->value;
     auto body = unit_json(*found.unit, now, request.caller.may_read());
     co_return Response::shared(http::make_content(std::move(body), "application/json", takes_gzip(request)));
+}
+
+Task<Response> explain_unit(std::shared_ptr<Core> core, const Request& request)
+{
+    auto found = find_unit(*core, request);
+    if (found.problem) co_return std::move(*found.problem);
+    const bool readable = core->services.board.health.get()->value.systemd_readable;
+    auto answer = co_await core->explainer.ask(std::move(found.unit), readable);
+    co_return answer;
 }
 
 /// ?since=, ?until=, ?limit=; the reason when one of them cannot be read.
@@ -214,6 +223,12 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
          with(core, unit),
          {unit_parameter}},
         {Method::get,
+         "/api/v1/units/{unit}/explain",
+         Access::read,
+         "Why the unit is as it is: verdict, cause, evidence, changes, journal lines, next commands",
+         with(core, explain_unit),
+         {unit_parameter}},
+        {Method::get,
          "/api/v1/units/{unit}/history",
          Access::local,
          "The unit's transitions, newest first",
@@ -237,14 +252,16 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
         {Method::post,
          "/api/v1/units/{unit}/ack",
          Access::operate,
-         "Acknowledges planned work on a unit: {\"for\": \"2h\", \"reason\": \"new disk\"}",
+         "Acknowledges planned work on a unit: {\"for\": \"2h\", \"reason\": \"new disk\"}; \"durable\" in "
+         "the answer "
+         "says whether it survives a restart",
          with(core, acknowledge),
          {unit_parameter},
          true},
         {Method::del,
          "/api/v1/units/{unit}/ack",
          Access::operate,
-         "Withdraws the acknowledgement",
+         "Withdraws the acknowledgement; 200 instead of 204 says why it may come back",
          with(core, withdraw),
          {unit_parameter},
          true},

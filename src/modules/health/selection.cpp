@@ -31,18 +31,18 @@ std::string problem_of(const std::string& name)
     return {};
 }
 
-bool nothing_named(const HealthOptions& options, const std::vector<WantsEntry>& wants)
+bool nothing_named(const HealthOptions& options, const Inventory& inventory)
 {
     const auto is_dcos = [](const WantsEntry& entry) { return entry.target == "dcos.target"; };
-    return options.units.empty() && options.globs.empty() && options.targets.empty()
-           && std::ranges::none_of(wants, is_dcos);
+    return options.units.empty() && options.globs.empty() && options.targets.empty() && inventory.wants_known
+           && std::ranges::none_of(inventory.wants, is_dcos);
 }
 
 }  // namespace
 
-bool Selection::needs_files(const HealthOptions& options, const std::vector<WantsEntry>& wants)
+bool Selection::needs_files(const HealthOptions& options, const Inventory& inventory)
 {
-    return !options.globs.empty() || nothing_named(options, wants);
+    return !options.globs.empty() || nothing_named(options, inventory);
 }
 
 bool glob_matches(std::string_view pattern, std::string_view name)
@@ -72,7 +72,7 @@ Selection::Selection(const HealthOptions& options, const Inventory& inventory)
     for (const auto& file : inventory.files) {
         if (enabled(file.state)) enabled_.emplace(file_name(file.path));
     }
-    automatic_ = nothing_named(options, inventory.wants);
+    automatic_ = nothing_named(options, inventory);
     // What was named first has room first.
     for (const auto& name : options.units)
         add(name, true);

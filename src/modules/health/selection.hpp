@@ -25,6 +25,7 @@ struct Inventory {
     std::vector<systemd::ListedUnit> units;
     std::vector<systemd::ListedFile> files;
     std::vector<WantsEntry> wants;
+    bool wants_known = true;  ///< false: a directory could not be read, so more may be wanted
 };
 
 /// A name to watch.
@@ -41,7 +42,7 @@ public:
     Selection(const HealthOptions& options, const Inventory& inventory);
 
     /// Can units be meant that only the list of unit files tells? Names and targets are complete without it.
-    [[nodiscard]] static bool needs_files(const HealthOptions& options, const std::vector<WantsEntry>& wants);
+    [[nodiscard]] static bool needs_files(const HealthOptions& options, const Inventory& inventory);
 
     /// Every name to ask systemd for, in order, with what is expected of it. Entries with a problem are not
     /// asked for, but shown.
@@ -57,7 +58,7 @@ public:
     [[nodiscard]] bool open() const noexcept { return automatic_ || !globs_.empty(); }
 
     /// True when neither names, globs nor targets were given and there is no dcos.target: what is enabled or
-    /// failed is watched.
+    /// failed is watched. False while it is not known whether dcos.target wants something.
     [[nodiscard]] bool automatic() const noexcept { return automatic_; }
 
 private:

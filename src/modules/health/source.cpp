@@ -17,6 +17,12 @@ constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a 
 constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
 constexpr std::size_t reads_per_turn = 16;    // begun before others have the loop
 
+/// Lets the connection go, however following it ends.
+struct Followed {
+    std::shared_ptr<systemd::Manager>& manager;
+    ~Followed() { manager.reset(); }
+};
+
 }  // namespace
 
 Source::Source(Parts parts)
@@ -34,8 +40,9 @@ Task<> Source::run()
         auto manager = parts_.connect();
         Error ended;
         if (manager) {
-            ended = co_await apart(parts_.executor, serve(**manager));
-            manager->reset();
+            manager_ = std::move(*manager);
+            const Followed followed{manager_};
+            ended = co_await apart(parts_.executor, serve(*manager_));
         } else {
             ended = std::move(manager).error();
         }
@@ -69,9 +76,9 @@ Task<Error> Source::serve(systemd::Manager& manager)
     reading_.clear();
     to_confirm_.clear();
     held_.clear();
-    manager_ = &manager;
     asked_.clear();
     refresh_at_.reset();
+    wants_at_.reset();
     early_.clear();
     looking_ = true;
     const auto failed = [this](std::string_view task, const std::exception_ptr& e) {
@@ -133,6 +140,7 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
     release_held();
     start_reads(manager, readers);  // what waits for a list need not wait with it
     const auto now = clock_.monotonic();
+    if (wants_at_ && *wants_at_ <= now) look_at_wants_again();
     if (refresh_at_ && *refresh_at_ <= now) {
         refresh_at_.reset();
         done = co_await refresh(manager, std::exchange(refresh_everything_, false));
@@ -154,6 +162,7 @@ std::optional<Monotonic> Source::next_time() const
     if (!to_confirm_.empty()) return clock_.monotonic();
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
+    if (wants_at_) first = std::min(first, *wants_at_);
     for (const auto& [id, held] : held_)
         first = std::min(first, held.until);
     if (reading_.size() < reads_at_a_time) {

@@ -6,6 +6,7 @@
 // unit that is wanted is dropped; what a call tells never overwrites what a later signal told; work per loop
 // turn is bounded.
 
+#include "modules/health/directories.hpp"
 #include "modules/health/publisher.hpp"
 #include "modules/health/selection.hpp"
 #include "opsd/log.hpp"
@@ -36,8 +37,9 @@ struct SourceCounters {
 class Source final : private systemd::Observer {
 public:
     using Connect = std::function<Result<std::unique_ptr<systemd::Manager>>()>;
-    using ReadWants = std::function<std::vector<WantsEntry>()>;
-    /// How the source is: "" or the sentence to show. Names: "systemd" (fails the module), "files", "units".
+    using ReadWants = std::function<Wants()>;
+    /// How the source is: "" or the sentence to show. Names: "systemd" (fails the module), "files", "units",
+    /// "wants".
     using Report = std::function<void(const std::string& part, const std::string& sentence)>;
 
     struct Parts {
@@ -57,6 +59,8 @@ public:
     Task<> run();
 
     [[nodiscard]] const SourceCounters& counters() const noexcept { return counters_; }
+    /// The connection that is followed; null while there is none.
+    [[nodiscard]] std::shared_ptr<systemd::Manager> manager() const { return manager_; }
 
 private:
     /// The newest signals of a flapping unit: at most one of each interface.
@@ -99,8 +103,11 @@ private:
     // --- lists (lists.cpp)
     Task<Result<>> refresh(systemd::Manager& manager, bool everything);
     Task<Result<>> take_inventory(systemd::Manager& manager);
+    void take_wants();
+    void look_at_wants_again();
     Task<Result<>> list_files(systemd::Manager& manager);
     void list_files_later();
+    void report_incomplete();
     Task<Result<>> ask(systemd::Manager& manager, std::vector<std::string> names, Rows& rows);
     void take_rows(const Rows& rows, const std::vector<std::uint64_t>& signals_before, bool everything);
     bool take_row(const systemd::ListedUnit& row, std::uint64_t signals_before);
@@ -125,16 +132,19 @@ private:
     Selection selection_;
     Inventory inventory_;
     SourceCounters counters_;
+    std::shared_ptr<systemd::Manager> manager_;
     std::map<std::string, Monotonic, std::less<>> reads_;  // wanted, not before
     std::set<std::string, std::less<>> reading_;
     std::set<std::string, std::less<>> to_confirm_;
     Holds held_;
-    systemd::Manager* manager_ = nullptr;  // while it is followed
     // Asking for an unloaded unit makes systemd announce it: such echoes must not make us ask again.
     std::unordered_map<std::string, Monotonic> asked_;
     std::optional<Monotonic> refresh_at_;
+    std::optional<Monotonic> wants_at_;  // a directory could not be read: when to try again
+    std::string wants_problem_;
     bool refresh_everything_ = false;
     bool files_known_ = false;
+    std::string files_problem_;
     bool looking_ = false;                            // the selection is being made
     std::map<std::string, bool, std::less<>> early_;  // signalled meanwhile; did it fail?
     Monotonic resync_at_{};

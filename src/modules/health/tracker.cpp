@@ -105,6 +105,17 @@ std::string_view Tracker::file_state(std::string_view id) const
     return it == entries_.end() ? std::string_view{} : std::string_view{it->second.facts.unit_file_state};
 }
 
+std::optional<systemd::MainProcess> Tracker::main_process(std::string_view id,
+                                                          std::string_view invocation) const
+{
+    const auto it = entries_.find(id);
+    if (it == entries_.end()) return std::nullopt;
+    const auto& f = it->second.facts;
+    const bool ended = f.last_main_pid > 1 && f.main_exited >= f.main_started && f.main_exited > WallTime{};
+    if (!ended || (!invocation.empty() && invocation != f.invocation_id)) return std::nullopt;
+    return systemd::MainProcess{f.last_main_pid, f.main_started, f.main_exited};
+}
+
 void Tracker::observe(Entry& entry, const std::string& active_before, const std::string& sub_before,
                       std::uint32_t restarts_before, Monotonic now)
 {
@@ -117,7 +128,8 @@ void Tracker::observe(Entry& entry, const std::string& active_before, const std:
     const bool entered = facts.sub_state != sub_before && facts.sub_state.starts_with("auto-restart");
     if (entered) entry.restarts.saw_auto_restart(now);
     // Before the details are read, the 0 of a value never seen is no base line.
-    if (facts.details || facts.restarts != restarts_before) entry.restarts.observe(facts.restarts, now);
+    if (facts.details || facts.restarts != restarts_before)
+        entry.restarts.observe(facts.restarts, now, std::max(facts.inactive_exit_at, facts.active_enter_at));
     mark(entry);
 }
 
@@ -238,8 +250,6 @@ void Tracker::systemd_back(Monotonic now)
     }
 }
 
-void Tracker::incomplete(std::string why) { incomplete_ = std::move(why); }
-
 void Tracker::remember(std::map<std::string, Known, std::less<>> known, std::string boot_id)
 {
     memory_ = std::move(known);
@@ -251,12 +261,26 @@ void Tracker::remember(std::map<std::string, Known, std::less<>> known, std::str
     }
 }
 
+void Tracker::remember_restarts(std::map<std::string, Known, std::less<>> known)
+{
+    for (auto& [unit, past] : known) {
+        auto* entry = find(unit);
+        const bool this_boot = !boot_id_.empty() && past.boot_id == boot_id_;
+        if (entry == nullptr || !this_boot || !past.restarts) continue;
+        entry->restarts.restore(std::move(*past.restarts));
+        mark(*entry);
+    }
+}
+
 /// What an earlier run of the daemon saw in this boot and systemd forgot when it unloaded the unit.
 void Tracker::recall(Entry& entry)
 {
     const auto it = memory_.find(entry.facts.id);
     if (it == memory_.end()) return;
-    const auto& known = it->second;
+    auto& known = it->second;
+    auto restarts = std::exchange(known.restarts, std::nullopt);
+    if (restarts && known.boot_id == boot_id_ && !boot_id_.empty())
+        entry.restarts.restore(std::move(*restarts));
     if (!entry.recorded) entry.recorded = known;
     auto& facts = entry.facts;
     const bool forgotten = facts.details && facts.active_state == "inactive" && !ever_started(facts)

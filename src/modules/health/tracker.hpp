@@ -3,6 +3,7 @@
 // signals, job results, losses, journal lines and ticks go in; unit states, node health, transitions and
 // wishes for evidence come out. No I/O; time is an argument. Work is proportional to what changed.
 
+#include "io/systemd/journal.hpp"
 #include "io/systemd/manager.hpp"
 #include "modules/health/restarts.hpp"
 #include "modules/health/rules.hpp"
@@ -30,6 +31,7 @@ struct Known {
     std::string invocation_id;
     std::string job_result;
     bool started = false;  ///< it had been started in that boot
+    std::optional<SavedRestarts> restarts;
 };
 
 /// For the history: the unit's newest state, and the transition that led there (none at first sight).
@@ -107,15 +109,20 @@ public:
     [[nodiscard]] bool detailed(std::string_view id) const;
     [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
     [[nodiscard]] std::string_view file_state(std::string_view id) const;
+    /// The main process that ended last, if it was of this invocation ("": of any).
+    [[nodiscard]] std::optional<systemd::MainProcess> main_process(std::string_view id,
+                                                                   std::string_view invocation) const;
+
+    /// "" or why units may be missing from those watched: the node is not healthy then.
+    void incomplete(std::string reason) { incomplete_ = std::move(reason); }
 
     // --- what others say
 
     /// The store's memory. Until then no record is made, so that a restart makes no false transition.
     void remember(std::map<std::string, Known, std::less<>> known, std::string boot_id);
+    /// Of a memory that came too late for remember(): restarts within the window count nevertheless.
+    void remember_restarts(std::map<std::string, Known, std::less<>> known);
     void journal(std::string_view id, const std::string& key, std::string lines, bool complete);
-    /// Units may be meant that are not known yet, because of this; "": no more. Until then the node is not
-    /// called healthy.
-    void incomplete(std::string why);
     /// `until` on the monotonic clock; a removal is nullopt.
     void acknowledge(std::string_view id, std::optional<Acknowledgement> ack, Monotonic until);
 
@@ -127,6 +134,8 @@ public:
     [[nodiscard]] bool dirty() const noexcept { return !dirty_.empty(); }
     /// Judges at most `max` changed units.
     Effects evaluate(const Moment& now, std::size_t max);
+    /// What the next run of the daemon needs and is not recorded yet.
+    [[nodiscard]] Effects last_words(const Moment& now);
     /// The node, units sorted by id.
     [[nodiscard]] NodeHealth node(WallTime read_at) const;
 
@@ -170,6 +179,7 @@ private:
                  std::uint32_t restarts_before, Monotonic now);
     void recall(Entry& entry);
     [[nodiscard]] bool goes_on_flapping(const Entry& entry) const;
+    void save_restarts(Entry& entry, const Moment& now, Effects& effects);
     [[nodiscard]] Context context_of(Entry& entry, Monotonic now) const;
     void judge_entry(Entry& entry, const Moment& now, Effects& effects);
     void set_verdict(Entry& entry, const Verdict& verdict, const Moment& now);
@@ -191,8 +201,8 @@ private:
     std::set<std::pair<Monotonic, Entry*>> deadlines_;
     bool readable_ = false;
     std::string lost_reason_ = "systemd has not been read yet";
-    Monotonic lost_at_{};
     std::string incomplete_;
+    Monotonic lost_at_{};
 };
 
 /// Facts read anew, with what was known before when systemd unloaded the unit in between and forgot its run.

@@ -68,6 +68,7 @@ void Tracker::judge_entry(Entry& entry, const Moment& now, Effects& effects)
     set_verdict(entry, verdict, now);
     if (remembers_ && readable_ && settled(entry.facts, entry.problem, entry.unreadable))
         record(entry, verdict, now, effects);
+    if (entry.restarts.worth_saving(now.monotonic)) save_restarts(entry, now, effects);
     if (entry.health == Health::unhealthy) {
         wish(entry, effects);
     } else {
@@ -149,7 +150,26 @@ void Tracker::record(Entry& entry, const Verdict& verdict, const Moment& now, Ef
     }
     entry.recorded = made.known;
     memory_.insert_or_assign(made.unit, made.known);
+    made.known.restarts = entry.restarts.save(now.monotonic);
     effects.records.push_back(std::move(made));
+}
+
+void Tracker::save_restarts(Entry& entry, const Moment& now, Effects& effects)
+{
+    if (!remembers_ || !entry.recorded) return;
+    auto known = *entry.recorded;
+    known.boot_id = boot_id_;
+    known.restarts = entry.restarts.save(now.monotonic);
+    effects.records.push_back(
+        {.unit = entry.facts.id, .known = std::move(known), .transition = std::nullopt});
+}
+
+Effects Tracker::last_words(const Moment& now)
+{
+    Effects effects;
+    for (auto& [id, entry] : entries_)
+        if (entry.restarts.unsaved()) save_restarts(entry, now, effects);
+    return effects;
 }
 
 void Tracker::wish(Entry& entry, Effects& effects)
@@ -250,6 +270,7 @@ NodeHealth Tracker::node(WallTime read_at) const
     if (readable_ && !incomplete_.empty()) {
         node.health = worse(node.health, Health::unknown);
         node.reason += (node.reason.empty() ? "" : "; ") + incomplete_;
+        node.incomplete = incomplete_;
     }
     return node;
 }

@@ -126,6 +126,38 @@ TEST_F(SystemdJournal, TheLastWordsOfEveryRunAreFound)
     }
 }
 
+// journald looks up who sent a datagram when it reads it; here the sender is gone by then.
+TEST_F(SystemdJournal, WhatASenderThatIsGoneSaidIsFoundByItsPidAndTime)
+{
+    std::ofstream{node->root() + "/run/systemd/system/gone.service"}
+        << "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/bin/logger -t gone these are the "
+           "last "
+           "words\n";
+    node->systemctl("daemon-reload");
+    MainProcess main;
+    main.started = SystemClock{}.now();
+    EXPECT_EQ(node->exec("systemctl kill -s STOP systemd-journald.service").exit_code, 0);
+    EXPECT_EQ(node->exec("systemctl start gone.service").exit_code, 0);
+    main.exited = SystemClock{}.now();
+    EXPECT_EQ(node->exec("systemctl kill -s CONT systemd-journald.service").exit_code, 0);
+    EXPECT_EQ(node->exec("journalctl --sync").exit_code, 0);
+    main.pid = static_cast<std::uint32_t>(
+        std::stoul(node->exec("systemctl show -P ExecMainPID gone.service").output));
+    auto query = about("gone.service");
+    auto lines = read(directory(), query);
+    ASSERT_TRUE(lines) << lines.error().message;
+    EXPECT_FALSE(has(*lines, "these are the last words")) << "else this test shows nothing";
+    query.main = main;
+    lines = read(directory(), query);
+    ASSERT_TRUE(lines) << lines.error().message;
+    EXPECT_TRUE(has(*lines, "these are the last words"));
+    query.main->exited = main.started - std::chrono::seconds{2};
+    query.main->started = query.main->exited - std::chrono::seconds{2};
+    lines = read(directory(), query);
+    ASSERT_TRUE(lines) << lines.error().message;
+    EXPECT_FALSE(has(*lines, "these are the last words")) << "an earlier process of the same pid is another";
+}
+
 TEST_F(SystemdJournal, OneInvocationIsNotAnother)
 {
     run_to_its_end("bad-exit.service");
@@ -196,6 +228,30 @@ TEST_F(SystemdJournal, KeepsTheNewestWithinItsLimits)
         bytes += line.message.size();
     EXPECT_GT(few->size(), 0U);
     EXPECT_LE(bytes, 300U);
+}
+
+TEST_F(SystemdJournal, TimesFieldsAndWordsNarrowAQuery)
+{
+    run_script("timed.service", "echo first; sleep 0.3; echo second; sleep 0.3; echo third");
+    auto all = read(directory(), about("timed.service"));
+    ASSERT_TRUE(all) << all.error().message;
+    const auto second = std::ranges::find(*all, "second", &JournalLine::message);
+    ASSERT_NE(second, all->end());
+    auto query = about("timed.service");
+    query.since = second->at - std::chrono::milliseconds{100};
+    query.until = second->at + std::chrono::milliseconds{100};
+    auto around = read(directory(), query);
+    ASSERT_TRUE(around) << around.error().message;
+    ASSERT_EQ(around->size(), 1U);
+    EXPECT_EQ(around->front().message, "second");
+
+    auto starts = about("timed.service");
+    starts.fields = {{"UNIT=timed.service", "_PID=1"}};
+    starts.naming = {"Starting ", "no such words"};
+    auto found = read(directory(), starts);
+    ASSERT_TRUE(found) << found.error().message;
+    ASSERT_EQ(found->size(), 1U);
+    EXPECT_TRUE(found->front().message.starts_with("Starting timed.service"));
 }
 
 TEST_F(SystemdJournal, AnOpenReaderNoticesRotationAndNewLines)

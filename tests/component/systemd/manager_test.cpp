@@ -5,8 +5,10 @@
 #include "node.hpp"
 #include "watcher.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -18,6 +20,8 @@ using opsd::test::with_manager;
 using namespace boost::asio::experimental::awaitable_operators;
 
 namespace {
+
+namespace fs = std::filesystem;
 
 const std::string self = std::string{OPSD_BINARY_DIR} + "/tests/component/component_systemd";
 
@@ -58,6 +62,11 @@ std::vector<std::string> names_of(const std::vector<ListedUnit>& rows)
     for (const auto& row : rows)
         names.push_back(row.id + " " + row.load_state);
     return names;
+}
+
+bool has(const std::vector<std::string>& list, std::string_view word)
+{
+    return std::ranges::find(list, word) != list.end();
 }
 
 std::chrono::duration<double, std::milli> cpu_time()
@@ -190,6 +199,49 @@ TEST_F(SystemdManager, ReadsTheFactsOfAFailedService)
         EXPECT_GE(facts->inactive_enter_at.count(), facts->inactive_exit_at.count());
         const auto age = SystemClock{}.now() - facts->state_change_time;
         EXPECT_LT(std::chrono::abs(age), std::chrono::minutes{1});
+    });
+}
+
+TEST_F(SystemdManager, InspectsWhatExplainsAUnit)
+{
+    std::ofstream{node->root() + "/run/systemd/system/inspected.service"}
+        << "[Unit]\nRequires=bad-exec-oneshot.service\nBindsTo=ok-simple.service\nConditionPathExists=!/"
+           "nonexistent\n"
+           "[Service]\nEnvironmentFile=-/etc/default/inspected\nLoadCredential=key:/etc/"
+           "hostname\nUser=daemon\n"
+           "WorkingDirectory=/srv\nStateDirectory=inspected\nTimeoutStartSec=7\n"
+           "ExecStartPre=-/bin/sh -c 'exit 4'\nExecStart=/bin/sh -c 'exit 5' --config=/etc/x\n";
+    fs::create_directories(node->root() + "/run/systemd/system/inspected.service.d");
+    std::ofstream{node->root() + "/run/systemd/system/inspected.service.d/a.conf"}
+        << "[Unit]\nDescription=x\n";
+    node->systemctl("daemon-reload");
+    (void)node->exec("systemctl start ok-simple.service");
+    (void)node->exec("systemctl start inspected.service");
+    with_manager(options, [](Manager& manager, Watcher&) -> Task<> {
+        auto read = co_await manager.inspect_unit(unit_path("inspected.service"));
+        EXPECT_TRUE(read) << read.error().message;
+        if (!read) co_return;
+        EXPECT_EQ(read->facts.load_state, "loaded");
+        EXPECT_EQ(read->drop_in_paths,
+                  std::vector<std::string>{"/run/systemd/system/inspected.service.d/a.conf"});
+        EXPECT_TRUE(has(read->requires_units, "bad-exec-oneshot.service"));
+        EXPECT_TRUE(has(read->binds_to, "ok-simple.service"));
+        EXPECT_EQ(read->conditions.size(), 1U);
+        EXPECT_EQ(read->conditions.at(0).type, "ConditionPathExists");
+        EXPECT_TRUE(read->conditions.at(0).negated);
+        EXPECT_EQ(read->environment_files.at(0).path, "/etc/default/inspected");
+        EXPECT_TRUE(read->environment_files.at(0).optional);
+        EXPECT_EQ(read->credentials.at(0), (std::pair<std::string, std::string>{"key", "/etc/hostname"}));
+        EXPECT_EQ(read->user, "daemon");
+        EXPECT_EQ(read->working_directory, "/srv");
+        EXPECT_TRUE(has(read->directories, "/var/lib/inspected"));
+        EXPECT_EQ(read->timeout_start_usec, 7'000'000U);
+        EXPECT_FALSE(read->need_daemon_reload);
+        EXPECT_EQ(read->commands.size(), 2U);
+        const auto& start = read->commands.at(0);
+        EXPECT_EQ(start.setting, "ExecStart");
+        EXPECT_EQ(start.arguments.back(), "--config=/etc/x");
+        EXPECT_TRUE(read->commands.at(1).ignored);
     });
 }
 

@@ -3,6 +3,7 @@
 #include "support.hpp"
 
 #include <latch>
+#include <list>
 
 using namespace opsd;
 using namespace std::chrono_literals;
@@ -167,5 +168,105 @@ TEST(Worker, ACancelledCallerIsNotWaitedForAndItsJobStillEnds)
         EXPECT_EQ(next.value(), 2);
         EXPECT_TRUE(outcomes.empty()) << "its result was dropped";
         EXPECT_TRUE(watch.expired());
+    });
+}
+
+TEST(Worker, ARetiredOneDoesNotHoldTheLoopAndIsJoinedWhenItEnds)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto& retired = RetiredThreads::of(executor);
+        auto worker = std::make_unique<WorkerThread>("journal");
+        TaskGroup group{executor, no_failure};
+        Gate gate;
+        std::vector<std::string> outcomes;
+        std::thread::id released_on;
+        auto owned = std::shared_ptr<int>(new int{5}, [&released_on](const int* p) {
+            delete p;
+            released_on = std::this_thread::get_id();
+        });
+        const std::weak_ptr<int> watch = owned;
+        group.spawn("stuck", run_job(*worker, [&gate] { return gate.pass(); }, outcomes));
+        while (!gate.entered.try_wait())
+            co_await test::sleep(1ms);
+        group.spawn("waits", run_job(*worker, [] { return Result<int>{2}; }, outcomes));
+        while (worker->waiting() < 1)
+            co_await test::sleep(0ms);
+        worker->retire(std::move(owned));
+        worker.reset();
+        for (int turn = 0; turn < 10; ++turn)
+            co_await test::sleep(1ms);  // with the thread still in its job
+        EXPECT_EQ(retired.names(), std::vector<std::string>{"journal"});
+        EXPECT_FALSE(watch.expired()) << "the job in hand may use it";
+        gate.open.count_down();
+        co_await retired.ended();
+        EXPECT_EQ(retired.size(), 0U);
+        EXPECT_TRUE(watch.expired());
+        EXPECT_NE(released_on, std::this_thread::get_id()) << "handles close on the thread that used them";
+        co_await group.join();
+        EXPECT_EQ(outcomes, (std::vector<std::string>{"1", "cancelled"}));
+    });
+}
+
+TEST(Worker, ARetiredOneThatStillHangsIsJoinedWithTheLoopsContext)
+{
+    Gate gate;
+    bool ended = false;
+    auto outcomes = std::make_unique<std::vector<std::string>>();
+    std::thread opener;
+    {
+        asio::io_context io{1};
+        WorkerThread worker{"journal"};
+        auto job = [&gate, &ended] {
+            auto result = gate.pass();
+            ended = true;
+            return result;
+        };
+        asio::co_spawn(io, run_job(worker, job, *outcomes), [](const std::exception_ptr&) {});
+        io.poll();
+        gate.entered.wait();
+        worker.retire(std::make_shared<int>(1));
+        io.restart();
+        io.poll();
+        EXPECT_FALSE(ended);
+        opener = std::thread{[&gate] {
+            std::this_thread::sleep_for(20ms);
+            gate.open.count_down();
+        }};
+    }
+    EXPECT_TRUE(ended) << "nothing of it runs on after the context";
+    opener.join();
+    EXPECT_TRUE(outcomes->empty());
+}
+
+TEST(Worker, HangingThreadsOfANameAreBounded)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        TaskGroup group{executor, no_failure};
+        std::list<Gate> gates(RetiredThreads::most_of_a_name);
+        std::vector<std::string> outcomes;
+        for (auto& gate : gates) {
+            WorkerThread worker{"journal"};
+            group.spawn("stuck", run_job(worker, [&gate] { return gate.pass(); }, outcomes));
+            while (!gate.entered.try_wait())
+                co_await test::sleep(1ms);
+            worker.retire(nullptr);
+        }
+        WorkerThread one_more{"journal"};
+        auto job = []() -> Result<int> { return 7; };
+        const auto refused = co_await one_more.run(job);
+        EXPECT_EQ(refused.error().code, Errc::unavailable);
+        EXPECT_EQ(refused.error().message, "cannot begin the job: earlier journal threads still hang in "
+                                           "theirs; what they read may be on a failing disk");
+        WorkerThread other{"store"};
+        const auto fine = co_await other.run(job);
+        EXPECT_EQ(fine.value(), 7);
+        for (auto& gate : gates)
+            gate.open.count_down();
+        co_await RetiredThreads::of(executor).ended();
+        const auto later = co_await one_more.run(job);
+        EXPECT_EQ(later.value(), 7) << "it works as soon as they have ended";
+        co_await group.join();
     });
 }

@@ -1,5 +1,7 @@
 // The history: folding, ids, bounds, what survives.
 
+#include "modules/health/history_rows.hpp"
+
 #include "node.hpp"
 
 namespace opsd::health {
@@ -245,6 +247,63 @@ TEST_F(HealthHistory, InTotalTheOldestGoFirst)
     EXPECT_EQ(stored("SELECT MAX(seq) FROM health_transitions"), rows()[0]["id"].get<std::int64_t>());
 }
 
+/// `rows` rows of each of `units` units, older than whatever is written later.
+std::string many_rows(const std::string& name, int units, int rows, int first_id, WallTime at)
+{
+    return fmt::format("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {} - 1) "
+                       "INSERT INTO health_transitions SELECT {} + i, '{}-' || (i % {}), {}, {}, 1, "
+                       "'running', 'failed', 0, 1, "
+                       "'signal', 2, 9, '', '' FROM n",
+                       units * rows, first_id, name, units, at.time_since_epoch().count(),
+                       at.time_since_epoch().count());
+}
+
+TEST_F(HealthHistory, InTotalTheNoisyPayNotTheQuiet)
+{
+    options.history.max_rows = 1'000;
+    options.history.max_rows_per_unit = 100'000;
+    add(running());
+    start();
+    write(many_rows("quiet", 300, 1, 1, clock.now()));
+    write(many_rows("flapper", 1, 5'000, 1'000, clock.now()));
+    advance(12min);
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 1'000);
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions WHERE unit LIKE 'quiet-%'"), 300);
+    EXPECT_EQ(stored("SELECT MIN(seq) FROM health_transitions WHERE unit = 'flapper-0'"), 5'300)
+        << "of its own the oldest go";
+}
+
+TEST_F(HealthHistory, AThousandNoisyUnitsShareTheRoomInFewTransactions)
+{
+    options.history.max_rows = 2'300;
+    add(running());
+    start();
+    write(many_rows("quiet", 300, 1, 1, clock.now()));
+    write(many_rows("flapper", 1'000, 5, 1'000, clock.now()));
+    const auto writes = store->writes;
+    advance(12min);
+    EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 2'300);
+    EXPECT_EQ(stored("SELECT COUNT(DISTINCT unit) FROM health_transitions"), 1'300);
+    EXPECT_EQ(stored("SELECT MAX(n) FROM (SELECT COUNT(*) AS n FROM health_transitions GROUP BY unit)"), 2);
+    EXPECT_LE(store->writes - writes, 16);
+}
+
+TEST(HealthHistoryRows, TheNoisyAreLoweredToTheLevelOfTheNext)
+{
+    using Rows = std::vector<RowsOfUnit>;
+    EXPECT_EQ(fair_surplus({}, 10, 100, true), Rows{});
+    EXPECT_EQ(fair_surplus({{"a", 9}, {"b", 5}, {"c", 1}}, -3, 100, true), Rows{}) << "there is room";
+    EXPECT_EQ(fair_surplus({{"a", 9}, {"b", 5}, {"c", 1}}, 3, 100, true), (Rows{{"a", 3}}));
+    EXPECT_EQ(fair_surplus({{"a", 9}, {"b", 5}, {"c", 1}}, 6, 100, true), (Rows{{"a", 5}, {"b", 1}}));
+    EXPECT_EQ(fair_surplus({{"a", 9}, {"b", 5}, {"c", 1}}, 7, 100, true), (Rows{{"a", 5}, {"b", 2}}))
+        << "exactly as many as are asked for";
+    EXPECT_EQ(fair_surplus({{"a", 9}, {"b", 5}, {"c", 1}}, 0, 4, true), (Rows{{"a", 5}, {"b", 1}}));
+    EXPECT_EQ(fair_surplus({{"a", 1}, {"b", 1}, {"c", 1}}, 2, 100, true), (Rows{{"b", 1}, {"c", 1}}))
+        << "more units than room";
+    EXPECT_EQ(fair_surplus({{"a", 9}, {"b", 5}}, 100, 100, false), (Rows{{"a", 5}, {"b", 1}}))
+        << "others may have as many: they are looked at next";
+}
+
 TEST_F(HealthHistory, AFullDiskCostsHistoryNotHealthAndHeals)
 {
     options.history.fold_window = 0s;
@@ -280,10 +339,47 @@ TEST_F(HealthHistory, TheQueueIsBoundedAndCountsWhatItLoses)
         record.unit = "x.service";
         record.transition = Transition{};
         record.transition->unit = "x.service";
+        record.transition->to = std::to_string(i);
         EXPECT_TRUE(history.add(std::move(record)));
     }
     EXPECT_EQ(history.queued(), History::most_queued);
     EXPECT_EQ(history.dropped(), 5U);
+}
+
+TEST_F(HealthHistory, AFlapperThatCannotBeWrittenDoesNotPushOutTheOthers)
+{
+    add(running());
+    start();
+    advance(1s);
+    store->broken = Error{Errc::unavailable, "cannot write: full"};
+    History history{io.get_executor(),         clock,        *store, options.history,
+                    [](const std::string&) {}, Log{log, "h"}};
+    const auto record = [](const std::string& unit, const std::string& to) {
+        Record made;
+        made.unit = unit;
+        made.transition = Transition{};
+        made.transition->unit = unit;
+        made.transition->to = to;
+        return made;
+    };
+    EXPECT_TRUE(history.add(record("quiet.service", "failed")));
+    for (std::size_t i = 0; i < 2 * History::most_queued; ++i)
+        EXPECT_TRUE(history.add(record("flapper.service", i % 2 == 0 ? "failed" : "running")));
+    EXPECT_EQ(history.queued(), 3U);
+    EXPECT_EQ(history.dropped(), 0U);
+    HistoryQuery query;
+    std::vector<Transition> rows;
+    auto read = [](History& from, HistoryQuery what, std::vector<Transition>& to) -> Task<> {
+        auto page = co_await from.read(std::move(what));
+        if (page) to = std::move(page->rows);
+    };
+    asio::co_spawn(io, read(history, query, rows), [](std::exception_ptr e) {
+        if (e) std::rethrow_exception(e);
+    });
+    settle();
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[0].count, History::most_queued);
+    EXPECT_EQ(rows[2].unit, "quiet.service");
 }
 
 TEST_F(HealthHistory, AStoreThatCannotBeReadAtStartIsTriedAgainAndEventsFlowMeanwhile)

@@ -142,10 +142,10 @@ protected:
         outside.connect = connect;
         outside.read_wants = [this] {
             if (wants_broken) throw std::runtime_error{"the directory is on fire"};
-            return wants;
+            return Wants{wants, wants_problem};
         };
         outside.read_journal = [this](systemd::JournalQuery query) { return read_journal(std::move(query)); };
-        outside.boot_id = "boot-1";
+        outside.boot_id = boot;
         services.emplace(Services{io.get_executor(), clock, board, feeds, *store, metrics, paths, status,
                                   Log{log, "health"}});
         module = std::make_unique<HealthModule>(options, *services, std::move(outside));
@@ -276,6 +276,8 @@ protected:
     systemd::FakeManager systemd{io.get_executor()};
     Source::Connect connect = [this] { return systemd.connect(); };
     std::vector<WantsEntry> wants;
+    std::string wants_problem;
+    std::string boot = "boot-1";
     bool wants_broken = false;
     std::map<std::string, std::vector<systemd::JournalLine>> journal;
     std::vector<systemd::JournalQuery> journal_queries;

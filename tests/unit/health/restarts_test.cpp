@@ -88,5 +88,88 @@ TEST(RestartWindow, AutoRestartsCountUntilTheCounterIsKnown)
     EXPECT_EQ(window.count(1h + 1s), 1U);
 }
 
+TEST(RestartWindow, WhatWasSavedCountsInTheNextRunWithWhatHappenedMeanwhile)
+{
+    RestartWindow before{10min};
+    before.observe(5, 1h);
+    before.observe(7, 1h + 1min);
+    ASSERT_TRUE(before.worth_saving(1h + 1min));
+    const auto saved = before.save(1h + 1min);
+    ASSERT_TRUE(saved);
+    EXPECT_FALSE(before.unsaved());
+
+    RestartWindow after{10min};
+    after.restore(*saved);
+    after.observe(8, 1h + 5min, 1h + 3min);
+    EXPECT_EQ(after.count(1h + 5min), 3U);
+    EXPECT_EQ(after.count(1h + 11min), 1U) << "each leaves at its own time";
+    EXPECT_EQ(after.count(1h + 13min), 0U) << "and the unit's last start dates what nobody saw";
+
+    RestartWindow late{10min};  // the store answered after systemd
+    late.observe(8, 1h + 5min, 1h + 3min);
+    late.observe(9, 1h + 6min);
+    late.restore(*saved);
+    EXPECT_EQ(late.count(1h + 6min), 4U);
+}
+
+TEST(RestartWindow, WhatWasSavedDoesNotCountAfterAStartByHandOrALongTime)
+{
+    const SavedRestarts saved{7, 1h, {{1h - 1min, 1h, 3}}};
+    RestartWindow by_hand{10min};
+    by_hand.restore(saved);
+    by_hand.observe(0, 1h + 1min);
+    EXPECT_EQ(by_hand.count(1h + 1min), 0U);
+
+    RestartWindow long_ago{10min};
+    long_ago.restore(saved);
+    long_ago.observe(90, 1h + 11min);
+    EXPECT_EQ(long_ago.count(1h + 11min), 0U) << "when these 83 happened nobody knows";
+
+    RestartWindow fell{10min};
+    fell.observe(8, 1h + 1min);
+    fell.observe(0, 1h + 2min);
+    fell.restore(saved);
+    EXPECT_EQ(fell.count(1h + 2min), 0U);
+}
+
+TEST(RestartWindow, AnAutoRestartSeenBeforeTheFirstReadingIsNotCountedTwice)
+{
+    RestartWindow window{10min};
+    window.restore({7, 1h, {{1h - 1min, 1h, 2}}});
+    window.saw_auto_restart(1h + 1min);
+    window.observe(8, 1h + 1min + 1s);
+    EXPECT_EQ(window.count(1h + 1min + 1s), 3U);
+}
+
+TEST(RestartWindow, SavesAreSeldomAndBounded)
+{
+    RestartWindow window{10min};
+    window.observe(0, 1h);
+    std::uint32_t restarts = 0;
+    int saves = 0;
+    for (Monotonic now = 1h; now < 2h; now += 1s) {
+        window.observe(++restarts, now);
+        if (!window.worth_saving(now)) continue;
+        ++saves;
+        const auto saved = window.save(now);
+        EXPECT_LE(saved->buckets.size(), 128U);
+        RestartWindow next{10min};  // opsd restarts again and again
+        next.restore(*saved);
+        next.observe(restarts, now);
+        EXPECT_EQ(next.count(now), window.count(now));
+        window = next;
+    }
+    EXPECT_LE(saves, 3600) << "a restart of opsd saves anew";
+    RestartWindow steady{10min};
+    steady.observe(0, 1h);
+    saves = 0;
+    restarts = 0;
+    for (Monotonic now = 1h; now < 2h; now += 1s) {
+        steady.observe(++restarts, now);
+        if (steady.worth_saving(now)) ++saves, (void)steady.save(now);
+    }
+    EXPECT_EQ(saves, 36);
+}
+
 }  // namespace
 }  // namespace opsd::health

@@ -119,13 +119,14 @@ TEST(HealthDirectories, WantsAndRequiresOfTheTargetsAreRead)
     std::ofstream{root / "dcos.target.requires" / "b.service"};
     std::ofstream{root / "my.target.wants" / "c.service"};
     std::ofstream{root / "other.target.wants" / "d.service"};
-    const auto entries = read_wants(root.string(), {"my.target", "none.target"});
+    const auto [entries, problem] = read_wants(root.string(), {"my.target", "none.target"});
+    EXPECT_EQ(problem, "") << "a directory that is not there wants nothing";
     fs::remove_all(root);
     EXPECT_EQ(entries, (std::vector<WantsEntry>{{"dcos.target", "a.service"},
                                                 {"dcos.target", "b.service"},
                                                 {"dcos.target", "gone.service"},
                                                 {"my.target", "c.service"}}));
-    EXPECT_TRUE(read_wants(root.string(), {}).empty());
+    EXPECT_TRUE(read_wants(root.string(), {}).entries.empty());
 }
 
 }  // namespace

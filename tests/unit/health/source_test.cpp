@@ -563,6 +563,10 @@ public:
     {
         return inner_->read_unit(std::move(path));
     }
+    Task<Result<systemd::UnitDetails>> inspect_unit(std::string path) override
+    {
+        return inner_->inspect_unit(std::move(path));
+    }
     Task<Result<>> subscribe(systemd::Observer& observer) override { return inner_->subscribe(observer); }
     Task<Error> run() override { return inner_->run(); }
     void linger() override { inner_->linger(); }

@@ -496,5 +496,28 @@ TEST_F(HealthTracker, NodeReasonNamesAFew)
               "u3.service, u4.service and 3 more");
 }
 
+TEST_F(HealthTracker, TheMainProcessThatEndedIsToldForItsOwnRunOnly)
+{
+    watch(changed(failed(), [this](UnitFacts& f) {
+        f.last_main_pid = 71;
+        f.main_started = now.wall - 5s;
+        f.main_exited = now.wall - 1s;
+    }));
+    const auto run = failed().invocation_id;
+    const auto main = tracker.main_process("a.service", run);
+    ASSERT_TRUE(main);
+    EXPECT_EQ(main->pid, 71U);
+    EXPECT_EQ(main->started, now.wall - 5s);
+    EXPECT_EQ(main->exited, now.wall - 1s);
+    EXPECT_TRUE(tracker.main_process("a.service", ""));
+    EXPECT_FALSE(tracker.main_process("a.service", "ffff")) << "of another run";
+    EXPECT_FALSE(tracker.main_process("b.service", run));
+    tell("a.service", [this](UnitFacts& f) {
+        f.main_started = now.wall;
+        f.main_exited = {};
+    });
+    EXPECT_FALSE(tracker.main_process("a.service", run)) << "it has not ended";
+}
+
 }  // namespace
 }  // namespace opsd::health

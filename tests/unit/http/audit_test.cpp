@@ -100,15 +100,47 @@ TEST(Audit, ALineSaysWhoDidWhatFromWhereAndHowItEnded)
     const TempDir dir;
     Fixture f{at(dir / "audit.log")};
     f.start();
-    f.audit->record(request("/api/v1/tokens/abc"), 204);
+    f.audit->record(request("/api/v1/tokens/abc"), 204, "");
     f.finish();
     const auto all = entries(dir / "audit.log");
     ASSERT_EQ(all.size(), 1U);
     const auto expected =
         json::parse(R"({"time":"2026-11-22T00:00:00.000Z","id":"req-1","caller":{"name":"ci","role":"admin",
         "via":"token","address":"10.0.0.7"},"method":"DELETE","path":"/api/v1/tokens/abc","status":204})");
-    EXPECT_EQ(all[0], expected);
+    EXPECT_EQ(all[0], expected) << "no object, no outcome: the status says it all";
     EXPECT_EQ(f.counter("opsd_audit_written_total"), 1);
+}
+
+TEST(Audit, ALineNamesWhatWasActedOn)
+{
+    const TempDir dir;
+    Fixture f{at(dir / "audit.log")};
+    f.start();
+    auto call = request("/api/v1/units/alias/ack");
+    call.path_params.add("unit", "alias");
+    f.audit->record(call, 200, "");
+    call.object.add("unit", "real.service");
+    call.object.add("note", std::string(5000, 'x'));
+    f.audit->record(call, 200, "");
+    f.finish();
+    const auto all = entries(dir / "audit.log");
+    ASSERT_EQ(all.size(), 2U);
+    EXPECT_EQ(all[0]["object"], json::parse(R"({"unit":"alias"})"));
+    EXPECT_EQ(all[1]["object"]["unit"], "real.service") << "the handler knows better";
+    EXPECT_EQ(all[1]["object"]["note"].get<std::string>().size(), 1024U);
+}
+
+TEST(Audit, ALineSaysWhenTheOutcomeIsNotTheStatus)
+{
+    const TempDir dir;
+    Fixture f{at(dir / "audit.log")};
+    f.start();
+    f.audit->record(request("/x"), 0, "cut: opsd was stopping");
+    f.finish();
+    const auto all = entries(dir / "audit.log");
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0]["outcome"], "cut: opsd was stopping");
+    EXPECT_FALSE(all[0].contains("status")) << "nobody was told any";
 }
 
 TEST(Audit, BytesThatAreNoTextStayOneLine)
@@ -116,7 +148,7 @@ TEST(Audit, BytesThatAreNoTextStayOneLine)
     const TempDir dir;
     Fixture f{at(dir / "audit.log")};
     f.start();
-    f.audit->record(request("/a\n\xff\x01\"" + std::string(5000, 'x')), 404);
+    f.audit->record(request("/a\n\xff\x01\"" + std::string(5000, 'x')), 404, "");
     f.finish();
     const auto all = entries(dir / "audit.log");
     ASSERT_EQ(all.size(), 1U);
@@ -128,7 +160,7 @@ TEST(Audit, CloseWritesWhatWaits)
     const TempDir dir;
     Fixture f{at(dir / "audit.log")};
     for (int i = 0; i < 1000; ++i)
-        f.audit->record(request("/" + std::to_string(i)), 200);
+        f.audit->record(request("/" + std::to_string(i)), 200, "");
     f.start();
     f.finish();
     const auto all = entries(dir / "audit.log");
@@ -141,10 +173,10 @@ TEST(Audit, AFloodOfRefusalsIsFoldedAndOtherEntriesAreNot)
     const TempDir dir;
     Fixture f{at(dir / "audit.log")};
     for (int i = 0; i < 5000; ++i)
-        f.audit->record(request("/x"), i % 2 == 0 ? 401 : 403);
-    f.audit->record(request("/done"), 200);
+        f.audit->record(request("/x"), i % 2 == 0 ? 401 : 403, "");
+    f.audit->record(request("/done"), 200, "");
     f.clock.advance(seconds{10}, [] {});
-    f.audit->record(request("/later"), 403);
+    f.audit->record(request("/later"), 403, "");
     f.start();
     f.finish();
     const auto all = entries(dir / "audit.log");
@@ -162,12 +194,13 @@ TEST(Audit, NoStatusLetsAStrangerRotateTheEvidenceAway)
     auto stranger = request("/acs/api/v1/auth/login");
     stranger.caller = {"", Role::local, "loopback", "127.0.0.1"};
     for (int i = 0; i < 5000; ++i)
-        f.audit->record(stranger, std::array{400U, 408U, 413U, 429U, 503U}[static_cast<std::size_t>(i) % 5]);
+        f.audit->record(stranger, std::array{400U, 408U, 413U, 429U, 503U}[static_cast<std::size_t>(i) % 5],
+                        "");
     auto viewer = request("/viewer");
     viewer.caller.role = Role::viewer;
-    f.audit->record(viewer, 403);
+    f.audit->record(viewer, 403, "");
     for (int i = 0; i < 200; ++i)
-        f.audit->record(request("/admin"), 400);
+        f.audit->record(request("/admin"), 400, "");
     f.start();
     f.finish();
     const auto all = entries(dir / "audit.log");
@@ -184,7 +217,7 @@ TEST(Audit, AFullQueueDropsCountsAndTheFileSaysSo)
     options.queue = 10;
     Fixture f{options};
     for (int i = 0; i < 15; ++i)
-        f.audit->record(request("/" + std::to_string(i)), 200);
+        f.audit->record(request("/" + std::to_string(i)), 200, "");
     EXPECT_EQ(f.counter("opsd_audit_dropped_total"), 5);
     f.start();
     f.until([&] { return entries(dir / "audit.log").size() == 11; });
@@ -200,11 +233,11 @@ TEST(Audit, AFailedWriteIsRepeatedUntilItWorks)
     const TempDir dir;
     Fixture f{at(dir / "later/audit.log")};
     f.start();
-    f.audit->record(request("/first"), 200);
+    f.audit->record(request("/first"), 200, "");
     f.until([&] { return !f.lines->lines.empty(); });
     EXPECT_TRUE(f.lines->lines[0].starts_with("audit: cannot append to " + (dir / "later/audit.log")))
         << f.lines->lines[0];
-    f.audit->record(request("/second"), 200);
+    f.audit->record(request("/second"), 200, "");
     ASSERT_TRUE(files::make_directories(dir / "later", 0700));
     f.until([&] { return entries(dir / "later/audit.log").size() == 2; });
     f.finish();
@@ -217,7 +250,7 @@ TEST(Audit, AnUnwritableFileDoesNotKeepTheDaemonFromStopping)
     const TempDir dir;
     Fixture f{at(dir / "missing/audit.log")};
     f.start();
-    f.audit->record(request("/first"), 200);
+    f.audit->record(request("/first"), 200, "");
     f.until([&] { return !f.lines->lines.empty(); });
     f.finish();
     EXPECT_EQ(f.counter("opsd_audit_dropped_total"), 1);
@@ -231,7 +264,7 @@ TEST(Audit, Rotates)
     Fixture f{options};
     f.start();
     for (int i = 0; i < 2000; ++i) {
-        f.audit->record(request("/" + std::to_string(i)), 200);
+        f.audit->record(request("/" + std::to_string(i)), 200, "");
         if (i % 100 == 99) f.until([&] { return f.counter("opsd_audit_written_total") > i; });
     }
     f.finish();

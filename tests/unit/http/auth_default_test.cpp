@@ -1,4 +1,5 @@
 #include "http/auth_default.hpp"
+#include "http/auth_subject.hpp"
 
 #include "io/files/files.hpp"
 #include "jwt_keys.hpp"
@@ -31,7 +32,7 @@ struct Fixture {
         EXPECT_TRUE(files::write_atomic(dir / "issuer.pem", issuer().public_pem(), 0644));
         options.anonymous = anonymous;
         options.certificates = {{"CN=agent,O=ops", "operator"}};
-        options.jwt = {{dir / "issuer.pem", "", "viewer"}};
+        options.jwt = {{dir / "issuer.pem", "", "viewer", "operator"}};
         auto material = read_auth_material(options);
         EXPECT_TRUE(material) << material.error().message;
         material->peers = {{{1001, Role::operator_}}, {{4, Role::viewer}}};
@@ -117,7 +118,9 @@ TEST(Auth, AForeignJwtByTheConfiguredKey)
     EXPECT_EQ(caller->name, "alice");
     EXPECT_EQ(caller->role, Role::viewer);
     EXPECT_EQ(caller->via, "jwt");
-    EXPECT_EQ(f.identify(from("10.0.0.7", "token=" + foreign_jwt(R"(,"role":"admin")")))->role, Role::admin);
+    EXPECT_EQ(f.identify(from("10.0.0.7", "token=" + foreign_jwt(R"(,"role":"admin")")))->role,
+              Role::operator_)
+        << "the issuer's max_role";
 }
 
 TEST(Auth, ALoginGivesAJwtThatWorks)
@@ -160,6 +163,65 @@ TEST(Auth, CertificatesByTheirSubject)
     EXPECT_EQ(f.identify(credentials)->name, "CN=agent,O=ops");
     credentials.certificate_subject = "CN=agent,O=ops,C=X";
     EXPECT_EQ(f.identify(credentials).error().code, Errc::denied);
+}
+
+TEST(Auth, APatternTakesEveryNodeOfACluster)
+{
+    Fixture f;
+    AuthMaterial material;
+    material.options.certificates = {
+        {"*", "viewer"}, {"CN=*,OU=dc1,O=opsd node", "operator"}, {"CN=master,OU=dc1,O=opsd node", "admin"}};
+    DefaultAuthenticator authenticator{std::move(material), f.store, f.clock};
+    const auto role_of = [&](const char* subject) {
+        auto credentials = from("10.0.0.7");
+        credentials.certificate_subject = subject;
+        return authenticator.identify(credentials)->role;
+    };
+    EXPECT_EQ(role_of("CN=agent1,OU=dc1,O=opsd node"), Role::operator_) << "the pattern goes before the star";
+    EXPECT_EQ(role_of("CN=master,OU=dc1,O=opsd node"), Role::admin)
+        << "the exact one goes before the pattern";
+    EXPECT_EQ(role_of("CN=agent1,OU=dc2,O=opsd node"), Role::viewer);
+}
+
+TEST(Auth, ASubjectFitsAPatternPartByPart)
+{
+    for (const auto* subject :
+         {"CN=a,OU=b,O=c", R"(CN=a\,b,OU=b,O=c)", R"(CN=a\+x,OU=b,O=c)", "CN=*,OU=b,O=c"})
+        EXPECT_TRUE(subject_fits("CN=*,OU=b,O=c", subject)) << subject;
+    for (const auto* subject :
+         {"", "CN=,OU=b,O=c", "CN=a,OU=b", "CN=a,OU=b,O=c,C=d", "O=c,OU=b,CN=a", "UID=a,OU=b,O=c",
+          "CN=a+UID=x,OU=b,O=c", "CN=a,x,OU=b,O=c", R"(CN=a\,OU=b,O=c)", "CN=a,OU=B,O=c"})
+        EXPECT_FALSE(subject_fits("CN=*,OU=b,O=c", subject)) << subject;
+    EXPECT_FALSE(subject_fits("=*", "CN=a"));
+    EXPECT_FALSE(subject_fits("CN=a*", "CN=ab")) << "a star is a whole value or itself";
+    EXPECT_TRUE(subject_fits("CN=a*", "CN=a*"));
+}
+
+TEST(Auth, ACertificateThatExpiresDuringTheConnectionIsRefusedFromThenOn)
+{
+    Fixture f;
+    auto credentials = from("10.0.0.7");
+    credentials.certificate_subject = "CN=agent,O=ops";
+    credentials.certificate_not_after = day + seconds{60};
+    EXPECT_TRUE(f.identify(credentials));
+    f.clock.step_wall(seconds{60});
+    EXPECT_EQ(f.identify(credentials).error().message,
+              "cannot accept the client certificate of \"CN=agent,O=ops\": it expired at "
+              "2026-11-22T00:01:00.000Z; connect again with a new one");
+}
+
+TEST(Auth, AnIssuersRoleAboveItsMaximumIsAMistake)
+{
+    AuthOptions options;
+    options.jwt = {{.public_key_file = "a"}, {.public_key_file = "b", .role = "operator"}};
+    config::Mistakes mistakes;
+    check_issuers(options, mistakes);
+    ASSERT_EQ(mistakes.size(), 1U);
+    EXPECT_EQ(mistakes[0].path, "auth.jwt[1].role");
+    options.jwt[1].max_role = "admin";
+    mistakes.clear();
+    check_issuers(options, mistakes);
+    EXPECT_TRUE(mistakes.empty());
 }
 
 TEST(Auth, AStarTakesEveryVerifiedCertificate)
@@ -225,10 +287,31 @@ TEST(Auth, MaterialNamesTheKeyFileThatIsWrong)
     const TempDir dir;
     ASSERT_TRUE(files::write_atomic(dir / "k.pem", "rubbish", 0600));
     AuthOptions options;
-    options.jwt = {{dir / "k.pem", "", "viewer"}};
+    options.jwt = {{.public_key_file = dir / "k.pem"}};
     const auto material = read_auth_material(options);
     ASSERT_FALSE(material);
     EXPECT_NE(material.error().message.find(dir / "k.pem"), std::string::npos);
+}
+
+TEST(Auth, TheClusterTokenIsAViewerAndNothingShortIsTaken)
+{
+    Fixture f;
+    const std::string secret(40, 's');
+    ASSERT_TRUE(files::write_atomic(f.dir / "cluster", secret + "\n", 0600));
+    f.options.cluster_token = {config::Secret::From::file, f.dir / "cluster"};
+    auto material = read_auth_material(f.options);
+    ASSERT_TRUE(material) << material.error().message;
+    DefaultAuthenticator authenticator{std::move(*material), f.store, f.clock};
+    const auto caller = authenticator.identify(from("10.0.0.7", "Bearer " + secret));
+    ASSERT_TRUE(caller) << caller.error().message;
+    EXPECT_EQ(caller->role, Role::viewer);
+    EXPECT_EQ(caller->name, "cluster");
+    EXPECT_FALSE(authenticator.identify(from("10.0.0.7", "Bearer " + secret + "s")));
+    EXPECT_FALSE(f.identify(from("10.0.0.7", "Bearer " + secret))) << "where none is configured";
+    ASSERT_TRUE(files::write_atomic(f.dir / "cluster", "short", 0600));
+    const auto refused = read_auth_material(f.options);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("at least 32"), std::string::npos) << refused.error().message;
 }
 
 TEST(Auth, TheOptionsAreASchema)

@@ -44,8 +44,13 @@ struct Fixture {
                                     std::move(parameter));
         }
         const auto& handler = route(method, pattern).handler;
-        co_return co_await handler(request);
+        auto response = co_await handler(request);
+        object.clear();
+        for (const auto& [name, value] : request.object)
+            object += (object.empty() ? "" : " ") + name + "=" + value;
+        co_return response;
     }
+    std::string object;  ///< what the last call said it acted on
 };
 
 std::string header(const Response& response, std::string_view name)
@@ -160,6 +165,29 @@ TEST(AuthRoutes, UsersComeLogInAndGo)
         const auto late = co_await f.call(Method::post, "/acs/api/v1/auth/login",
                                           R"({"uid":"bob","password":"password2"})");
         EXPECT_EQ(late.status, 401U);
+    });
+}
+
+TEST(AuthRoutes, EachCallSaysWhatItActedOnAndNeverASecret)
+{
+    Fixture f;
+    run([&]() -> Task<> {
+        const auto made = co_await f.call(Method::post, "/api/v1/tokens", R"({"name":"ci","role":"viewer"})");
+        EXPECT_EQ(f.object, "name=ci role=viewer id=" + json::parse(made.body)["id"].get<std::string>());
+        for (const auto* status : {"first", "refused as a second"}) {
+            [[maybe_unused]] const auto added = co_await f.call(
+                Method::post, "/api/v1/users", R"({"name":"bob","password":"password1","role":"operator"})");
+            EXPECT_EQ(f.object, "name=bob role=operator") << status;
+        }
+        [[maybe_unused]] const auto odd = co_await f.call(
+            Method::post, "/api/v1/users", R"({"name":"pass word","password":"password1","role":"x y"})");
+        EXPECT_EQ(f.object, "name=(not a name) role=(not a role)");
+        [[maybe_unused]] const auto login =
+            co_await f.call(Method::post, "/acs/api/v1/auth/login", R"({"uid":"bob","password":"wrong"})");
+        EXPECT_EQ(f.object, "name=bob");
+        [[maybe_unused]] const auto slip = co_await f.call(Method::post, "/acs/api/v1/auth/login",
+                                                           R"({"uid":"password1","password":"password1"})");
+        EXPECT_EQ(f.object, "name=(unknown user)");
     });
 }
 

@@ -116,7 +116,10 @@ TEST(Url, ResolvesLocations)
     const auto base = net::parse_url("http://a/b/c?d").value();
     EXPECT_EQ(net::resolve_location(base, "e").value().target, "/b/e");
     EXPECT_EQ(net::resolve_location(base, "/f?g").value().target, "/f?g");
+    EXPECT_EQ(net::resolve_location(base, "../e?f=%20#g").value().target, "/e?f=%20") << "asserted in Boost";
     EXPECT_EQ(net::resolve_location(base, "//h/i").value().origin(), "http://h");
+    EXPECT_EQ(net::resolve_location(base, "//h/i/../j").value().target, "/j");
+    EXPECT_EQ(net::resolve_location(base, "../../%2e%2e/./x").value().origin(), "http://a");
     EXPECT_EQ(net::resolve_location(base, "https://h:1/").value().origin(), "https://h:1");
     EXPECT_FALSE(net::resolve_location(base, "unix:/run/x.sock:/").has_value())
         << "from the network into a local socket";
@@ -255,6 +258,8 @@ TEST(HttpClient, NamesWhatWentWrong)
             {"half a chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
              Errc::unavailable},
             {"garbage", "SSH-2.0-OpenSSH\r\n\r\n", Errc::protocol},
+            {"only an interim answer", "HTTP/1.1 100 Continue\r\n\r\n", Errc::unavailable},
+            {"no status", "HTTP/1.1 051 OK\r\n\r\n", Errc::protocol},
             {"bad chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", Errc::protocol},
             {"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
              Errc::protocol},

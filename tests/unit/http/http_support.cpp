@@ -33,6 +33,7 @@ Task<> converse(Conversation& all, std::string_view input, std::string& answer)
     http::Credentials peer;
     peer.address = "127.0.0.1";
     peer.loopback = true;
+    peer.certificate_subject = all.certificate;
     {
         http::Session session{*server, service, peer};
         group.spawn("session", session.run());

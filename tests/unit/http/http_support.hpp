@@ -25,10 +25,15 @@ public:
     {
         seen = credentials;
         const std::string_view text = credentials.authorization;
-        if (!credentials.certificate_subject.empty()) {
-            return http::Caller{credentials.certificate_subject, http::Role::admin, "certificate",
+        if (!text.empty() && text == revoked) return fail(Errc::denied, "cannot accept the token: revoked");
+        if (!credentials.certificate_subject.empty() && text.empty()) {
+            if (certificate_role == http::Role::none)
+                return fail(Errc::denied, "cannot accept the certificate");
+            return http::Caller{credentials.certificate_subject, certificate_role, "certificate",
                                 credentials.address};
         }
+        if (text.empty() && credentials.peer)
+            return http::Caller{"uid", peer_role, "peer", credentials.address};
         if (text.empty()) {
             const auto role = credentials.loopback ? http::Role::local : http::Role::none;
             return http::Caller{"", role, credentials.loopback ? "loopback" : "", credentials.address};
@@ -42,14 +47,18 @@ public:
         return fail(Errc::denied, "cannot accept the token: it is unknown");
     }
     http::Credentials seen;
+    std::string revoked;  ///< an Authorization that is refused from now on
+    http::Role certificate_role = http::Role::admin;
+    http::Role peer_role = http::Role::local;
 };
 
 class AuditList final : public http::AuditSink {
 public:
-    void record(const http::Request& request, unsigned status) override
+    void record(const http::Request& request, unsigned status, std::string_view outcome) override
     {
         lines.push_back(std::string{to_string(request.method)} + " " + request.path + " by "
-                        + request.caller.name + ": " + std::to_string(status));
+                        + request.caller.name + ": " + std::to_string(status)
+                        + (outcome.empty() ? "" : " " + std::string{outcome}));
     }
     std::vector<std::string> lines;
 };
@@ -104,7 +113,8 @@ struct Conversation {
     std::size_t body_room = 32U << 20U;
     std::size_t step = static_cast<std::size_t>(-1);
     std::size_t capacity = static_cast<std::size_t>(-1);
-    bool hold_open = false;  ///< the client does not half-close after its input
+    std::string certificate{};  ///< subject that the client showed
+    bool hold_open = false;     ///< the client does not half-close after its input
     Surroundings around{};
     std::string metrics{};  ///< afterwards
 

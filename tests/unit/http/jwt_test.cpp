@@ -21,9 +21,9 @@ std::string claims(const std::string& more = "")
     return R"({"uid":"alice","role":"operator","exp":)" + std::to_string(now_seconds + 60) + more + "}";
 }
 
-std::vector<RsaKey> rsa_keys(const std::string& id = "", Role role = Role::viewer)
+std::vector<RsaKey> rsa_keys(const std::string& id = "", Role role = Role::viewer, Role max = Role::admin)
 {
-    return {{id, role, read_public_key(issuer().public_pem(), "key.pem").value()}};
+    return {{id, role, max, read_public_key(issuer().public_pem(), "key.pem").value()}};
 }
 
 Result<JwtClaims> own(const std::string& token) { return verify_jwt(token, {secret, {}}, now); }
@@ -134,6 +134,21 @@ TEST(Jwt, Rs256ByAConfiguredKey)
     const auto plain = R"({"sub":"bob","exp":)" + std::to_string(now_seconds + 1) + "}";
     EXPECT_EQ(verify_jwt(issuer().token(plain), {secret, keys}, now)->role, Role::viewer)
         << "the configured default";
+}
+
+TEST(Jwt, AnIssuerGivesNoMoreThanItsMaximum)
+{
+    const auto role_of = [](const char* claimed, Role most) {
+        const auto text = R"({"sub":"bob","role":")" + std::string{claimed} + R"(","exp":)"
+                          + std::to_string(now_seconds + 1) + "}";
+        const auto keys = rsa_keys("", Role::viewer, most);
+        return verify_jwt(issuer().token(text), {secret, keys}, now)->role;
+    };
+    EXPECT_EQ(role_of("admin", Role::viewer), Role::viewer);
+    EXPECT_EQ(role_of("admin", Role::operator_), Role::operator_);
+    EXPECT_EQ(role_of("operator", Role::admin), Role::operator_) << "a maximum gives nothing";
+    EXPECT_EQ(RsaKey{}.max_role, Role::viewer) << "who says nothing grants least";
+    EXPECT_EQ(own(hs256(secret, claims()))->role, Role::operator_) << "our own have the user's role";
 }
 
 TEST(Jwt, Rs256ByAnotherKeyOrWithoutOneIsRefused)

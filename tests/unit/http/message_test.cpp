@@ -1,4 +1,5 @@
 #include "http/content.hpp"
+#include "http/gzip.hpp"
 #include "opsd/http.hpp"
 
 #include "support.hpp"
@@ -14,6 +15,17 @@ TEST(HttpMessage, KnowsItsWords)
     EXPECT_EQ(http::parse_role("local"), std::nullopt) << "nobody can be given what a place gives";
     EXPECT_EQ(to_string(http::Access::operate), "operate");
     EXPECT_EQ(to_string(http::Method::del), "DELETE");
+}
+
+TEST(HttpMessage, WhatIsPackedIsUnpackedWithinALimit)
+{
+    const std::string text(100'000, 'a');
+    const auto packed = http::gzip(text);
+    EXPECT_EQ(http::gunzip(packed, text.size()), text);
+    EXPECT_EQ(http::gunzip(packed, 1'000).error().code, Errc::invalid_argument);
+    EXPECT_EQ(http::gunzip(packed.substr(0, packed.size() / 2), 200'000).error().code, Errc::protocol);
+    EXPECT_EQ(http::gunzip("no gzip", 100).error().code, Errc::protocol);
+    EXPECT_EQ(http::gunzip("", 100).error().code, Errc::protocol);
 }
 
 TEST(HttpMessage, ParamsKeepOrderAndRepeats)

@@ -35,6 +35,21 @@ std::string found(const http::Router& router, Method method, std::string_view pa
 
 }  // namespace
 
+TEST(Router, AReplacingRouteStandsInForTheEarlierOne)
+{
+    auto node = row(Method::get, "/api/v1/things/{thing}");
+    auto cluster = row(Method::get, "/api/v1/things/{name}");
+    cluster.summary = "Of the whole cluster";
+    cluster.replaces = true;
+    EXPECT_EQ(refusal({cluster, node}),
+              "cannot add the route GET /api/v1/things/{name}: it replaces a route that is not there");
+    const auto built = http::Router::build({node, row(Method::post, "/api/v1/things/{thing}"), cluster});
+    ASSERT_TRUE(built) << built.error().message;
+    ASSERT_EQ((*built)->routes().size(), 2U);
+    EXPECT_EQ(found(**built, Method::get, "/api/v1/things/x"), "/api/v1/things/{name} name=x");
+    EXPECT_EQ((*built)->find(Method::get, "/api/v1/things/x").route->summary, "Of the whole cluster");
+}
+
 TEST(Router, RefusesWhatCannotBeServed)
 {
     EXPECT_EQ(refusal({row(Method::get, "/a/{x}"), row(Method::get, "/a/{y}/")}),

@@ -1,5 +1,6 @@
 #include "tls_support.hpp"
 
+#include <fmt/core.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -58,6 +59,18 @@ Certificate::Certificate(const Options& options, const Certificate* issuer) : im
 }
 
 Certificate::~Certificate() = default;
+
+std::string Certificate::fingerprint() const
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    X509_digest(impl_->certificate, EVP_sha256(), digest, &size);
+    std::string text = "sha256:";
+    for (unsigned int i = 0; i < size; ++i)
+        text +=
+            fmt::format("{}{:02X}", i == 0 ? "" : ":", digest[i]);  // as openssl x509 -fingerprint prints it
+    return text;
+}
 
 void Certificate::write(const std::string& certificate_file, const std::string& key_file) const
 {

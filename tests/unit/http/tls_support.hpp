@@ -24,6 +24,8 @@ public:
     Certificate& operator=(const Certificate&) = delete;
 
     void write(const std::string& certificate_file, const std::string& key_file) const;
+    /// "sha256:..." over the DER form.
+    [[nodiscard]] std::string fingerprint() const;
 
 private:
     struct Impl;

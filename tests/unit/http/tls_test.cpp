@@ -134,6 +134,62 @@ TEST(HttpTls, VerifiesTheNameOfTheServer)
     });
 }
 
+TEST(HttpTls, APinnedAuthorityIsTheOnlyOneTrusted)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        const Pki pki;
+        const auto append = [&](const std::string& file) {
+            std::ofstream{pki.certificate, std::ios::app} << std::ifstream{file}.rdbuf();
+        };
+        LiveServer live{executor, basic_routes()};
+        append(pki.ca);  // leaf first, then its authority, as `opsd cluster` writes it
+        const auto port = live.start(pki.listener());
+        const auto right = pki.authority.fingerprint();
+        auto answer = co_await ask(port, net::TlsClientOptions{.ca_fingerprint = right}, "/data");
+        EXPECT_TRUE(answer.has_value()) << answer.error().message;
+        auto wrong = right;
+        wrong.back() = wrong.back() == '0' ? '1' : '0';
+        // not this authority, the leaf itself, and one that is not presented
+        for (const auto& pin : {wrong, pki.server.fingerprint(), pki.client.fingerprint()}) {
+            live.around.authenticator.seen.address.clear();
+            auto refused = co_await ask(port, net::TlsClientOptions{.ca_fingerprint = pin});
+            EXPECT_EQ(refused.error().code, Errc::denied) << pin;
+            EXPECT_EQ(live.around.authenticator.seen.address, "") << "no request may leave before the check";
+        }
+        for (const auto* odd : {"sha256:", "sha1:00", "x", "sha256:zz"}) {
+            auto refused = co_await ask(port, net::TlsClientOptions{.ca_fingerprint = odd});
+            EXPECT_EQ(refused.error().code, Errc::invalid_argument) << odd;
+        }
+        co_await live.stop();
+    });
+}
+
+TEST(HttpTls, APinnedAuthorityMustHaveSignedTheServerForItsName)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        const Pki pki;
+        LiveServer live{executor, basic_routes()};
+        const Certificate elsewhere{{.name = "elsewhere", .address = "127.0.0.9"}, &pki.authority};
+        elsewhere.write(pki.certificate, pki.key);
+        std::ofstream{pki.certificate, std::ios::app} << std::ifstream{pki.ca}.rdbuf();
+        const net::TlsClientOptions pinned{.ca_fingerprint = pki.authority.fingerprint()};
+        const auto port = live.start(pki.listener());
+        auto misnamed = co_await ask(port, pinned);
+        EXPECT_EQ(misnamed.error().code, Errc::denied);
+        EXPECT_NE(misnamed.error().message.find("IP address mismatch"), std::string::npos);
+
+        const Certificate impostor{{.name = "node"}};  // shows the authority, is not signed by it
+        impostor.write(pki.certificate, pki.key);
+        std::ofstream{pki.certificate, std::ios::app} << std::ifstream{pki.ca}.rdbuf();
+        EXPECT_TRUE(live.server.reload_certificates());
+        auto refused = co_await ask(port, pinned);
+        EXPECT_EQ(refused.error().code, Errc::denied);
+        co_await live.stop();
+    });
+}
+
 TEST(HttpTls, ReloadChangesNewConnectionsAndKeepsTheOldOnError)
 {
     run([]() -> Task<> {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <iterator>
@@ -53,6 +54,25 @@ TEST(Files, WriteAtomicReplacesTheWholeFileWithItsMode)
     EXPECT_EQ(content(path), "second");
     EXPECT_EQ(mode_of(path), 0640U);
     EXPECT_EQ(entries(dir.path()), 1U) << "a temporary file was left behind";
+}
+
+TEST(Files, WriteAtomicGivesTheFileToItsOwner)
+{
+    const TempDir dir;
+    const auto path = dir / "key";
+    ASSERT_TRUE(files::write_atomic(path, "k", 0400, {::getuid(), ::getgid()}));
+    EXPECT_EQ(mode_of(path), 0400U);
+    struct stat now{};
+    if (::getuid() != 0) {
+        const auto refused = files::write_atomic(dir / "other", "k", 0400, {::getuid() + 1, ::getgid()});
+        EXPECT_EQ(refused.error().code, Errc::denied);
+        EXPECT_EQ(entries(dir.path()), 1U) << "nothing of another owner, and no leftover";
+        return;
+    }
+    ASSERT_TRUE(files::write_atomic(path, "k", 0400, {12'345, 54'321}));
+    ASSERT_EQ(::stat(path.c_str(), &now), 0);
+    EXPECT_EQ(now.st_uid, 12'345U);
+    EXPECT_EQ(now.st_gid, 54'321U);
 }
 
 TEST(Files, WriteAtomicIntoAMissingDirectorySaysSo)

@@ -2,6 +2,9 @@
 
 #include "io/systemd/journal.hpp"
 
+#include "opsd/task_group.hpp"
+#include "opsd/worker.hpp"
+
 #include "support.hpp"
 
 #include <filesystem>
@@ -37,6 +40,30 @@ Result<std::vector<JournalLine>> read(const std::string& directory)
 }
 
 }  // namespace
+
+TEST(Journal, AReaderThatEndsDuringAReadingDoesNotWaitForIt)
+{
+    const Directory empty;
+    test::run([&]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto reader = std::make_unique<JournalReader>(empty.path.string());
+        TaskGroup group{executor, [](std::string_view, const std::exception_ptr&) {}};
+        const auto ask = [](JournalReader& from) -> Task<> {
+            JournalQuery query;
+            query.unit = "a.service";
+            (void)co_await from.lines_of(std::move(query));
+        };
+        group.spawn("reading", ask(*reader));
+        co_await asio::post(executor, asio::use_awaitable);
+        group.cancel();
+        co_await group.join();
+        reader.reset();
+        auto& retired = RetiredThreads::of(executor);
+        EXPECT_EQ(retired.size(), 1U) << "its thread is joined when it has ended, by the loop";
+        co_await asio::this_coro::reset_cancellation_state();
+        co_await retired.ended();
+    });
+}
 
 TEST(Journal, NoDirectoryAndNoFilesAreNotFound)
 {

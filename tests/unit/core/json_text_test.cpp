@@ -1,11 +1,11 @@
-#include "modules/health/json_text.hpp"
+#include "core/json_text.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <random>
 
-namespace opsd::health {
+namespace opsd {
 namespace {
 
 std::string json_of(std::string_view text)
@@ -54,4 +54,4 @@ TEST(JsonText, WritesCommasWhereTheyBelong)
 }
 
 }  // namespace
-}  // namespace opsd::health
+}  // namespace opsd

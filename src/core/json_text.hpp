@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace opsd::health {
+namespace opsd {
 
 /// Appends a quoted JSON string.
 void append_quoted(std::string& out, std::string_view text);
@@ -37,4 +37,4 @@ private:
     bool comma_ = false;
 };
 
-}  // namespace opsd::health
+}  // namespace opsd

@@ -1,11 +1,11 @@
-#include "modules/health/json_text.hpp"
+#include "core/json_text.hpp"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <iterator>
 
-namespace opsd::health {
+namespace opsd {
 namespace {
 
 using Byte = unsigned char;
@@ -147,4 +147,4 @@ JsonText& JsonText::raw(std::string_view json)
     return *this;
 }
 
-}  // namespace opsd::health
+}  // namespace opsd

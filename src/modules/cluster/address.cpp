@@ -1,0 +1,89 @@
+// The order of members and how an operator names one.
+
+#include "modules/cluster/table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace opsd::cluster {
+namespace {
+
+struct Parts {
+    std::optional<std::array<unsigned, 4>> ipv4;
+    std::string_view host;
+    unsigned port = 0;
+};
+
+std::optional<std::array<unsigned, 4>> ipv4_of(std::string_view text)
+{
+    std::array<unsigned, 4> bytes{};
+    for (std::size_t i = 0; i < 4; ++i) {
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes.at(i));
+        if (error != std::errc{} || bytes.at(i) > 255) return std::nullopt;
+        text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+        if (i == 3) break;
+        if (!text.starts_with('.')) return std::nullopt;
+        text.remove_prefix(1);
+    }
+    return text.empty() ? std::optional{bytes} : std::nullopt;
+}
+
+/// "10.0.0.2:1051", "[fd00::2]:1051", "fd00::2", "name".
+Parts parts_of(std::string_view address)
+{
+    Parts parts;
+    parts.host = address;
+    const auto colon = address.rfind(':');
+    const bool bracketed = address.starts_with('[');
+    const bool one_colon = colon != std::string_view::npos && address.find(':') == colon;
+    if (one_colon || (bracketed && colon != std::string_view::npos && address[colon - 1] == ']')) {
+        const auto digits = address.substr(colon + 1);
+        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parts.port);
+        if (error == std::errc{} && end == digits.data() + digits.size())
+            parts.host = address.substr(0, colon);
+    }
+    if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']')
+        parts.host = parts.host.substr(1, parts.host.size() - 2);
+    parts.ipv4 = ipv4_of(parts.host);
+    return parts;
+}
+
+}  // namespace
+
+bool AddressLess::operator()(std::string_view a, std::string_view b) const noexcept
+{
+    const auto left = parts_of(a);
+    const auto right = parts_of(b);
+    if (left.ipv4.has_value() != right.ipv4.has_value()) return left.ipv4.has_value();
+    if (left.ipv4 && *left.ipv4 != *right.ipv4) return *left.ipv4 < *right.ipv4;
+    if (!left.ipv4 && left.host != right.host) return left.host < right.host;
+    if (left.port != right.port) return left.port < right.port;
+    return a < b;
+}
+
+std::string member_address(std::string_view host, std::uint16_t port, std::uint16_t cluster_port)
+{
+    if (port == 0 || port == cluster_port) return std::string{host};
+    return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
+}
+
+Lookup look_up(const Cluster& cluster, std::string_view name)
+{
+    Lookup found;
+    if (name.empty()) return found;
+    for (const auto& member : cluster.members) {
+        if (member->address == name) return {member, {member->address}};
+        const auto& who = member->identity;
+        if (who.hostname != name && who.mesos_id != name && member->node_id != name) continue;
+        found.candidates.push_back(member->address);
+        found.member = member;
+    }
+    if (found.candidates.size() > 1) found.member = nullptr;
+    return found;
+}
+
+}  // namespace opsd::cluster

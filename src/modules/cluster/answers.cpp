@@ -1,0 +1,110 @@
+#include "modules/cluster/answers.hpp"
+
+#include <algorithm>
+
+namespace opsd::cluster {
+namespace {
+
+constexpr std::size_t large = 256 * 1024;  // beyond, hashing and compressing would hold up the loop
+
+std::size_t size_of(const std::shared_ptr<const http::Content>& content)
+{
+    return content ? content->body.size() + content->gzip.size() : 0;
+}
+
+}  // namespace
+
+Answers::Answers(const Executor& executor, Clock& clock, AnswerLimits limits)
+  : executor_{executor}
+  , clock_{clock}
+  , limits_{limits}
+{}
+
+bool Answers::is_good(const Entry& entry, std::uint64_t version, bool gzip) const
+{
+    if (!entry.content) return false;
+    const auto body = entry.content->body.size();
+    if (gzip && !entry.packed) return false;
+    return entry.version >= version
+           || (body > large && clock_.monotonic() - entry.made_at < Monotonic{limits_.large_max_age});
+}
+
+Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, ClusterSnapshot snapshot, bool gzip,
+                                                        Render render)
+{
+    auto& place = entries_[key];
+    if (!place) place = std::make_shared<Entry>(executor_);
+    const auto entry = place;
+    entry->used_at = clock_.monotonic();
+    while (!is_good(*entry, snapshot->version, gzip)) {
+        if (entry->making) {
+            co_await wait_event(entry->changed);
+            continue;
+        }
+        co_await make(entry, snapshot, gzip, render);
+    }
+    trim(entry.get());
+    co_return entry->content;
+}
+
+Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, bool gzip, Render render)
+{
+    // Whoever makes it may go away meanwhile: the next one who waits then makes it himself.
+    struct Making {
+        Entry& entry;
+        explicit Making(Entry& e) : entry{e} { entry.making = true; }
+        Making(const Making&) = delete;
+        Making& operator=(const Making&) = delete;
+        ~Making()
+        {
+            entry.making = false;
+            entry.changed.cancel();
+        }
+    };
+    const Making making{*entry};
+    std::shared_ptr<const http::Content> made;
+    auto body = co_await render(snapshot->value);
+    ++rendered_;
+    if (body.size() <= large) {
+        made = http::make_content(std::move(body), "application/json", gzip);
+    } else {
+        auto pack = [body = std::move(body), gzip]() mutable -> Result<std::shared_ptr<const http::Content>> {
+            return http::make_content(std::move(body), "application/json", gzip);
+        };
+        auto packed = co_await packer_.run(std::move(pack));
+        if (!packed) throw std::runtime_error{packed.error().message};
+        made = std::move(*packed);
+    }
+    entry->packed = gzip;
+    bytes_ += size_of(made);
+    bytes_ -= size_of(entry->content);
+    entry->content = std::move(made);
+    entry->version = snapshot->version;
+    entry->made_at = clock_.monotonic();
+}
+
+void Answers::trim(const Entry* keep)
+{
+    const auto now = clock_.monotonic();
+    const auto drop = [this](auto at) {
+        bytes_ -= size_of(at->second->content);
+        at->second->content = nullptr;
+        return entries_.erase(at);
+    };
+    for (auto at = entries_.begin(); at != entries_.end();) {
+        const auto& entry = *at->second;
+        const bool unused = !entry.making && now - entry.used_at > Monotonic{limits_.unused_for};
+        at = unused && &entry != keep ? drop(at) : std::next(at);
+    }
+    while (bytes_ > limits_.bytes && entries_.size() > 1) {
+        auto oldest = entries_.end();
+        for (auto at = entries_.begin(); at != entries_.end(); ++at) {
+            if (at->second.get() == keep || at->second->making) continue;
+            if (oldest == entries_.end() || at->second->used_at < oldest->second->used_at) oldest = at;
+        }
+        if (oldest == entries_.end()) return;
+        drop(oldest);
+    }
+}
+
+}  // namespace opsd::cluster

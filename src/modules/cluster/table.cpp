@@ -1,0 +1,473 @@
+#include "modules/cluster/table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace opsd::cluster {
+
+void TableChanges::merge(TableChanges other)
+{
+    follow.merge(other.follow);
+    unfollow.merge(other.unfollow);
+    changed.merge(other.changed);
+    gone.merge(other.gone);
+    touched |= other.touched;
+    std::ranges::move(other.events, std::back_inserter(events));
+}
+
+Table::Table(TableOptions options) : options_{options} {}
+
+// --- the roll-up
+
+void Table::account(const Member& member, int by)
+{
+    nodes_.add(member.health, by);
+    for (const auto& unit : member.units) {
+        auto& roll = rolls_[unit.label->id];
+        roll.nodes.add(member.current(unit), by);
+        auto at = std::ranges::find(roll.labels, unit.label,
+                                    &std::pair<std::shared_ptr<const UnitLabel>, std::uint32_t>::first);
+        if (at == roll.labels.end()) at = roll.labels.insert(at, {unit.label, 0});
+        at->second = static_cast<std::uint32_t>(static_cast<std::int64_t>(at->second) + by);
+        if (at->second == 0) roll.labels.erase(at);
+        if (roll.labels.empty()) rolls_.erase(unit.label->id);
+    }
+}
+
+/// Puts a new picture of a member in the place of the old one.
+void Table::replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes)
+{
+    if (entry.shown) {
+        if (entry.member) account(*entry.member, -1);
+        account(*member, 1);
+    }
+    changes.changed.insert(member->address);
+    entry.member = std::move(member);
+}
+
+void Table::show(Entry& entry, bool shown, TableChanges& changes)
+{
+    if (entry.shown == shown) return;
+    account(*entry.member, shown ? 1 : -1);
+    entry.shown = shown;
+    changes.changed.insert(entry.member->address);
+}
+
+/// Of several addresses of one process one is shown: our own node's entry, an address that answers, the one
+/// the node calls its own, the first.
+void Table::choose_shown(const std::string& instance, TableChanges& changes)
+{
+    const auto group = instances_.find(instance);
+    if (group == instances_.end()) return;
+    const auto rank = [](const Member& m) {
+        return (m.self ? 0 : 4) + (m.freshness == Freshness::fresh ? 0 : 2)
+               + (m.address == m.identity.ip ? 0 : 1);
+    };
+    const std::string* best = nullptr;
+    for (const auto& address : group->second) {
+        if (best == nullptr || rank(*entries_.at(address).member) < rank(*entries_.at(*best).member))
+            best = &address;
+    }
+    for (const auto& address : group->second)
+        show(entries_.at(address), &address == best, changes);
+}
+
+void Table::drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes)
+{
+    const auto group = instances_.find(instance);
+    if (group == instances_.end()) return;
+    group->second.erase(address);
+    if (group->second.empty())
+        instances_.erase(group);
+    else
+        choose_shown(instance, changes);
+}
+
+// --- who is a member
+
+void Table::event(const Member& member, std::string from, std::string to, std::string reason, WallTime now,
+                  TableChanges& changes)
+{
+    ClusterTransition event;
+    event.address = member.address;
+    event.hostname = member.identity.hostname;
+    event.seen_at = now;
+    event.transition.at = event.transition.last_at = now;
+    event.transition.from = std::move(from);
+    event.transition.to = std::move(to);
+    event.transition.from_health = event.transition.to_health = member.health;
+    event.transition.reason = std::move(reason);
+    changes.events.push_back(std::move(event));
+}
+
+Table::Entry* Table::add(const std::string& address, WallTime now, TableChanges& changes)
+{
+    if (entries_.size() >= options_.max_members && address != self_) {
+        ++refused_;
+        return nullptr;
+    }
+    auto& entry = entries_[address];
+    auto member = std::make_shared<Member>();
+    member->address = address;
+    member->why = member->reason = "it was not asked yet";
+    member->changed_at = now;
+    replace(entry, std::move(member), changes);
+    return &entry;
+}
+
+void Table::remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes)
+{
+    const auto address = at->first;
+    const auto member = at->second.member;
+    if (at->second.shown) account(*member, -1);
+    entries_.erase(at);
+    drop_from_instance(member->instance, address, changes);
+    changes.follow.erase(address);
+    changes.changed.erase(address);
+    changes.unfollow.insert(address);
+    changes.gone.insert(address);
+    if (!why.empty()) event(*member, std::string{to_string(member->freshness)}, "gone", why, now, changes);
+}
+
+/// A node's own word counts; where it says nothing, the sources' does.
+void Table::identify(Member& member, const Entry& entry, const NodeIdentity& own)
+{
+    member.identity = own;
+    member.leader = false;
+    for (const auto& [source, claim] : entry.claims) {
+        const auto fill = [](std::string& mine, const std::string& theirs) {
+            if (mine.empty()) mine = theirs;
+        };
+        fill(member.identity.hostname, claim.hostname);
+        fill(member.identity.role, claim.role);
+        fill(member.identity.mesos_id, claim.mesos_id);
+        const auto current = [&](const MemberSource& s) { return s.name == source && s.current; };
+        member.leader |= claim.leader && std::ranges::any_of(member.sources, current);
+    }
+    if (member.identity.ip.empty()) member.identity.ip = member.address.substr(0, member.address.find(':'));
+}
+
+TableChanges Table::restore(std::vector<Member> kept, WallTime now)
+{
+    TableChanges changes;
+    for (auto& old : kept) {
+        if (old.address.empty() || entries_.contains(old.address)) continue;
+        auto* entry = add(old.address, now, changes);
+        if (entry == nullptr) break;
+        auto member = std::make_shared<Member>(std::move(old));
+        const bool answered = member->answered_at != WallTime{};
+        member->freshness = answered ? Freshness::stale : Freshness::unanswered;
+        member->why = "it was not asked yet since this opsd started";
+        member->reason = member->why;
+        member->health = Health::unknown;
+        member->self = false;
+        member->instance.clear();
+        for (auto& source : member->sources)
+            source.current = false;
+        changes.follow.insert(member->address);
+        replace(*entry, std::move(member), changes);
+    }
+    return changes;
+}
+
+TableChanges Table::named(const std::string& source, const std::vector<FoundMember>& found,
+                          std::uint16_t cluster_port, WallTime now)
+{
+    TableChanges changes;
+    std::map<std::string, const FoundMember*, AddressLess> list;
+    for (const auto& one : found)
+        if (!one.host.empty()) list.insert_or_assign(member_address(one.host, one.port, cluster_port), &one);
+    for (const auto& [address, claim] : list) {
+        if (entries_.contains(address)) continue;
+        if (add(address, now, changes) != nullptr) changes.follow.insert(address);
+    }
+    for (auto& [address, entry] : entries_) {
+        const auto named = list.find(address);
+        const bool is_named = named != list.end();
+        const auto known = std::ranges::find(entry.member->sources, source, &MemberSource::name);
+        const bool was_current = known != entry.member->sources.end() && known->current;
+        const auto claim = entry.claims.find(source);
+        if (!is_named && !was_current) continue;
+        const bool news = is_named != was_current
+                          || (is_named && (claim == entry.claims.end() || claim->second != *named->second));
+        auto member = std::make_shared<Member>(*entry.member);
+        const auto at = std::ranges::lower_bound(member->sources, source, {}, &MemberSource::name);
+        auto& mark = at != member->sources.end() && at->name == source
+                         ? *at
+                         : *member->sources.insert(at, {.name = source, .first = now});
+        mark.current = is_named;
+        if (is_named) {
+            mark.last = now;
+            entry.claims.insert_or_assign(source, *named->second);
+        }
+        if (!news) {  // only the time it was last named
+            entry.member = std::move(member);
+            changes.touched = true;
+            continue;
+        }
+        identify(*member, entry,
+                 member->freshness == Freshness::unanswered ? NodeIdentity{} : member->identity);
+        replace(entry, std::move(member), changes);
+    }
+    return changes;
+}
+
+Result<TableChanges> Table::forget(const std::string& address, WallTime now)
+{
+    const auto at = entries_.find(address);
+    if (at == entries_.end())
+        return fail(Errc::not_found, fmt::format("cannot forget {}: no such node is known", address));
+    const auto& member = *at->second.member;
+    if (member.self)
+        return fail(Errc::invalid_argument, fmt::format("cannot forget {}: it is this node", address));
+    std::string naming;
+    for (const auto& source : member.sources)
+        if (source.current) naming += (naming.empty() ? "" : ", ") + source.name;
+    if (!naming.empty()) {
+        return fail(
+            Errc::invalid_argument,
+            fmt::format(
+                "cannot forget {}: it would be back at once, since it is still named by {}; remove it "
+                "there first",
+                address, naming));
+    }
+    TableChanges changes;
+    remove(at, "forgotten by an operator", now, changes);
+    return changes;
+}
+
+TableChanges Table::tick(WallTime now)
+{
+    TableChanges changes;
+    for (auto at = entries_.begin(); at != entries_.end();) {
+        const auto here = at++;
+        auto& entry = here->second;
+        const auto& member = *entry.member;
+        if (member.acknowledged && member.acknowledged->until <= now) {
+            auto next = std::make_shared<Member>(member);
+            next->acknowledged = nullptr;
+            replace(entry, std::move(next), changes);
+        }
+        if (entry.member->self || entry.member->freshness == Freshness::fresh) continue;
+        auto last = std::max(entry.member->answered_at, WallTime{});
+        bool current = false;
+        for (const auto& source : entry.member->sources) {
+            current |= source.current;
+            last = std::max(last, source.last);
+        }
+        if (!current && now - last > options_.forget_after)
+            remove(here,
+                   fmt::format("no source names it and it has not answered for {}",
+                               human_duration(options_.forget_after)),
+                   now, changes);
+    }
+    return changes;
+}
+
+// --- what members say
+
+TableChanges Table::self(const std::string& address, NodeDocument document, WallTime now)
+{
+    TableChanges changes;
+    if (!self_.empty() && self_ != address) {
+        const auto old = entries_.find(self_);
+        if (old != entries_.end()) remove(old, "", now, changes);
+    }
+    self_ = address;
+    auto at = entries_.find(address);
+    if (at == entries_.end()) {
+        if (add(address, now, changes) == nullptr) return changes;
+        at = entries_.find(address);
+    }
+    if (!at->second.member->self) {
+        auto member = std::make_shared<Member>(*at->second.member);
+        member->self = true;
+        replace(at->second, std::move(member), changes);
+        changes.unfollow.insert(address);
+    }
+    auto done = answered(address, std::move(document), now, {});
+    if (done) changes.merge(std::move(*done));
+    changes.events.clear();  // our own coming and going is no news to us
+    return changes;
+}
+
+namespace {
+
+/// The units after a partial document: both lists are sorted.
+std::vector<MemberUnit> combined(const std::vector<MemberUnit>& old, NodeDocument& document)
+{
+    std::vector<MemberUnit> units;
+    units.reserve(old.size() + document.units.size());
+    std::ranges::sort(document.removed);
+    auto next = document.units.begin();
+    for (const auto& unit : old) {
+        for (; next != document.units.end() && next->label->id < unit.label->id; ++next)
+            units.push_back(std::move(*next));
+        if (next != document.units.end() && next->label->id == unit.label->id) {
+            units.push_back(std::move(*next++));
+        } else if (!std::ranges::binary_search(document.removed, unit.label->id)) {
+            units.push_back(unit);
+        }
+    }
+    std::move(next, document.units.end(), std::back_inserter(units));
+    return units;
+}
+
+}  // namespace
+
+Result<TableChanges> Table::answered(const std::string& address, NodeDocument document, WallTime now,
+                                     std::chrono::milliseconds clock_offset)
+{
+    const auto at = entries_.find(address);
+    if (at == entries_.end())
+        return fail(Errc::not_found,
+                    fmt::format("cannot take the answer of {}: it is no member any more", address));
+    auto& entry = at->second;
+    if (document.base > 0
+        && (entry.held_instance != document.instance || entry.held_version != document.base)) {
+        entry.held_instance.clear();
+        entry.held_version = 0;
+        return fail(
+            Errc::protocol,
+            fmt::format("cannot use the partial answer of {}: it builds on a picture that is not held",
+                        address));
+    }
+    TableChanges changes;
+    const auto old = entry.member;
+    auto member = std::make_shared<Member>(*old);
+    member->units = document.base > 0 ? combined(old->units, document) : std::move(document.units);
+    if (!document.node_id.empty() && !old->node_id.empty() && document.node_id != old->node_id) {
+        member->previous_node_id = old->node_id;
+        member->replaced_at = now;
+    }
+    if (!document.node_id.empty()) member->node_id = document.node_id;
+    member->instance = document.instance;
+    member->opsd_version = document.opsd_version;
+    member->freshness = Freshness::fresh;
+    member->why.clear();
+    member->answered_at = member->changed_at = now;
+    member->clock_offset = clock_offset;
+    member->health = document.health;
+    member->reason = std::move(document.reason);
+    member->systemd_readable = document.systemd_readable;
+    identify(*member, entry, document.identity);
+    entry.held_instance = document.instance;
+    entry.held_version = document.version;
+    if (member->replaced_at == now && member->previous_node_id != old->previous_node_id)
+        event(*member, std::string{to_string(old->freshness)}, "replaced",
+              "another machine has this address now", now, changes);
+    else if (old->freshness != Freshness::fresh)
+        event(*member, std::string{to_string(old->freshness)}, "fresh", "it answers", now, changes);
+    replace(entry, std::move(member), changes);
+    if (old->instance != document.instance) {
+        drop_from_instance(old->instance, address, changes);
+        if (!document.instance.empty()) instances_[document.instance].insert(address);
+        if (document.instance.empty()) show(entry, true, changes);
+    }
+    choose_shown(document.instance, changes);
+    return changes;
+}
+
+TableChanges Table::unchanged(const std::string& address, WallTime now)
+{
+    TableChanges changes;
+    const auto at = entries_.find(address);
+    if (at == entries_.end() || at->second.member->answered_at == WallTime{}) return changes;
+    auto member = std::make_shared<Member>(*at->second.member);
+    member->answered_at = now;
+    if (member->freshness == Freshness::fresh) {
+        at->second.member = std::move(member);
+        changes.touched = true;
+        return changes;
+    }
+    // It held nothing that we could have missed: what we have is its picture. Its own verdict was lost with
+    // its freshness, so that it has to be asked for all.
+    at->second.held_instance.clear();
+    at->second.held_version = 0;
+    at->second.member = std::move(member);
+    changes.touched = true;
+    return changes;
+}
+
+TableChanges Table::failed(const std::string& address, const std::string& why, WallTime now)
+{
+    TableChanges changes;
+    const auto at = entries_.find(address);
+    if (at == entries_.end() || at->second.member->self) return changes;
+    auto& entry = at->second;
+    const auto old = entry.member;
+    if (old->freshness != Freshness::fresh && old->why == why) return changes;
+    auto member = std::make_shared<Member>(*old);
+    member->freshness = old->answered_at == WallTime{} ? Freshness::unanswered : Freshness::stale;
+    member->why = member->reason = why;
+    member->health = Health::unknown;
+    if (old->freshness == Freshness::fresh) {
+        member->changed_at = now;
+        event(*member, "fresh", "stale", why, now, changes);
+    }
+    // The next answer brings the whole picture, and with it the verdict that is unknown now.
+    entry.held_instance.clear();
+    entry.held_version = 0;
+    replace(entry, std::move(member), changes);
+    choose_shown(old->instance, changes);
+    return changes;
+}
+
+Result<TableChanges> Table::acknowledge(const std::string& address,
+                                        std::shared_ptr<const Acknowledgement> ack, WallTime now)
+{
+    const auto at = entries_.find(address);
+    if (at == entries_.end())
+        return fail(Errc::not_found, fmt::format("cannot acknowledge {}: no such node is known", address));
+    TableChanges changes;
+    auto member = std::make_shared<Member>(*at->second.member);
+    member->acknowledged = std::move(ack);
+    member->changed_at = now;
+    replace(at->second, std::move(member), changes);
+    return changes;
+}
+
+// --- out
+
+Cluster Table::cluster(bool watching) const
+{
+    Cluster cluster;
+    cluster.watching = watching;
+    cluster.nodes = nodes_;
+    cluster.members.reserve(entries_.size());
+    for (const auto& [address, entry] : entries_)
+        if (entry.shown) cluster.members.push_back(entry.member);
+    cluster.units.reserve(rolls_.size());
+    for (const auto& [id, roll] : rolls_) {
+        const auto better = [](const auto& a, const auto& b) {
+            if (a.second != b.second) return a.second > b.second;
+            return std::tie(a.first->name, a.first->description)
+                   < std::tie(b.first->name, b.first->description);
+        };
+        cluster.units.push_back({std::ranges::min_element(roll.labels, better)->first, roll.nodes});
+    }
+    return cluster;
+}
+
+std::shared_ptr<const Member> Table::find(std::string_view address) const
+{
+    const auto at = entries_.find(address);
+    return at == entries_.end() ? nullptr : at->second.member;
+}
+
+std::string Table::held(std::string_view address) const
+{
+    const auto at = entries_.find(address);
+    if (at == entries_.end() || at->second.held_version == 0) return {};
+    return fmt::format("\"{}.{}\"", at->second.held_instance, at->second.held_version);
+}
+
+std::size_t Table::aliases() const noexcept
+{
+    return static_cast<std::size_t>(
+        std::ranges::count_if(entries_, [](const auto& e) { return !e.second.shown; }));
+}
+
+}  // namespace opsd::cluster

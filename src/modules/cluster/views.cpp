@@ -1,0 +1,92 @@
+#include "modules/cluster/views.hpp"
+
+#include "modules/cluster/view_parts.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace opsd::cluster {
+
+Views::Views(ViewOptions given, Services& with, Actions what)
+  : options{given}
+  , services{with}
+  , actions{std::move(what)}
+  , answers{with.executor, with.clock, given.answers}
+{}
+
+http::Handler with(const Shared& views, Answer answer)
+{
+    return [views, answer](const Request& request) { return answer(views, request); };
+}
+
+bool takes_gzip(const Request& request)
+{
+    return request.headers.get("accept-encoding").find("gzip") != std::string_view::npos;
+}
+
+ClusterSnapshot snapshot_of(const Views& views)
+{
+    const auto& now = views.services.board.cluster.get();
+    return now ? now : std::make_shared<const Snapshot<Cluster>>();
+}
+
+FoundNode find_node(const Cluster& cluster, const Request& request, bool plain)
+{
+    const auto name = request.path_params.get("node");
+    auto found = look_up(cluster, name);
+    if (found.member) return {std::move(found.member), std::nullopt};
+    if (found.candidates.size() > 1) {
+        const auto sentence =
+            fmt::format("cannot tell which node \"{}\" is: {} have that name; use the address", name,
+                        fmt::join(found.candidates, " and "));
+        return {nullptr, plain ? Response::text(sentence + "\n", 409) : Response::problem(409, sentence)};
+    }
+    if (plain) return {nullptr, Response::text(fmt::format("{} not found\n", name), 404)};
+    return {nullptr,
+            Response::problem(404, fmt::format("cannot find the node \"{}\": no address, host name, Mesos "
+                                               "id or machine id is so; /api/v1/nodes lists all",
+                                               name))};
+}
+
+const UnitRollup* find_unit(const Cluster& cluster, std::string_view id)
+{
+    const auto by_id = [](const UnitRollup& roll) { return std::string_view{roll.label->id}; };
+    const auto at = std::ranges::lower_bound(cluster.units, id, {}, by_id);
+    return at != cluster.units.end() && at->label->id == id ? &*at : nullptr;
+}
+
+Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)
+{
+    const auto confirmed = member != nullptr && !member->self ? member->answered_at : snapshot.at;
+    if (confirmed == WallTime{}) return response;  // never answered: there is no age
+    const auto age = std::chrono::floor<std::chrono::seconds>(views.services.clock.now() - confirmed);
+    response.with("Age", std::to_string(std::max<std::int64_t>(0, age.count())));
+    response.with("Last-Modified-3DT", local_time(confirmed));
+    return response;
+}
+
+Task<std::optional<Response>> refreshed(Shared views, const Request& request)
+{
+    if (!request.query.has("cache")) co_return std::nullopt;
+    const auto done = co_await views->actions.refresh();
+    if (done) co_return std::nullopt;
+    const auto snapshot = snapshot_of(*views);
+    const auto age =
+        std::chrono::floor<std::chrono::milliseconds>(views->services.clock.now() - snapshot->at);
+    auto text = fmt::format("{}; what is known is {} old and is served without ?cache\n",
+                            done.error().message, human_duration(age));
+    const unsigned status = done.error().code == Errc::timeout ? 504 : 503;
+    co_return dated(Response::text(std::move(text), status), *views, *snapshot);
+}
+
+std::vector<http::Route> view_routes(const std::shared_ptr<Views>& views)
+{
+    std::vector<http::Route> all;
+    for (auto part : {dcos_routes(views), node_routes(views), cluster_routes(views)})
+        std::ranges::move(part, std::back_inserter(all));
+    return all;
+}
+
+}  // namespace opsd::cluster

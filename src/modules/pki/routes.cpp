@@ -1,0 +1,229 @@
+// What clients may ask the authority for.
+
+#include "modules/pki/body.hpp"
+#include "modules/pki/module.hpp"
+#include "modules/pki/policy.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace opsd::pki {
+
+using http::Access;
+using http::FailureLimiter;
+using http::Method;
+using http::Response;
+
+namespace {
+
+using CorePtr = std::shared_ptr<Core>;
+
+/// What the answer needs beside the certificate.
+struct Signed {
+    Issued issued;
+    std::string authority;
+};
+
+std::string all_names(const Names& names)
+{
+    return fmt::format("{}{}{}", fmt::join(names.hosts, " "), names.addresses.empty() ? "" : " ",
+                       fmt::join(names.addresses, " "));
+}
+
+Response answer_with(const Signed& done)
+{
+    auto response = Response::json(
+        certificate_answer(done.issued.says.parts.unit, done.issued.certificate, done.authority), 201);
+    return std::move(response.with("Cache-Control", "no-store"));
+}
+
+Response refuse(Core& core, const Error& error)
+{
+    core.refused.add();
+    return Response::problem(error);
+}
+
+Response too_often()
+{
+    auto response = Response::problem(
+        429, "cannot let this node join: too many attempts failed from this address; wait 10 s");
+    return std::move(response.with("Retry-After", "10"));
+}
+
+/// On the thread: reads files and signs.
+Result<Signed> sign_new(const NodeFiles& files, Applicant applicant, WallTime now,
+                        std::chrono::milliseconds lifetime)
+{
+    auto authority = read_authority(files);
+    if (!authority) return fail(std::move(authority).error());
+    const auto own = read_identity(files);
+    if (!own) return fail(own.error());
+    auto signer = inspect(own->certificate);
+    if (!signer) return fail(std::move(signer).error());
+    applicant.signer = std::move(signer->names);
+    auto issued = issue(*authority, applicant, now, lifetime);
+    if (!issued) return fail(std::move(issued).error());
+    return Signed{std::move(*issued), std::move(authority->certificate)};
+}
+
+Result<Signed> sign_again(const NodeFiles& files, const RenewBody& body, WallTime now,
+                          std::chrono::milliseconds lifetime)
+{
+    auto authority = read_authority(files);
+    if (!authority) return fail(std::move(authority).error());
+    auto issued = renew(*authority, body.certificate, body.request, now, lifetime);
+    if (!issued) return fail(std::move(issued).error());
+    return Signed{std::move(*issued), std::move(authority->certificate)};
+}
+
+Task<Response> join(CorePtr core, const http::Request& request)
+{
+    auto& clock = core->services.clock;
+    const auto from = FailureLimiter::key_of(request.caller.address);
+    if (core->failures.blocked(from, clock.monotonic())) co_return too_often();
+    auto body = parse_join(request.body);
+    if (!body) {
+        core->failures.failed(from, clock.monotonic());
+        co_return refuse(*core, body.error());
+    }
+    const auto id = co_await core->tokens.check(std::move(body->token));
+    if (!id) {
+        if (id.error().code == Errc::denied) core->failures.failed(from, clock.monotonic());
+        co_return refuse(*core, id.error());
+    }
+    request.object.add("token", *id);
+    // Signed before the use is taken: what cannot be signed costs nobody his token. Nothing goes out before.
+    auto work = [files = core->files,
+                 applicant = Applicant{std::move(body->request), request.caller.address, {}},
+                 now = clock.now(), lifetime = core->options.certificate_lifetime] {
+        return sign_new(files, applicant, now, lifetime);
+    };
+    const auto done = co_await core->thread.run(std::move(work));
+    if (!done) co_return refuse(*core, done.error());
+    request.object.add("node", done->issued.says.parts.name);
+    request.object.add("certificate", done->issued.says.serial);
+    const auto used = co_await core->tokens.use(*id);
+    if (!used) co_return refuse(*core, used.error());
+    core->joined.add();
+    const auto& says = done->issued.says;
+    core->services.log.info("{} joined from {} with token {}: certificate {} for {} until {}",
+                            says.parts.name, request.caller.address, *id, says.serial, all_names(says.names),
+                            rfc3339(says.not_after));
+    co_return answer_with(*done);
+}
+
+Task<Response> renew_node(CorePtr core, const http::Request& request)
+{
+    auto body = parse_renew(request.body);
+    if (!body) co_return refuse(*core, body.error());
+    auto work = [files = core->files, asked = std::move(*body), now = core->services.clock.now(),
+                 lifetime = core->options.certificate_lifetime] {
+        return sign_again(files, asked, now, lifetime);
+    };
+    const auto done = co_await core->thread.run(std::move(work));
+    if (!done) co_return refuse(*core, done.error());
+    request.object.add("node", done->issued.says.parts.name);
+    request.object.add("certificate", done->issued.says.serial);
+    core->renewed.add();
+    const auto& says = done->issued.says;
+    core->services.log.info("{} renewed its certificate from {}: {} for {} until {}", says.parts.name,
+                            request.caller.address, says.serial, all_names(says.names),
+                            rfc3339(says.not_after));
+    co_return answer_with(*done);
+}
+
+/// What a join command must say beside the token.
+struct Meeting {
+    std::string cluster;
+    std::string fingerprint;
+    std::string url;
+};
+
+Result<Meeting> read_meeting(const NodeFiles& files)
+{
+    const auto authority = read_authority(files);
+    if (!authority) return fail(authority.error());
+    auto cluster = cluster_of(authority->certificate);
+    if (!cluster) return fail(std::move(cluster).error());
+    auto says = inspect(authority->certificate);
+    if (!says) return fail(std::move(says).error());
+    auto url = read_issuer(files);
+    if (!url) return fail(std::move(url).error());
+    return Meeting{std::move(*cluster), std::move(says->fingerprint), std::move(*url)};
+}
+
+Task<Response> make_token(CorePtr core, const http::Request& request)
+{
+    const auto body = parse_token(request.body);
+    if (!body) co_return Response::problem(body.error());
+    auto read = [files = core->files] { return read_meeting(files); };
+    const auto meeting = co_await core->thread.run(std::move(read));
+    if (!meeting) co_return Response::problem(meeting.error());
+    const auto token = co_await core->tokens.create(body->lifetime, body->uses);
+    if (!token) co_return Response::problem(token.error());
+    request.object.add("token", token->id);
+    core->services.log.info("join token {} made by {}: {} use(s) until {}", token->id, request.caller.name,
+                            token->uses, rfc3339(token->expires));
+    const nlohmann::json answer{{"token", token->text},
+                                {"id", token->id},
+                                {"expires", rfc3339(token->expires)},
+                                {"uses", token->uses},
+                                {"cluster", meeting->cluster},
+                                {"fingerprint", meeting->fingerprint},
+                                {"url", meeting->url}};
+    auto response = Response::json(answer.dump(), 201);
+    co_return std::move(response.with("Cache-Control", "no-store"));
+}
+
+Task<Response> revoke_tokens(CorePtr core)
+{
+    const auto revoked = co_await core->tokens.revoke_all();
+    if (!revoked) co_return Response::problem(revoked.error());
+    core->services.log.info("{} join token(s) revoked", *revoked);
+    co_return Response::no_content();
+}
+
+}  // namespace
+
+std::vector<http::Route> routes_of(const CorePtr& core)
+{
+    const auto token = [core](const http::Request& r) { return make_token(core, r); };
+    const auto revoke = [core](const http::Request&) { return revoke_tokens(core); };
+    const auto joins = [core](const http::Request& r) { return join(core, r); };
+    const auto renews = [core](const http::Request& r) { return renew_node(core, r); };
+    return {
+        {Method::post,
+         "/api/v1/cluster/tokens",
+         Access::admin,
+         "Make a join token, on the node with the authority: {\"lifetime\": \"30m\", \"uses\": 1}; its text "
+         "is shown "
+         "this once",
+         token,
+         {},
+         true},
+        {Method::del,
+         "/api/v1/cluster/tokens",
+         Access::admin,
+         "Make all join tokens useless",
+         revoke,
+         {},
+         true},
+        {Method::post,
+         "/api/v1/cluster/join",
+         Access::open,
+         "A certificate for a new node: {\"token\": \"join_...\", \"request\": PEM}; `opsd cluster join` "
+         "calls it",
+         joins,
+         {},
+         true},
+        {Method::post,
+         "/api/v1/cluster/renew",
+         Access::read,
+         "The same certificate with a later end: {\"certificate\": PEM, \"request\": PEM signed by its key}",
+         renews,
+         {},
+         true},
+    };
+}
+
+}  // namespace opsd::pki

@@ -1,0 +1,434 @@
+#include "modules/cluster/table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace opsd::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
+constexpr std::uint16_t port = 1050;
+
+struct Cast {
+    Table table{TableOptions{.max_members = 100, .forget_after = 24h}};
+    WallTime now = noon;
+
+    NodeDocument document(std::string instance, std::vector<std::pair<std::string, Health>> units,
+                          std::string hostname = "h")
+    {
+        NodeDocument d;
+        d.instance = std::move(instance);
+        d.node_id = "machine of " + d.instance;
+        d.version = 1;
+        d.identity.hostname = std::move(hostname);
+        d.systemd_readable = true;
+        d.health = Health::healthy;
+        for (auto& [id, health] : units) {
+            MemberUnit unit;
+            unit.label = table.pool().label({id, id, "about " + id});
+            unit.verdict =
+                table.pool().verdict({health, health == Health::healthy ? "running" : "failed", "why"});
+            d.units.push_back(std::move(unit));
+            d.health = worse(d.health, health);
+        }
+        return d;
+    }
+    TableChanges names(std::vector<std::string> hosts, const std::string& source = "static")
+    {
+        std::vector<FoundMember> found;
+        for (auto& host : hosts)
+            found.push_back({.host = std::move(host)});
+        return table.named(source, found, port, now);
+    }
+    TableChanges answers(const std::string& address, NodeDocument d)
+    {
+        auto changes = table.answered(address, std::move(d), now, 0ms);
+        EXPECT_TRUE(changes) << changes.error().message;
+        return changes ? std::move(*changes) : TableChanges{};
+    }
+    [[nodiscard]] const Member& member(const std::string& address) const { return *table.find(address); }
+    [[nodiscard]] HealthCounts unit(const std::string& id) const
+    {
+        for (const auto& roll : table.cluster(true).units)
+            if (roll.label->id == id) return roll.nodes;
+        return {};
+    }
+};
+
+std::vector<std::string> shown(const Table& table)
+{
+    std::vector<std::string> all;
+    for (const auto& member : table.cluster(true).members)
+        all.push_back(member->address);
+    return all;
+}
+
+/// Counted anew from the members: what the incremental roll-up must equal.
+void expect_consistent(const Table& table)
+{
+    const auto cluster = table.cluster(true);
+    HealthCounts nodes;
+    std::map<std::string, HealthCounts> units;
+    for (const auto& member : cluster.members) {
+        nodes.add(member->health);
+        for (const auto& unit : member->units)
+            units[unit.label->id].add(member->current(unit));
+    }
+    EXPECT_EQ(nodes, cluster.nodes);
+    ASSERT_EQ(units.size(), cluster.units.size());
+    for (const auto& roll : cluster.units)
+        EXPECT_EQ(roll.nodes, units[roll.label->id]) << roll.label->id;
+}
+
+TEST(Address, SortsByValueThenPortThenName)
+{
+    std::set<std::string, AddressLess> all{"zeta",     "10.0.0.10", "10.0.0.9:1051",
+                                           "10.0.0.9", "alpha",     "fd00::1"};
+    EXPECT_EQ(
+        (std::vector<std::string>{all.begin(), all.end()}),
+        (std::vector<std::string>{"10.0.0.9", "10.0.0.9:1051", "10.0.0.10", "alpha", "fd00::1", "zeta"}));
+    EXPECT_EQ(member_address("10.0.0.1", 0, port), "10.0.0.1");
+    EXPECT_EQ(member_address("10.0.0.1", 1050, port), "10.0.0.1");
+    EXPECT_EQ(member_address("10.0.0.1", 1051, port), "10.0.0.1:1051");
+    EXPECT_EQ(member_address("fd00::1", 1051, port), "[fd00::1]:1051");
+}
+
+TEST(Table, AMemberThatNeverAnsweredIsUnknownAndListed)
+{
+    Cast cast;
+    const auto changes = cast.names({"10.0.0.2", "10.0.0.1"});
+    EXPECT_EQ(changes.follow, (Addresses{"10.0.0.1", "10.0.0.2"}));
+    EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.0.0.1", "10.0.0.2"}));
+    EXPECT_EQ(cast.member("10.0.0.1").freshness, Freshness::unanswered);
+    EXPECT_EQ(cast.member("10.0.0.1").health, Health::unknown);
+    EXPECT_EQ(cast.table.cluster(true).nodes, (HealthCounts{0, 0, 2}));
+    EXPECT_TRUE(cast.names({"10.0.0.2", "10.0.0.1"}).follow.empty()) << "named again is no news";
+}
+
+TEST(Table, RollsUpUnitsAndNodes)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+    cast.answers("10.0.0.1",
+                 cast.document("a", {{"x.service", Health::healthy}, {"y.service", Health::unhealthy}}));
+    cast.answers("10.0.0.2", cast.document("b", {{"x.service", Health::healthy}}));
+    EXPECT_EQ(cast.unit("x.service"), (HealthCounts{2, 0, 0}));
+    EXPECT_EQ(cast.unit("y.service").rolled_up(), Health::unhealthy);
+    EXPECT_EQ(cast.table.cluster(true).nodes, (HealthCounts{1, 1, 1}));
+    expect_consistent(cast.table);
+}
+
+TEST(Table, ADeadNodeKeepsItsUnitsAndCountsAsUnknownWithoutHidingARealFailure)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2"});
+    cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::unhealthy}}));
+    cast.answers("10.0.0.2", cast.document("b", {{"x.service", Health::unhealthy}}));
+    const auto changes = cast.table.failed("10.0.0.1", "cannot connect to 10.0.0.1: timed out", noon + 5s);
+    ASSERT_EQ(changes.events.size(), 1U);
+    EXPECT_EQ(changes.events[0].transition.to, "stale");
+    const auto& dead = cast.member("10.0.0.1");
+    EXPECT_EQ(dead.freshness, Freshness::stale);
+    EXPECT_EQ(dead.health, Health::unknown);
+    EXPECT_EQ(dead.reason, "cannot connect to 10.0.0.1: timed out");
+    EXPECT_EQ(dead.answered_at, noon);
+    ASSERT_EQ(dead.units.size(), 1U);
+    EXPECT_EQ(dead.current(dead.units[0]), Health::unknown);
+    EXPECT_EQ(cast.unit("x.service"), (HealthCounts{0, 1, 1}));
+    EXPECT_EQ(cast.unit("x.service").rolled_up(), Health::unhealthy);
+    EXPECT_TRUE(
+        cast.table.failed("10.0.0.1", "cannot connect to 10.0.0.1: timed out", noon + 6s).events.empty());
+    const auto back = cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::healthy}}));
+    EXPECT_EQ(back.events.at(0).transition.to, "fresh");
+    EXPECT_EQ(cast.unit("x.service"), (HealthCounts{1, 1, 0}));
+    expect_consistent(cast.table);
+}
+
+TEST(Table, ANodeThatCannotReadSystemdCountsAsUnknown)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    auto document = cast.document("a", {{"x.service", Health::healthy}});
+    document.systemd_readable = false;
+    document.health = Health::unknown;
+    cast.answers("10.0.0.1", std::move(document));
+    EXPECT_EQ(cast.unit("x.service"), (HealthCounts{0, 0, 1}));
+}
+
+TEST(Table, SourcesThatFallSilentRemoveNobody)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"}, "mesos");
+    cast.names({"10.0.0.1", "10.0.0.2"}, "dns");
+    cast.names({}, "mesos");
+    EXPECT_EQ(shown(cast.table).size(), 2U);
+    const auto& sources = cast.member("10.0.0.1").sources;
+    ASSERT_EQ(sources.size(), 2U);
+    EXPECT_EQ(sources[0].name, "dns");
+    EXPECT_TRUE(sources[0].current);
+    EXPECT_FALSE(sources[1].current);
+}
+
+TEST(Table, ForgetsWhomNoSourceNamesAndWhoDoesNotAnswer)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+    cast.answers("10.0.0.2", cast.document("b", {}));
+    cast.answers("10.0.0.3", cast.document("c", {{"x.service", Health::healthy}}));
+    cast.names({});
+    (void)cast.table.failed("10.0.0.3", "cannot connect", noon + 1s);
+    EXPECT_FALSE(cast.table.tick(noon + 23h).any());
+    const auto changes = cast.table.tick(noon + 25h);
+    EXPECT_EQ(changes.gone, (Addresses{"10.0.0.1", "10.0.0.3"})) << "10.0.0.2 still answers";
+    EXPECT_EQ(changes.unfollow, changes.gone);
+    EXPECT_EQ(changes.events.size(), 2U);
+    EXPECT_EQ(cast.unit("x.service").total(), 0U);
+    expect_consistent(cast.table);
+}
+
+TEST(Table, AnOperatorForgetsOnlyWhomNoSourceNames)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"}, "mesos");
+    const auto refused = cast.table.forget("10.0.0.1", noon);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::invalid_argument);
+    EXPECT_NE(refused.error().message.find("still named by mesos"), std::string::npos);
+    cast.names({}, "mesos");
+    const auto gone = cast.table.forget("10.0.0.1", noon);
+    ASSERT_TRUE(gone);
+    EXPECT_EQ(gone->gone, (Addresses{"10.0.0.1"}));
+    EXPECT_EQ(cast.table.forget("10.0.0.1", noon).error().code, Errc::not_found);
+}
+
+TEST(Table, AnAgentUnderANewMesosIdIsTheSameMember)
+{
+    Cast cast;
+    cast.table.named("mesos", {{.host = "10.0.0.1", .role = "agent_public", .mesos_id = "S1"}}, port, noon);
+    auto first = cast.document("a", {});
+    first.identity.mesos_id = "S1";
+    cast.answers("10.0.0.1", first);
+    EXPECT_EQ(cast.member("10.0.0.1").identity.role, "agent_public") << "the node says no role, Mesos does";
+    auto second = cast.document("a", {});
+    second.identity.mesos_id = "S7";
+    second.version = 2;
+    cast.answers("10.0.0.1", second);
+    EXPECT_EQ(cast.member("10.0.0.1").identity.mesos_id, "S7");
+    EXPECT_EQ(shown(cast.table).size(), 1U);
+    EXPECT_EQ(cast.member("10.0.0.1").previous_node_id, "");
+}
+
+TEST(Table, AnotherMachineAtTheSameAddressIsSaid)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    cast.answers("10.0.0.1", cast.document("a", {{"old.service", Health::unhealthy}}));
+    cast.now += 1h;
+    const auto changes = cast.answers("10.0.0.1", cast.document("b", {{"new.service", Health::healthy}}));
+    ASSERT_EQ(changes.events.size(), 1U);
+    EXPECT_EQ(changes.events[0].transition.to, "replaced");
+    EXPECT_EQ(cast.member("10.0.0.1").previous_node_id, "machine of a");
+    EXPECT_EQ(cast.member("10.0.0.1").replaced_at, noon + 1h);
+    EXPECT_EQ(cast.unit("old.service").total(), 0U);
+    expect_consistent(cast.table);
+}
+
+TEST(Table, TwoNodesWithOneNameAreTwoNodes)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2"});
+    cast.answers("10.0.0.1", cast.document("a", {}, "same"));
+    cast.answers("10.0.0.2", cast.document("b", {}, "same"));
+    const auto cluster = cast.table.cluster(true);
+    EXPECT_EQ(cluster.members.size(), 2U);
+    EXPECT_EQ(look_up(cluster, "same").member, nullptr);
+    EXPECT_EQ(look_up(cluster, "same").candidates, (std::vector<std::string>{"10.0.0.1", "10.0.0.2"}));
+    EXPECT_EQ(look_up(cluster, "10.0.0.2").member->address, "10.0.0.2");
+    EXPECT_EQ(look_up(cluster, "machine of b").member->address, "10.0.0.2");
+    EXPECT_TRUE(look_up(cluster, "nobody").candidates.empty());
+    EXPECT_TRUE(look_up(cluster, "").candidates.empty());
+}
+
+TEST(Table, OneProcessWithTwoAddressesCountsOnce)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "192.168.0.1"});
+    auto document = cast.document("a", {{"x.service", Health::healthy}});
+    document.identity.ip = "192.168.0.1";
+    cast.answers("10.0.0.1", document);
+    cast.answers("192.168.0.1", document);
+    EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"192.168.0.1"})) << "the one it calls its own";
+    EXPECT_EQ(cast.table.aliases(), 1U);
+    EXPECT_EQ(cast.unit("x.service").total(), 1U);
+    (void)cast.table.failed("192.168.0.1", "cannot connect", noon);
+    EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.0.0.1"})) << "the one that answers";
+    EXPECT_EQ(cast.unit("x.service"), (HealthCounts{1, 0, 0}));
+    cast.answers("192.168.0.1", cast.document("b", {{"x.service", Health::healthy}}));
+    EXPECT_EQ(shown(cast.table).size(), 2U) << "another process now";
+    expect_consistent(cast.table);
+}
+
+TEST(Table, ThisNodeIsReadFromTheBoardAndNeverAsked)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    const auto changes =
+        cast.table.self("10.0.0.1", cast.document("me", {{"x.service", Health::healthy}}), noon);
+    EXPECT_EQ(changes.unfollow, (Addresses{"10.0.0.1"}));
+    EXPECT_TRUE(cast.member("10.0.0.1").self);
+    EXPECT_TRUE(cast.names({"10.0.0.1"}).follow.empty());
+    EXPECT_FALSE(cast.table.failed("10.0.0.1", "no", noon).any());
+    EXPECT_FALSE(cast.table.forget("10.0.0.1", noon));
+    // A source that names another address of ours finds us there.
+    cast.names({"10.0.0.1", "127.0.0.1"});
+    cast.answers("127.0.0.1", cast.document("me", {{"x.service", Health::healthy}}));
+    EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.0.0.1"}));
+    // Our own address becomes known later.
+    cast.table.self("10.9.9.9", cast.document("me", {{"x.service", Health::healthy}}), noon);
+    EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.9.9.9"}));
+    expect_consistent(cast.table);
+}
+
+TEST(Table, PartialDocumentsBuildOnWhatIsHeld)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    EXPECT_EQ(cast.table.held("10.0.0.1"), "");
+    cast.answers(
+        "10.0.0.1",
+        cast.document("a", {{"a", Health::healthy}, {"c", Health::healthy}, {"d", Health::healthy}}));
+    EXPECT_EQ(cast.table.held("10.0.0.1"), "\"a.1\"");
+    auto part =
+        cast.document("a", {{"b", Health::unhealthy}, {"d", Health::unhealthy}, {"e", Health::healthy}});
+    part.base = 1;
+    part.version = 2;
+    part.removed = {"c"};
+    cast.answers("10.0.0.1", part);
+    std::vector<std::string> ids;
+    for (const auto& unit : cast.member("10.0.0.1").units)
+        ids.push_back(unit.label->id);
+    EXPECT_EQ(ids, (std::vector<std::string>{"a", "b", "d", "e"}));
+    EXPECT_EQ(cast.unit("d"), (HealthCounts{0, 1, 0}));
+    expect_consistent(cast.table);
+    const auto refused = cast.table.answered("10.0.0.1", part, noon, 0ms);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::protocol);
+    EXPECT_EQ(cast.table.held("10.0.0.1"), "") << "the next request asks for all";
+}
+
+TEST(Table, AfterAFailureTheWholePictureIsAskedFor)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    cast.answers("10.0.0.1", cast.document("a", {}));
+    (void)cast.table.failed("10.0.0.1", "cannot connect", noon);
+    EXPECT_EQ(cast.table.held("10.0.0.1"), "");
+    EXPECT_TRUE(cast.table.unchanged("10.0.0.1", noon).touched);
+    EXPECT_EQ(cast.member("10.0.0.1").freshness, Freshness::stale);
+}
+
+TEST(Table, UnchangedMovesOnlyTheTime)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    cast.answers("10.0.0.1", cast.document("a", {{"x", Health::healthy}}));
+    const auto changes = cast.table.unchanged("10.0.0.1", noon + 1min);
+    EXPECT_TRUE(changes.touched);
+    EXPECT_FALSE(changes.any());
+    EXPECT_EQ(cast.member("10.0.0.1").answered_at, noon + 1min);
+    EXPECT_EQ(cast.member("10.0.0.1").changed_at, noon);
+}
+
+TEST(Table, ARestartKeepsEverybodyAsStale)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2"});
+    cast.answers("10.0.0.1", cast.document("a", {{"x", Health::unhealthy}}));
+    Cast next;
+    const auto changes = next.table.restore({cast.member("10.0.0.1"), cast.member("10.0.0.2")}, noon + 1min);
+    EXPECT_EQ(changes.follow.size(), 2U);
+    EXPECT_EQ(next.member("10.0.0.1").freshness, Freshness::stale);
+    EXPECT_EQ(next.member("10.0.0.1").units.size(), 1U);
+    EXPECT_EQ(next.member("10.0.0.2").freshness, Freshness::unanswered);
+    EXPECT_FALSE(next.member("10.0.0.1").sources.at(0).current);
+    EXPECT_EQ(next.unit("x"), (HealthCounts{0, 0, 1}));
+    next.names({"10.0.0.1"});
+    EXPECT_TRUE(next.member("10.0.0.1").sources.at(0).current);
+    expect_consistent(next.table);
+}
+
+TEST(Table, PlannedWorkOnANodeIsShownAndEnds)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    auto ack = std::make_shared<const Acknowledgement>(Acknowledgement{"kim", "new disk", noon, noon + 2h});
+    ASSERT_TRUE(cast.table.acknowledge("10.0.0.1", ack, noon));
+    EXPECT_EQ(cast.member("10.0.0.1").acknowledged, ack);
+    EXPECT_FALSE(cast.table.tick(noon + 1h).any());
+    EXPECT_TRUE(cast.table.tick(noon + 2h).any());
+    EXPECT_EQ(cast.member("10.0.0.1").acknowledged, nullptr);
+    EXPECT_FALSE(cast.table.acknowledge("10.0.0.9", ack, noon));
+}
+
+TEST(Table, IsBounded)
+{
+    Cast cast;
+    std::vector<std::string> many;
+    for (int i = 1; i <= 150; ++i)
+        many.push_back("10.0.1." + std::to_string(i));
+    cast.names(many);
+    EXPECT_EQ(cast.table.size(), 100U);
+    EXPECT_EQ(cast.table.refused(), 50U);
+    cast.table.self("10.0.0.1", cast.document("me", {}), noon);
+    EXPECT_NE(cast.table.find("10.0.0.1"), nullptr) << "this node always has a place";
+}
+
+TEST(Table, TheLabelOfMostMembersNamesAUnit)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+    for (const auto* address : {"10.0.0.1", "10.0.0.2", "10.0.0.3"}) {
+        auto document = cast.document(address, {{"x", Health::healthy}});
+        document.units[0].label =
+            cast.table.pool().label({"x", address == std::string{"10.0.0.1"} ? "A" : "B", "d"});
+        cast.answers(address, document);
+    }
+    EXPECT_EQ(cast.table.cluster(true).units.at(0).label->name, "B");
+}
+
+TEST(Table, TheRollUpStaysRightUnderChurn)
+{
+    Cast cast;
+    std::minstd_rand random{7};
+    const auto pick = [&](unsigned below) { return static_cast<unsigned>(random() % below); };
+    std::vector<std::string> hosts;
+    for (int i = 1; i <= 20; ++i)
+        hosts.push_back("10.0.0." + std::to_string(i));
+    cast.names(hosts);
+    for (int round = 0; round < 3'000; ++round) {
+        cast.now += 1s;
+        const auto& host = hosts.at(pick(20));
+        if (pick(4) == 0) {
+            (void)cast.table.failed(host, "cannot connect", cast.now);
+        } else if (cast.table.find(host) != nullptr) {
+            std::vector<std::pair<std::string, Health>> units;
+            for (char id = 'a'; id < 'h'; ++id)
+                if (pick(3) > 0)
+                    units.emplace_back(std::string{id}, pick(2) == 0 ? Health::healthy : Health::unhealthy);
+            cast.answers(host, cast.document(std::to_string(pick(25)), std::move(units)));
+        }
+        if (pick(50) == 0) {
+            cast.names({});
+            (void)cast.table.forget(host, cast.now);
+            cast.names(hosts);
+        }
+        if (round % 100 == 0) expect_consistent(cast.table);
+    }
+    expect_consistent(cast.table);
+}
+
+}  // namespace
+}  // namespace opsd::cluster

@@ -1,0 +1,306 @@
+#include "cluster_support.hpp"
+
+#include <cstdlib>
+
+namespace opsd::cluster {
+namespace {
+
+using namespace test;
+using http::Method;
+using http::Role;
+
+class DcosViews : public ClusterViews {
+protected:
+    DcosViews()
+    {
+        add("10.0.0.10", {{"a.service", Health::healthy}, {"b.service", Health::unhealthy}},
+            {.hostname = "h10", .role = "agent", .mesos_id = "S10"});
+        add("10.0.0.9", {{"a.service", Health::healthy}, {"b.service", Health::healthy}},
+            {.hostname = "h9", .role = "master", .mesos_id = "M"});
+        publish();
+    }
+    void kill(const std::string& address)
+    {
+        (void)table.failed(address, "cannot connect to " + address + ": timed out", noon + 5s);
+        clock.advance(7s, [] {});
+        publish();
+    }
+};
+
+TEST_F(DcosViews, UnitsHaveFourFieldsAndTheRollUp)
+{
+    EXPECT_EQ(
+        text("/system/health/v1/units"),
+        "{\"units\":[{\"id\":\"a.service\",\"name\":\"a.service\",\"health\":0,\"description\":\"About "
+        "a.service\"},"
+        "{\"id\":\"b.service\",\"name\":\"b.service\",\"health\":1,\"description\":\"About b.service\"}]}\n");
+    EXPECT_EQ(
+        text("/system/health/v1/units/b.service"),
+        "{\"id\":\"b.service\",\"name\":\"b.service\",\"health\":1,\"description\":\"About b.service\"}\n");
+}
+
+TEST_F(DcosViews, NodesHaveThreeFieldsSortedByValue)
+{
+    EXPECT_EQ(text("/system/health/v1/nodes"),
+              "{\"nodes\":[{\"host_ip\":\"10.0.0.9\",\"health\":0,\"role\":\"master\"},"
+              "{\"host_ip\":\"10.0.0.10\",\"health\":1,\"role\":\"agent\"}]}\n");
+    EXPECT_EQ(text("/system/health/v1/nodes/10.0.0.10"),
+              "{\"host_ip\":\"10.0.0.10\",\"health\":1,\"role\":\"agent\"}\n");
+    EXPECT_EQ(text("/system/health/v1/nodes/h10"), text("/system/health/v1/nodes/S10"));
+}
+
+TEST_F(DcosViews, TheNodesOfAUnitShowItsHealthThere)
+{
+    EXPECT_EQ(text("/system/health/v1/units/a.service/nodes"),
+              "{\"nodes\":[{\"host_ip\":\"10.0.0.9\",\"health\":0,\"role\":\"master\"},"
+              "{\"host_ip\":\"10.0.0.10\",\"health\":0,\"role\":\"agent\"}]}\n");
+    make({.node_health_in_units = true});
+    EXPECT_EQ(json("/system/health/v1/units/a.service/nodes")["nodes"][1]["health"], 1)
+        << "as the DC/OS program";
+}
+
+TEST_F(DcosViews, AUnitOnANodeHasFiveFieldsAndSixTheOtherWay)
+{
+    EXPECT_EQ(
+        text("/system/health/v1/units/b.service/nodes/10.0.0.10"),
+        "{\"host_ip\":\"10.0.0.10\",\"health\":1,\"role\":\"agent\",\"output\":\"it broke\\nsecret line\\n\","
+        "\"help\":\"on h10 (Mesos id S10): opsd explain b.service\"}\n");
+    EXPECT_EQ(text("/system/health/v1/nodes/10.0.0.10/units/b.service"),
+              "{\"id\":\"b.service\",\"health\":1,\"output\":\"it broke\\nsecret "
+              "line\\n\",\"description\":\"About b.service\","
+              "\"help\":\"on h10 (Mesos id S10): opsd explain b.service\",\"name\":\"b.service\"}\n");
+    EXPECT_EQ(json("/system/health/v1/nodes/10.0.0.10/units")["units"].size(), 2U);
+}
+
+TEST_F(DcosViews, JournalLinesAreForViewersOnly)
+{
+    for (const auto* path : {"/system/health/v1/units/b.service/nodes/10.0.0.10",
+                             "/system/health/v1/nodes/10.0.0.10/units/b.service", "/system/health/v1/report",
+                             "/api/v1/nodes/h10/units", "/api/v1/cluster/units/b.service"}) {
+        EXPECT_NE(text(path).find("secret"), std::string::npos) << path;
+        EXPECT_EQ(text(path, Role::local).find("secret"), std::string::npos) << path;
+        EXPECT_NE(text(path, Role::local).find("it broke"), std::string::npos) << path;
+    }
+}
+
+TEST_F(DcosViews, ADeadNodeStaysAndDoesNotHideARealFailure)
+{
+    kill("10.0.0.9");
+    EXPECT_EQ(json("/system/health/v1/nodes/10.0.0.9")["health"], 3);
+    EXPECT_EQ(json("/system/health/v1/units/a.service")["health"], 3);
+    EXPECT_EQ(json("/system/health/v1/units/b.service")["health"], 1);
+    EXPECT_EQ(json("/system/health/v1/nodes/10.0.0.9/units")["units"][0]["health"], 3);
+    EXPECT_EQ(json("/api/v1/cluster/units/a.service")["counts"],
+              (nlohmann::ordered_json{{"healthy", 1}, {"unhealthy", 0}, {"unknown", 1}}));
+    EXPECT_EQ(header(ask("/system/health/v1/nodes/10.0.0.9"), "Age"), "7") << "of the node's last answer";
+    const auto unit = json("/api/v1/nodes/10.0.0.9/units/a.service");
+    EXPECT_EQ(unit["reason"], "cannot connect to 10.0.0.9: timed out (last known: running, running)");
+    EXPECT_EQ(unit["last_known_health"], 0);
+}
+
+TEST_F(DcosViews, WhatIsNotThereIsSaidAsTheOldProgramSaysIt)
+{
+    for (const auto* path :
+         {"/system/health/v1/units/x.service", "/system/health/v1/units/x.service/nodes"}) {
+        const auto response = ask(path);
+        EXPECT_EQ(response.status, 404U);
+        EXPECT_EQ(response.body, "x.service not found\n");
+    }
+    EXPECT_EQ(ask("/system/health/v1/nodes/10.9.9.9").body, "10.9.9.9 not found\n");
+    EXPECT_EQ(ask("/system/health/v1/nodes/10.0.0.9/units/x.service").status, 404U);
+    EXPECT_EQ(ask("/system/health/v1/units/b.service/nodes/10.9.9.9").status, 404U);
+}
+
+TEST_F(DcosViews, TwoNodesWithOneNameMustBeNamedByAddress)
+{
+    add("10.0.0.11", {{"a.service", Health::healthy}}, {.hostname = "h10"});
+    publish();
+    const auto response = ask("/api/v1/nodes/h10");
+    EXPECT_EQ(response.status, 409U);
+    EXPECT_NE(response.body.find("10.0.0.10 and 10.0.0.11 have that name"), std::string::npos);
+    EXPECT_EQ(ask("/system/health/v1/nodes/h10").status, 409U);
+}
+
+TEST_F(DcosViews, TheReportHasTheContractsKeysWithoutItsRepetition)
+{
+    const auto report = json("/system/health/v1/report");
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : report.items())
+        keys.push_back(key);
+    EXPECT_EQ(keys, (std::vector<std::string>{"Units", "Nodes", "UpdatedTime"}));
+    EXPECT_EQ(
+        report["Units"]["b.service"].dump(),
+        R"({"UnitName":"b.service","Nodes":[{"Leader":false,"Role":"master","IP":"10.0.0.9","Host":"h9","Health":0,)"
+        R"("Output":null,"MesosID":"M"},{"Leader":false,"Role":"agent","IP":"10.0.0.10","Host":"h10","Health":1,)"
+        R"("Output":null,"MesosID":"S10"}],"Health":1,"Title":"About b.service",)"
+        R"("Timestamp":"2026-11-18T11:06:40.000Z","PrettyName":"b.service"})");
+    EXPECT_EQ(
+        report["Nodes"]["10.0.0.10"].dump(),
+        R"({"Leader":false,"Role":"agent","IP":"10.0.0.10","Host":"h10","Health":1,)"
+        R"("Output":{"b.service":"it broke\nsecret line\n"},)"
+        R"("Units":[{"UnitName":"a.service","Health":0,"Title":"About a.service","Timestamp":"2026-11-18T11:06:40.000Z",)"
+        R"("PrettyName":"a.service"},{"UnitName":"b.service","Health":1,"Title":"About b.service",)"
+        R"("Timestamp":"2026-11-18T11:06:40.000Z","PrettyName":"b.service"}],"MesosID":"S10"})");
+    EXPECT_EQ(header(ask("/system/health/v1/report/download"), "Content-Disposition"),
+              "attachment; filename=health-report.json");
+}
+
+TEST_F(DcosViews, TheFullReportRepeatsAsTheOldOneDid)
+{
+    const auto report = json("/system/health/v1/report?full");
+    EXPECT_EQ(report["Units"]["a.service"]["Nodes"][1]["Output"]["b.service"], "it broke\nsecret line\n");
+    EXPECT_EQ(report["Units"]["a.service"]["Nodes"][1]["Output"]["a.service"], "");
+    EXPECT_EQ(report["Nodes"]["10.0.0.10"]["Units"][0]["Nodes"][0]["IP"], "10.0.0.10");
+}
+
+TEST_F(DcosViews, ANodeThatNeverAnsweredIsInTheReport)
+{
+    add("10.0.0.12", {});
+    publish();
+    EXPECT_EQ(
+        json("/system/health/v1/report")["Nodes"]["10.0.0.12"].dump(),
+        R"({"Leader":false,"Role":"","IP":"10.0.0.12","Host":"","Health":3,"Output":null,"MesosID":""})");
+}
+
+TEST_F(DcosViews, ALargeReportIsStreamedAndTheSame)
+{
+    const auto kept = text("/system/health/v1/report");
+    make({.answers = {.bytes = 100}});
+    const auto response = ask("/system/health/v1/report");
+    ASSERT_TRUE(response.producer);
+    Collector collector;
+    bool done = false;
+    asio::co_spawn(io, response.producer(collector), [&](const std::exception_ptr&) { done = true; });
+    io.restart();
+    while (!done)
+        io.run_one_for(10ms);
+    EXPECT_EQ(collector.text, kept);
+}
+
+TEST_F(DcosViews, AnswersCarryTheirAge)
+{
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+    clock.advance(90s, [] {});
+    const auto response = ask("/system/health/v1/units");
+    EXPECT_EQ(header(response, "Age"), "90");
+    EXPECT_EQ(header(response, "Last-Modified-3DT"), "Wed Nov 18 11:06:40 2026");
+    ASSERT_TRUE(response.content);
+    EXPECT_FALSE(response.content->etag.empty());
+}
+
+TEST_F(DcosViews, OneRenderingServesAllWhoAsk)
+{
+    const auto first = ask("/system/health/v1/nodes").content;
+    EXPECT_EQ(first, ask("/system/health/v1/nodes").content);
+    EXPECT_EQ(views->answers.rendered(), 1U);
+    publish();
+    EXPECT_EQ(first->etag, ask("/system/health/v1/nodes").content->etag)
+        << "nothing changed, the tag says so";
+    EXPECT_EQ(views->answers.rendered(), 2U);
+}
+
+TEST_F(DcosViews, CacheAsksAllNodesFirst)
+{
+    EXPECT_EQ(ask("/system/health/v1/units?cache").status, 200U);
+    EXPECT_EQ(refreshes, 1);
+    refresh_error = Error{Errc::timeout, "cannot refresh: 3 of 40 nodes have not answered within 10 s"};
+    clock.advance(65s, [] {});
+    const auto response = ask("/system/health/v1/report?cache");
+    EXPECT_EQ(response.status, 504U);
+    EXPECT_EQ(response.body,
+              "cannot refresh: 3 of 40 nodes have not answered within 10 s; what is known is 1 min 5 s old "
+              "and is served without ?cache\n");
+    EXPECT_EQ(header(response, "Age"), "65");
+}
+
+TEST_F(DcosViews, BeforeAnythingIsKnownListsAreEmptyAndTheClusterIsUnknown)
+{
+    Board empty{io.get_executor()};
+    Services none{io.get_executor(), clock, empty, feeds, store, metrics, paths, status, Log{log, "cluster"}};
+    views = std::make_shared<Views>(ViewOptions{}, none, Actions{});
+    router = *http::Router::build(view_routes(views));
+    EXPECT_EQ(text("/system/health/v1/units"), "{\"units\":[]}\n");
+    EXPECT_EQ(text("/system/health/v1/nodes"), "{\"nodes\":[]}\n");
+    EXPECT_EQ(json("/api/v1/cluster")["health"], 3);
+    views.reset();
+}
+
+TEST_F(DcosViews, NodesSayWhereTheyAreKnownFromAndHowFreshTheyAre)
+{
+    kill("10.0.0.9");
+    const auto all = json("/api/v1/nodes");
+    EXPECT_EQ(all["counts"].dump(), R"({"healthy":0,"unhealthy":1,"unknown":1})");
+    const auto& dead = all["nodes"][0];
+    EXPECT_EQ(dead["address"], "10.0.0.9");
+    EXPECT_EQ(dead["freshness"], "stale");
+    EXPECT_EQ(dead["why"], "cannot connect to 10.0.0.9: timed out");
+    EXPECT_EQ(dead["known_from"][0]["source"], "static");
+    EXPECT_EQ(dead["units"].dump(), R"({"healthy":0,"unhealthy":0,"unknown":2})");
+    EXPECT_EQ(json("/api/v1/nodes/10.0.0.9")["age_seconds"], 7.0);
+    EXPECT_EQ(json("/api/v1/nodes?freshness=stale")["nodes"].size(), 1U);
+    EXPECT_EQ(json("/api/v1/nodes?role=agent")["nodes"].size(), 1U);
+    EXPECT_EQ(json("/api/v1/nodes?health=0,1")["nodes"].size(), 1U);
+    EXPECT_EQ(ask("/api/v1/nodes?health=2").status, 400U);
+    EXPECT_EQ(ask("/api/v1/nodes?freshness=old").status, 400U);
+    EXPECT_EQ(ask("/api/v1/nodes/nobody").status, 404U);
+}
+
+TEST_F(DcosViews, ANodeIsForgottenOnlyWhenNoSourceNamesIt)
+{
+    EXPECT_EQ(ask("/api/v1/nodes/10.0.0.9", Role::operator_, Method::del).status, 409U);
+    table.named("static", {}, 1050, noon);
+    EXPECT_EQ(ask("/api/v1/nodes/10.0.0.9", Role::operator_, Method::del).status, 204U);
+    publish();
+    EXPECT_EQ(ask("/api/v1/nodes/10.0.0.9", Role::operator_, Method::del).status, 404U);
+}
+
+TEST_F(DcosViews, PlannedWorkOnANodeIsShownBesideItsState)
+{
+    const auto response =
+        ask("/api/v1/nodes/h10/ack", Role::operator_, Method::post, R"({"for":"2h","reason":"new disk"})");
+    EXPECT_EQ(response.status, 200U) << response.body;
+    publish();
+    const auto node = json("/api/v1/nodes/h10");
+    EXPECT_EQ(node["acknowledged"]["by"], "ann");
+    EXPECT_EQ(node["health"], 1);
+    EXPECT_EQ(ask("/api/v1/nodes/h10/ack", Role::operator_, Method::post, R"({"for":"soon"})").status, 400U);
+    EXPECT_EQ(ask("/api/v1/nodes/h10/ack", Role::operator_, Method::del).status, 204U);
+    publish();
+    EXPECT_TRUE(json("/api/v1/nodes/h10")["acknowledged"].is_null());
+}
+
+TEST_F(DcosViews, AnExplanationIsAskedOfTheNode)
+{
+    EXPECT_EQ(json("/api/v1/nodes/h10/units/b.service/explain")["asked"],
+              "10.0.0.10/api/v1/units/b.service/explain");
+}
+
+TEST_F(DcosViews, TheClustersVerdictCountsNodesAndUnits)
+{
+    kill("10.0.0.9");
+    const auto cluster = json("/api/v1/cluster");
+    EXPECT_EQ(cluster["health"], 1);
+    EXPECT_EQ(cluster["reason"], "1 node unhealthy, 1 node unknown of 2");
+    EXPECT_EQ(cluster["units"].dump(), R"({"healthy":0,"unhealthy":1,"unknown":1})");
+}
+
+TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)
+{
+    const auto response = ask("/api/v1/metrics/cluster");
+    ASSERT_TRUE(response.producer);
+    Collector collector;
+    bool done = false;
+    asio::co_spawn(io, response.producer(collector), [&](const std::exception_ptr&) { done = true; });
+    io.restart();
+    while (!done)
+        io.run_one_for(10ms);
+    for (const auto* line :
+         {"opsd_cluster_node_health{node=\"10.0.0.10\",hostname=\"h10\",role=\"agent\"} 1\n",
+          "opsd_cluster_unit_health{node=\"10.0.0.10\",unit=\"b.service\"} 1\n",
+          "opsd_cluster_units{unit=\"b.service\",health=\"unhealthy\"} 1\n"})
+        EXPECT_NE(collector.text.find(line), std::string::npos) << line << collector.text;
+}
+
+}  // namespace
+}  // namespace opsd::cluster

@@ -1,0 +1,130 @@
+// A flapper over restarts of opsd: the module, the store and systemd together.
+
+#include "node.hpp"
+
+namespace opsd::health {
+namespace {
+
+using namespace test;
+
+class HealthFlapping : public Node {
+protected:
+    HealthFlapping() { options.units = {"a.service"}; }
+
+    void crash_and_restart()
+    {
+        systemd.change("a.service", [this](UnitFacts& f) {
+            f.active_state = "activating";
+            f.sub_state = "auto-restart";
+            f.result = "exit-code";
+            f.state_change_at = clock.monotonic();
+        });
+        advance(100ms);
+        systemd.change("a.service", [this](UnitFacts& f) { began_anew(f); });
+        advance(100ms);
+    }
+    void began_anew(UnitFacts& f)
+    {
+        f.active_state = "active";
+        f.sub_state = "running";
+        f.result = "success";
+        f.inactive_exit_at = f.active_enter_at = f.state_change_at = clock.monotonic();
+        ++f.restarts;
+    }
+    void flap()
+    {
+        add(running());
+        start();
+        for (int i = 0; i < 3; ++i)
+            crash_and_restart();
+        ASSERT_EQ(word("a.service"), "flapping");
+        advance(1s);
+    }
+};
+
+TEST_F(HealthFlapping, IsStillFlappingAfterARestartOfOpsd)
+{
+    flap();
+    const auto since = clock.monotonic();
+    stop();
+    advance(5s);
+    start();
+    EXPECT_EQ(word("a.service"), "flapping");
+    EXPECT_EQ(state("a.service")->restarts_in_window, 3U);
+    EXPECT_EQ(node().health, Health::unhealthy);
+    EXPECT_EQ(get("/api/v1/units/a.service/history")["transitions"][0]["to"], "flapping");
+    stop();
+    start();
+    EXPECT_EQ(state("a.service")->restarts_in_window, 3U) << "counted once, however often opsd restarts";
+    const auto left = since + 10min - clock.monotonic();
+    advance(std::chrono::duration_cast<std::chrono::milliseconds>(left) + 1s);
+    EXPECT_EQ(word("a.service"), "running") << "and it ends with the window";
+}
+
+TEST_F(HealthFlapping, RestartsWhileOpsdIsDownCountToo)
+{
+    add(running());
+    start();
+    crash_and_restart();
+    advance(1s);
+    stop();
+    for (int i = 0; i < 2; ++i) {
+        advance(1s);
+        systemd.change_silently("a.service", [this](UnitFacts& f) { began_anew(f); });
+    }
+    start();
+    EXPECT_EQ(word("a.service"), "flapping");
+}
+
+TEST_F(HealthFlapping, AKillLosesNoRestart)
+{
+    add(running());
+    start();
+    crash_and_restart();
+    advance(1s);
+    crash_and_restart();
+    store->broken = Error{Errc::unavailable, "cannot write: killed"};  // the last words are never written
+    crash_and_restart();
+    stop();
+    store->broken.reset();
+    start();
+    EXPECT_EQ(word("a.service"), "flapping");
+}
+
+TEST_F(HealthFlapping, AnotherBootBeginsAnew)
+{
+    flap();
+    stop();
+    boot = "boot-2";
+    start();
+    EXPECT_EQ(word("a.service"), "running");
+    EXPECT_EQ(state("a.service")->restarts_in_window, 0U);
+}
+
+TEST_F(HealthFlapping, AStartByHandWhileOpsdIsDownBeginsAnew)
+{
+    flap();
+    stop();
+    systemd.change_silently("a.service", [this](UnitFacts& f) {
+        began_anew(f);
+        f.restarts = 0;
+    });
+    start();
+    EXPECT_EQ(word("a.service"), "running");
+}
+
+TEST_F(HealthFlapping, AStoreThatAnswersLateStillTellsIt)
+{
+    flap();
+    stop();
+    store->broken = Error{Errc::unavailable, "cannot open: the disk is full"};
+    start();
+    advance(1s);
+    EXPECT_EQ(word("a.service"), "running") << "nothing is known yet";
+    store->broken.reset();
+    advance(20s);
+    EXPECT_EQ(word("a.service"), "flapping");
+}
+
+}  // namespace
+}  // namespace opsd::health
