@@ -27,7 +27,7 @@ struct PullOptions {
     Duration answer_timeout{5'000};
     Duration connect_timeout{2'000};
     Duration retry_min{1'000};
-    Duration retry_max{30'000};
+    Duration retry_max{10'000};
     std::int64_t first_contacts = 512;
     Duration first_contact_time{250};
     std::int64_t refreshes = 128;
