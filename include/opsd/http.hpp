@@ -91,6 +91,17 @@ public:
 };
 using Stream = std::function<Task<>(StreamWriter&)>;
 
+/// Handed to a handler that holds its answer back until there is news (a long poll).
+class Holder {
+public:
+    virtual ~Holder() = default;
+    /// Ends when the client left or the daemon drains: nobody waits for the news any more.
+    virtual Task<> closed() = 0;
+};
+struct Response;
+/// Makes the answer later. Bounds its wait itself, and returns soon after closed().
+using Hold = std::function<Task<Response>(Holder&)>;
+
 /// An immutable body that many answers share: rendered once per version of what it shows.
 struct Content {
     std::string body;
@@ -108,8 +119,9 @@ struct Response {
     unsigned status = 200;
     std::string type = "text/plain; charset=utf-8";
     std::string body;
-    std::shared_ptr<const Content> content;                    ///< set: body and type are taken from it
-    Stream producer;                                           ///< set: chunked, body unused
+    std::shared_ptr<const Content> content;  ///< set: body and type are taken from it
+    Stream producer;                         ///< set: chunked, body unused
+    Hold hold;  ///< set: its answer is sent instead of this one, unless too many streams are open
     std::vector<std::pair<std::string, std::string>> headers;  ///< extra ones
 
     static Response json(std::string body, unsigned status = 200);

@@ -103,6 +103,7 @@ struct NodeHealth {
     bool systemd_readable = false;  ///< false: the units are what was last known
     std::string incomplete;         ///< why expected units may be missing from `units`; "" when none can be
     WallTime read_at{};             ///< when systemd last confirmed this picture
+    std::int64_t last_transition = 0;  ///< newest id of its transitions; 0: not known yet
     std::vector<std::shared_ptr<const UnitState>> units;
 };
 

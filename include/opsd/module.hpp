@@ -23,10 +23,11 @@ namespace opsd {
 
 /// The latest of everything that modules publish. One writer per cell.
 struct Board {
-    explicit Board(const Executor& e) : identity{e}, health{e}, cluster{e}, modules{e} {}
+    explicit Board(const Executor& e) : identity{e}, health{e}, cluster{e}, mesos_id{e}, modules{e} {}
     Latest<NodeIdentity> identity;             ///< written by the daemon
     Latest<NodeHealth> health;                 ///< written by module health
     Latest<Cluster> cluster;                   ///< written by module cluster
+    Latest<std::string> mesos_id;              ///< of the leading Mesos master, written by module cluster
     Latest<std::vector<ModuleState>> modules;  ///< written by the daemon
 };
 

@@ -20,8 +20,7 @@ namespace {
 void warn_unless_durable(const json& answer)
 {
     if (answer.value("durable", true)) return;
-    fmt::print(stderr, "warning: {}
-", one_line(printable(text(answer, "note"))));
+    fmt::print(stderr, "warning: {}\n", one_line(printable(text(answer, "note"))));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "daemon/catalog.hpp"
 
+#include "modules/cluster/module.hpp"
 #include "modules/health/module.hpp"
 #include "modules/pki/module.hpp"
 
@@ -9,6 +10,7 @@ std::vector<CatalogEntry> catalog()
 {
     return {
         health::catalog_entry(),
+        cluster::catalog_entry(),
         pki::catalog_entry(),
     };
 }

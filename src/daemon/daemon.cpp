@@ -273,6 +273,7 @@ Task<> Daemon::main_task()
     self_metrics_ = export_self(metrics_, board_, config_state_, executor);
 
     config::Mistakes mistakes;
+    board_.identity.publish(identity_at_start(plan_.node), clock_.now());  // modules are made by it
     supervisor_->create(plan_.root, mistakes);
     if (!mistakes.empty()) {
         status_ = refuse(mistakes);

@@ -111,7 +111,7 @@ Task<> keep_identity(NodeOptions options, Board& board, Clock& clock, Log log)
     if (identity.mesos_id.empty() && is_agent) identity.mesos_id = agent_id(options.mesos_work_dir);
     board.identity.publish(identity, clock.now());
 
-    constexpr std::chrono::milliseconds longest = 5min;
+    constexpr std::chrono::milliseconds longest = 15s;  // an agent may come back under another Mesos id
     std::chrono::milliseconds pause = 1s;
     for (;;) {
         auto now = identity;
@@ -119,6 +119,9 @@ Task<> keep_identity(NodeOptions options, Board& board, Clock& clock, Log log)
             now.ip = co_await run_ip_detect(options, log);
         if (options.ip.empty() && options.ip_detect.empty()) now.ip = address_of_default_route();
         if (options.mesos_id.empty() && is_agent) now.mesos_id = agent_id(options.mesos_work_dir);
+        // All masters show the id of the leader (spec health 5.1).
+        if (options.mesos_id.empty() && now.role == "master" && board.mesos_id.get())
+            now.mesos_id = board.mesos_id.get()->value;
         if (now != identity) {
             identity = now;
             log.info("this node is {} {} {}", identity.hostname, identity.ip, identity.mesos_id);

@@ -113,6 +113,7 @@ void Session::drain()
     ending_ = true;
     if (idle_) io_.cancel();
     if (streaming_ != nullptr) end_stream();
+    if (holding_ != nullptr) end_hold();
 }
 
 Task<bool> Session::wait_for_request()
@@ -153,6 +154,7 @@ Task<bool> Session::serve(Turn& turn)
     turn.request.body = std::move(*body);
     auto response = co_await call_handler(turn);
     if (!response) co_return false;
+    if (response->hold) co_return co_await hold(turn, std::move(*response));
     co_return co_await answer(turn, std::move(*response));
 }
 

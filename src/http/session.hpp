@@ -66,12 +66,20 @@ private:
 
     struct Streaming;
 
+    // answers that are held back (hold.cpp)
+    struct Holding;
+    Task<bool> hold(Turn& turn, Response response);
+    Task<> run_hold(const Hold& later, std::string_view request_id);
+    Task<> watch_held();
+    void end_hold();
+
     net::Transport& io_;
     Service& service_;
     Credentials peer_;
     std::string pending_;               // read, not yet understood; holds no memory while idle
     std::unique_ptr<TaskGroup> tasks_;  // of the request in hand: its handler, or its producer and the watch
     Streaming* streaming_ = nullptr;
+    Holding* holding_ = nullptr;
     bool idle_ = false;
     bool ending_ = false;  // drain() was called
     bool unread_ = false;  // the client may still be sending what nobody will read

@@ -222,6 +222,11 @@ class WhatHappensToUnits(NodeTest):
         self.assertGreaterEqual(unit["restarts_in_window"], 3)
         rows = self.node.get("/api/v1/units/work-flap.service/history", via="unix").json()["transitions"]
         self.assertLess(len(rows), 12, "repeated flaps are folded")
+        self.node.exec("systemctl", "restart", "opsd")
+        again = self.node.wait_unit("work-flap.service", health=1, state="flapping")
+        self.assertGreaterEqual(again["restarts_in_window"], 3, "a restart of opsd makes no flapper healthy")
+        self.node.exec("systemctl", "kill", "-s", "KILL", "opsd")
+        self.node.wait_unit("work-flap.service", 15, health=1, state="flapping")
 
     def test_history_survives_a_restart_of_opsd(self):
         self.new_unit("work-keep.service")
@@ -257,6 +262,14 @@ class UnitsOfDcos(NodeTest):
         self.assertEqual(units.get("dcos-gone.service"), 1, units)
         self.assertNotIn("dcos-setup.service", units)
         self.assertNotIn("dbus.service", units)
+
+        self.node.sh("chmod 0 /etc/systemd/system/dcos.target.wants; systemctl daemon-reload")
+        node = eventually(lambda: (lambda n: n if "not all expected" in n["reason"] else None)(
+            self.node.get("/api/v1/health").json()))
+        self.assertIn("dcos.target.wants: Permission denied", node["reason"])
+        self.assertTrue(set(units) <= {u["id"] for u in self.node.health()["units"]}, "known units stay watched")
+        self.node.sh("chmod 755 /etc/systemd/system/dcos.target.wants")
+        eventually(lambda: "not all expected" not in self.node.get("/api/v1/health").json()["reason"], 15)
 
 
 class AnOrdinaryHost(NodeTest):

@@ -72,9 +72,9 @@ std::string_view ClientResponse::header(std::string_view name) const noexcept
 }
 
 struct HttpClient::Impl {
-    Impl(const Executor& executor, TlsClientOptions tls, std::size_t per_host)
-      : connector{std::move(tls)}
-      , pool{std::make_shared<IdlePool>(executor, per_host)}
+    Impl(const Executor& executor, TlsClientOptions tls, const ConnectionOptions& connections)
+      : connector{std::move(tls), connections.dead_after}
+      , pool{std::make_shared<IdlePool>(executor, connections)}
     {}
 
     Task<Result<>> once(Exchange& exchange, bool identified);
@@ -97,7 +97,10 @@ Task<Result<>> HttpClient::Impl::once(Exchange& exchange, bool identified)
         const bool stale = !done && done.error().code == Errc::unavailable && !exchange.answered;
         if (!stale || !can_repeat(exchange.request.method)) co_return done;
     }
-    auto opened = co_await connector.open(exchange.url, identified, exchange.deadline);
+    auto until = exchange.deadline;
+    const auto limit = exchange.request.connect_timeout;
+    if (limit.count() > 0) until = std::min(until, std::chrono::steady_clock::now() + limit);
+    auto opened = co_await connector.open(exchange.url, identified, until);
     if (!opened) co_return fail(std::move(opened).error());
     transport = std::move(*opened);
     auto done = co_await exchange.run(*transport);
@@ -132,8 +135,8 @@ Task<Result<ClientResponse>> HttpClient::Impl::follow(std::shared_ptr<Impl> self
     }
 }
 
-HttpClient::HttpClient(Executor executor, TlsClientOptions tls, std::size_t idle_per_host)
-  : impl_{std::make_shared<Impl>(executor, std::move(tls), idle_per_host)}
+HttpClient::HttpClient(Executor executor, TlsClientOptions tls, ConnectionOptions connections)
+  : impl_{std::make_shared<Impl>(executor, std::move(tls), connections)}
 {}
 
 HttpClient::~HttpClient() { impl_->pool->close(); }

@@ -20,7 +20,9 @@ struct ClientRequest {
     std::string url;  ///< http://host:port/path, https://..., or unix:/run/opsd/opsd.sock:/path
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;
-    std::chrono::milliseconds timeout{5000};  ///< for the whole exchange (not for a stream's body)
+    std::chrono::milliseconds timeout{5000};          ///< for the whole exchange (not for a stream's body)
+    std::chrono::milliseconds connect_timeout{0};     ///< for a new connection, TLS included; 0: `timeout`
+    std::chrono::milliseconds first_byte_timeout{0};  ///< from the request to its answer; 0: `timeout`
     std::size_t max_body = 16 << 20;
     int max_redirects = 0;
 };
@@ -39,12 +41,22 @@ struct TlsClientOptions {
     bool verify = true;
 };
 
-/// One client per use; keeps idle connections per host (at most `idle_per_host`, closed after 60 s).
+/// How connections are kept.
+struct ConnectionOptions {
+    std::size_t idle_per_host = 2;
+    std::size_t idle_total = 2'000;  ///< beyond, the oldest idle one is closed
+    std::chrono::milliseconds idle_time{60'000};
+    /// A peer that acknowledges nothing for so long is gone (unavailable), also while it owes us only an
+    /// answer: a pulled cable. 0: as patient as the kernel, which is minutes to hours.
+    std::chrono::milliseconds dead_after{0};
+};
+
+/// One client per use; keeps idle connections per host.
 /// Errors: unavailable (connect, DNS, reset), timeout, protocol, denied (TLS verification), invalid_argument
 /// (URL).
 class HttpClient {
 public:
-    HttpClient(Executor executor, TlsClientOptions tls = {}, std::size_t idle_per_host = 2);
+    HttpClient(Executor executor, TlsClientOptions tls = {}, ConnectionOptions connections = {});
     ~HttpClient();
 
     /// Any status is a success; the caller judges it.

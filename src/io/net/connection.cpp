@@ -4,16 +4,39 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <system_error>
+
 namespace opsd::net {
 namespace {
 
-constexpr std::chrono::seconds idle_time{60};
-constexpr std::size_t idle_total = 2'000;
+/// When the newest of the TLS files was written; the epoch without any.
+std::filesystem::file_time_type newest_file(const TlsClientOptions& options)
+{
+    auto newest = std::filesystem::file_time_type::min();
+    for (const auto* path : {&options.ca_file, &options.certificate_file, &options.key_file}) {
+        std::error_code ec;
+        if (path->empty()) continue;
+        const auto written = std::filesystem::last_write_time(*path, ec);
+        if (!ec) newest = std::max(newest, written);
+    }
+    return newest;
+}
 
 }  // namespace
 
 Result<TlsContext> Connector::context(bool identified)
 {
+    // A renewed certificate is used without a restart. One that cannot be read leaves the old one in use.
+    const auto written = newest_file(options_);
+    if (written != files_written_) {
+        auto fresh = load_tls_client(options_, identified);
+        if (fresh) {
+            with_certificate_ = without_certificate_ = {};
+            files_written_ = written;
+            (identified ? with_certificate_ : without_certificate_) = *fresh;
+        }
+    }
     auto& slot = identified ? with_certificate_ : without_certificate_;
     if (!slot) {
         auto loaded = load_tls_client(options_, identified);
@@ -58,6 +81,7 @@ Task<Result<std::unique_ptr<Transport>>> Connector::open(Url url, bool identifie
         const auto now = std::chrono::steady_clock::now();
         const auto share = (deadline - now) / static_cast<long>(endpoints.size() - i);
         auto fd = co_await connect_socket(endpoints[i], now + share);
+        if (fd && url.scheme != Url::Scheme::unix_socket) watch_peer(*fd, dead_after_);
         if (fd && url.scheme == Url::Scheme::https) co_return co_await secure(*fd, url, identified, deadline);
         if (fd) co_return make_socket_transport(executor, *fd);
         last = std::move(fd).error();
@@ -68,27 +92,42 @@ Task<Result<std::unique_ptr<Transport>>> Connector::open(Url url, bool identifie
 
 std::unique_ptr<Transport> IdlePool::take(const std::string& key)
 {
-    for (auto it = idle_.rbegin(); it != idle_.rend(); ++it) {
-        if (it->key != key) continue;
-        auto transport = std::move(it->transport);
-        idle_.erase(std::next(it).base());
-        if (transport->quiet()) return transport;
-        return take(key);
+    const auto known = by_key_.find(key);
+    if (known == by_key_.end()) return nullptr;
+    auto& places = known->second;
+    std::unique_ptr<Transport> transport;
+    while (!places.empty() && !transport) {
+        transport = std::move(places.back()->transport);
+        idle_.erase(places.back());
+        places.pop_back();
+        if (!transport->quiet()) transport.reset();
     }
-    return nullptr;
+    if (places.empty()) by_key_.erase(known);
+    return transport;
 }
 
 void IdlePool::put(const std::string& key, std::unique_ptr<Transport> transport)
 {
-    const auto same = [&key](const Idle& idle) { return idle.key == key; };
-    if (static_cast<std::size_t>(std::ranges::count_if(idle_, same)) >= per_host_) return;
-    if (idle_.size() >= idle_total) idle_.pop_front();
-    idle_.push_back({key, std::move(transport), std::chrono::steady_clock::now() + idle_time});
+    const auto known = by_key_.find(key);
+    if (known != by_key_.end() && known->second.size() >= options_.idle_per_host) return;
+    if (options_.idle_per_host == 0 || options_.idle_total == 0) return;
+    if (idle_.size() >= options_.idle_total) drop_oldest();
+    const auto until = std::chrono::steady_clock::now() + options_.idle_time;
+    by_key_[key].push_back(idle_.insert(idle_.end(), {key, std::move(transport), until}));
     arm();
+}
+
+void IdlePool::drop_oldest()
+{
+    const auto known = by_key_.find(idle_.front().key);
+    known->second.erase(known->second.begin());  // the oldest of all is the oldest of its key
+    if (known->second.empty()) by_key_.erase(known);
+    idle_.pop_front();
 }
 
 void IdlePool::close()
 {
+    by_key_.clear();
     idle_.clear();
     timer_.cancel();
 }
@@ -109,7 +148,7 @@ void IdlePool::sweep()
     armed_ = false;
     const auto now = std::chrono::steady_clock::now();
     while (!idle_.empty() && idle_.front().until <= now)
-        idle_.pop_front();
+        drop_oldest();
     arm();
 }
 

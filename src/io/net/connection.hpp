@@ -6,16 +6,20 @@
 #include "io/net/tls.hpp"
 #include "io/net/url.hpp"
 
+#include <filesystem>
 #include <list>
-#include <map>
-#include <optional>
+#include <unordered_map>
+#include <vector>
 
 namespace opsd::net {
 
-/// Opens connections; loads the TLS files on first use.
+/// Opens connections; loads the TLS files on first use, and again when they were written anew.
 class Connector {
 public:
-    explicit Connector(TlsClientOptions options) : options_{std::move(options)} {}
+    explicit Connector(TlsClientOptions options, std::chrono::milliseconds dead_after = {})
+      : options_{std::move(options)}
+      , dead_after_{dead_after}
+    {}
     /// `identified`: present the client certificate. Addresses are tried in turn, each with its share of the
     /// time.
     Task<Result<std::unique_ptr<Transport>>> open(Url url, bool identified, Deadline deadline);
@@ -25,19 +29,24 @@ private:
     Task<Result<std::unique_ptr<Transport>>> secure(int fd, Url url, bool identified, Deadline deadline);
 
     TlsClientOptions options_;
+    std::chrono::milliseconds dead_after_;
     Resolver resolver_;
     TlsContext with_certificate_;
     TlsContext without_certificate_;
+    std::filesystem::file_time_type files_written_ = std::filesystem::file_time_type::min();
 };
 
-/// Idle connections by origin, newest first; dropped after 60 s and when there are too many.
+/// Idle connections by origin, the newest of an origin first; dropped after their time and when there are too
+/// many. Constant time whatever it holds: thousands of hosts are usual.
 class IdlePool : public std::enable_shared_from_this<IdlePool> {
 public:
-    IdlePool(const Executor& executor, std::size_t per_host) : per_host_{per_host}, timer_{executor} {}
+    IdlePool(const Executor& executor, const ConnectionOptions& options) : options_{options}, timer_{executor}
+    {}
     /// A connection on which nothing happened since; null when there is none.
     std::unique_ptr<Transport> take(const std::string& key);
     void put(const std::string& key, std::unique_ptr<Transport> transport);
     void close();
+    [[nodiscard]] std::size_t size() const noexcept { return idle_.size(); }
 
 private:
     struct Idle {
@@ -45,11 +54,14 @@ private:
         std::unique_ptr<Transport> transport;
         Deadline until;
     };
+    using Place = std::list<Idle>::iterator;
+    void drop_oldest();
     void arm();
     void sweep();
 
-    std::size_t per_host_;
-    std::list<Idle> idle_;  // oldest first
+    ConnectionOptions options_;
+    std::list<Idle> idle_;                                        // oldest first
+    std::unordered_map<std::string, std::vector<Place>> by_key_;  // oldest first
     asio::steady_timer timer_;
     bool armed_ = false;
 };

@@ -104,6 +104,10 @@ Task<Result<>> Exchange::run(Transport& transport)
 {
     const auto head = head_of(request, url);
     transport.expires_at(deadline);
+    if (request.first_byte_timeout.count() > 0) {
+        const auto limit = std::chrono::steady_clock::now() + request.first_byte_timeout;
+        transport.expires_at(std::min(deadline, limit));
+    }
     auto written = co_await transport.write_all(head, request.body);
     if (!written && written.error().code != Errc::unavailable) co_return written;
     // Who refuses a large body answers and closes before it was read: the answer says more than our EPIPE.
@@ -159,7 +163,6 @@ bool Exchange::deliver(P& parser)
 template <class P>
 Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::string& pending)
 {
-    std::vector<char> chunk;
     while (!parser.is_done()) {
         error_code ec;
         if (!pending.empty()) {
@@ -187,8 +190,14 @@ Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::strin
             }
             transport.expires_after(idle);
         }
-        chunk.resize(read_size);
-        auto count = co_await transport.read_some(chunk);
+        // Nothing is held for an answer that is yet to come: a long poll may wait for a minute.
+        auto readable = co_await transport.wait_readable();
+        if (!readable) co_return fail(std::move(readable).error());
+        const auto had = pending.size();
+        pending.resize(had + read_size);
+        const auto room = std::span<char>(pending).subspan(had);
+        auto count = co_await transport.read_some(room);
+        pending.resize(had + count.value_or(0));
         if (!count) co_return fail(std::move(count).error());
         if (*count == 0) {
             if (!parser.got_some())  // nothing came at all, or nothing after a 1xx
@@ -199,8 +208,8 @@ Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::strin
                                "cannot read the answer: the connection was closed in the middle of it");
             co_return Result<>{};
         }
+        if (!answered) transport.expires_at(deadline);
         answered = true;
-        pending.append(chunk.data(), *count);
     }
     co_return Result<>{};
 }

@@ -182,6 +182,26 @@ std::unique_ptr<Transport> make_socket_transport(Executor executor, int fd)
     return std::make_unique<SocketTransport>(std::move(executor), fd);
 }
 
+void watch_peer(int fd, std::chrono::milliseconds dead_after)
+{
+    if (dead_after.count() <= 0) return;
+    // Half of the time until the first question, the rest for three more: the kernel counts whole seconds.
+    const auto seconds = [](std::chrono::milliseconds time) {
+        return static_cast<int>(
+            std::max(std::chrono::seconds{1}, std::chrono::floor<std::chrono::seconds>(time)).count());
+    };
+    const int yes = 1;
+    const int idle = seconds(dead_after / 2);
+    const int interval = seconds(dead_after / 6);
+    const int probes = 3;
+    const auto patience = static_cast<unsigned>(dead_after.count());
+    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+}
+
 Task<Result<int>> connect_socket(Endpoint endpoint, Deadline deadline)
 {
     const auto executor = co_await asio::this_coro::executor;

@@ -29,6 +29,10 @@ Endpoint describe_endpoint(const sockaddr_storage& address, socklen_t length);
 /// A transport over a connected, non-blocking socket, which it takes.
 std::unique_ptr<Transport> make_socket_transport(Executor executor, int fd);
 
+/// Makes the kernel notice within about `dead_after` that the peer of a TCP connection is gone, whether it
+/// owes us an acknowledgement or nothing is under way; reads then fail. 0: nothing is changed.
+void watch_peer(int fd, std::chrono::milliseconds dead_after);
+
 /// A connected non-blocking socket (the caller owns it). Errc::timeout at the deadline, unavailable when
 /// refused.
 Task<Result<int>> connect_socket(Endpoint endpoint, Deadline deadline);

@@ -134,8 +134,8 @@ private:
     asio::steady_timer resting_;   // no wake-up for what arrives, until it ends
     int resting_fd_ = -1;          // fd_'s, meanwhile
     bool lingering_ = false;
-    bool pumping_ = false;         // run() runs
-    bool reading_ = false;         // a wait on the descriptor is armed
+    bool pumping_ = false;  // run() runs
+    bool reading_ = false;  // a wait on the descriptor is armed
     bool writing_ = false;
     OnSignal on_signal_;
     std::exception_ptr failure_;                   // thrown by on_signal_; run() passes it on

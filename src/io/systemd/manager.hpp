@@ -87,8 +87,8 @@ public:
     /// Asks systemd for signals and delivers them to `observer` until the connection ends. Once.
     virtual Task<Result<>> subscribe(Observer& observer) = 0;
 
-    /// Called inside an Observer: what comes next may wait for some milliseconds, so that more of it is handled
-    /// at once. Answers of calls do not wait.
+    /// Called inside an Observer: what comes next may wait for some milliseconds, so that more of it is
+    /// handled at once. Answers of calls do not wait.
     virtual void linger() = 0;
 
     /// Pumps the connection; returns why it ended. Runs as a task of the caller's group beside its other

@@ -71,7 +71,8 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, boo
         auto pack = [body = std::move(body), gzip]() mutable -> Result<std::shared_ptr<const http::Content>> {
             return http::make_content(std::move(body), "application/json", gzip);
         };
-        auto packed = co_await packer_.run(std::move(pack));
+        if (!packer_) packer_.emplace("opsd-answers", 16);
+        auto packed = co_await packer_->run(std::move(pack));
         if (!packed) throw std::runtime_error{packed.error().message};
         made = std::move(*packed);
     }

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace opsd::cluster {
@@ -56,7 +57,7 @@ private:
     Executor executor_;
     Clock& clock_;
     AnswerLimits limits_;
-    WorkerThread packer_{"opsd-answers", 16};
+    std::optional<WorkerThread> packer_;  // begun with the first large answer
     std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_;
     std::size_t bytes_ = 0;
     std::uint64_t rendered_ = 0;

@@ -98,6 +98,7 @@ private:
     Health health_ = Health::unknown;
     std::string reason_;
     bool systemd_readable_ = false;
+    std::int64_t last_transition_ = 0;
     std::vector<Cached> cache_;
 };
 

@@ -42,7 +42,9 @@ bool DocumentWriter::update(const NodeHealth& health, const NodeIdentity& identi
     const bool all =
         version_ == 0 || systemd_readable_ != health.systemd_readable
         || (!health.systemd_readable && reason_ != health.reason);  // every unit is shown otherwise
-    bool changed = all || health_ != health.health || reason_ != health.reason || identity_ != identity;
+    // A state that came and went leaves nothing but a transition, which others must hear of.
+    bool changed = all || health_ != health.health || reason_ != health.reason || identity_ != identity
+                   || last_transition_ != health.last_transition;
     for (auto at = units_.begin(); at != units_.end();) {
         const auto by_id = [](const auto& unit) -> const std::string& { return unit->id; };
         if (std::ranges::binary_search(health.units, at->first, {}, by_id)) {
@@ -71,6 +73,7 @@ bool DocumentWriter::update(const NodeHealth& health, const NodeIdentity& identi
     health_ = health.health;
     reason_ = health.reason;
     systemd_readable_ = health.systemd_readable;
+    last_transition_ = health.last_transition;
     cache_.clear();
     return true;
 }

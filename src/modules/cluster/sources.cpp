@@ -15,12 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr milliseconds shortest_pause = 1s;  // news may come in a storm
 
-bool any_host(const StaticSource& list)
-{
-    return !list.hosts.items.empty() || !list.masters.items.empty() || !list.agents.items.empty()
-           || !list.public_agents.items.empty();
-}
-
 }  // namespace
 
 milliseconds Pace::after(bool good)

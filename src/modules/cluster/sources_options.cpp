@@ -214,6 +214,18 @@ Value encode(const UrlList& value) { return config::encode(value.items); }
 Value encode(const UrlText& value) { return config::encode(value.text); }
 Value encode(const EnsembleText& value) { return config::encode(value.text); }
 
+bool any_host(const StaticSource& source) noexcept
+{
+    return !source.hosts.items.empty() || !source.masters.items.empty() || !source.agents.items.empty()
+           || !source.public_agents.items.empty();
+}
+
+bool any_source(const SourcesOptions& options) noexcept
+{
+    return any_host(options.fixed) || !options.dns.names.items.empty() || !options.mesos.masters.items.empty()
+           || !options.exhibitor.url.text.empty() || !options.zookeeper.address.text.empty();
+}
+
 Schema<SourcesOptions> sources_schema()
 {
     return Schema<SourcesOptions>{}

@@ -115,6 +115,11 @@ struct SourcesOptions {
     SourceTls tls;
 };
 
+/// Is there any source to ask? Without one the cluster is this node alone.
+[[nodiscard]] bool any_source(const SourcesOptions& options) noexcept;
+/// Are nodes written down in it?
+[[nodiscard]] bool any_host(const StaticSource& source) noexcept;
+
 /// For `Schema::section(..., "sources", ..., sources_schema())`.
 [[nodiscard]] config::Schema<SourcesOptions> sources_schema();
 

@@ -148,6 +148,7 @@ void Core::take(Effects effects)
     for (auto& record : effects.records) {
         auto transition = history.add(std::move(record));
         if (!transition) continue;
+        publisher.made(transition->id);
         const bool turned = transition->from_health != transition->to_health;
         if (turned && transition->to_health == Health::unhealthy)
             services.log.warning("{} turned unhealthy ({}): {}", transition->unit, transition->to,

@@ -72,6 +72,13 @@ public:
     };
     Task<Result<Page>> read(HistoryQuery query);
 
+    /// What says how the units were at a time (history_at.cpp): of each unit the rows next to it.
+    struct Around {
+        std::vector<Transition> rows;
+        std::optional<WallTime> begins;  ///< the first transition that is kept
+    };
+    Task<Result<Around>> around(WallTime time);
+
     /// nullopt removes. What cannot be written now is written as soon as it can be. Errc::unavailable when
     /// too much waits for that already.
     Task<Result<Kept>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);

@@ -123,6 +123,7 @@ Task<> HealthModule::remember()
                 core.tracker.remember(std::move(loaded->known), core.boot_id);
             else
                 core.tracker.remember_restarts(std::move(loaded->known));
+            core.publisher.made(core.history.last_id());
             core.publisher.open();
             core.publisher.wake();
             co_return;

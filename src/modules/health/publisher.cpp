@@ -41,7 +41,9 @@ void Publisher::publish()
 {
     announce_ = false;
     published_at_ = clock_.monotonic();
-    cell_.publish(tracker_.node(confirmed_.wall), clock_.now());
+    auto node = tracker_.node(confirmed_.wall);
+    node.last_transition = last_transition_;
+    cell_.publish(std::move(node), clock_.now());
     if (++versions_ == 1) shown_.cancel();
 }
 

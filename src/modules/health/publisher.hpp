@@ -28,6 +28,8 @@ public:
     void publish_now();
     /// systemd confirmed the picture now.
     void confirmed();
+    /// The newest transition that was made, for the next version.
+    void made(std::int64_t transition) noexcept { last_transition_ = transition; }
     /// Publishes even if no unit changed: the connection was lost or is back.
     void announce();
 
@@ -60,6 +62,7 @@ private:
     Moment confirmed_;
     Monotonic published_at_{};
     std::uint64_t versions_ = 0;
+    std::int64_t last_transition_ = 0;
     asio::steady_timer shown_;
 };
 

@@ -1,6 +1,7 @@
 #include "modules/health/render.hpp"
 
 #include "core/json_text.hpp"
+#include "core/transition_text.hpp"
 #include "core/unit_text.hpp"
 
 #include <fmt/format.h>
@@ -112,17 +113,9 @@ std::string node_json(const NodeHealth& node, std::optional<std::chrono::millise
 void append_transition(std::string& out, const Transition& t)
 {
     JsonText json{out};
-    json.open('{')
-        .number("id", t.id)
-        .text("unit", t.unit)
-        .text("at", rfc3339(t.at))
-        .text("last_at", rfc3339(t.last_at));
-    json.number("count", t.count).text("from", t.from).text("to", t.to);
-    json.number("from_health", number(t.from_health)).number("to_health", number(t.to_health));
-    json.text("result", t.result)
-        .number("exec_main_code", t.main_code)
-        .number("exec_main_status", t.main_status);
-    json.text("invocation_id", t.invocation_id).text("reason", t.reason).close('}');
+    json.open('{');
+    append_transition_members(json, t);
+    json.close('}');
 }
 
 std::string acknowledgement_json(const std::optional<Acknowledgement>& ack, std::string_view note)

@@ -35,8 +35,7 @@ void RestartWindow::saw_auto_restart(Monotonic now)
 void RestartWindow::rebase() noexcept
 {
     last_.reset();
-    first_.reset();
-    saved_.reset();
+    first_.reset();  // what was saved still waits: how long ago that was is asked with the base line
 }
 
 void RestartWindow::restore(SavedRestarts saved)

@@ -109,28 +109,6 @@ Task<Response> explain_unit(std::shared_ptr<Core> core, const Request& request)
     co_return answer;
 }
 
-/// ?since=, ?until=, ?limit=; the reason when one of them cannot be read.
-Result<HistoryQuery> history_query(const Request& request)
-{
-    HistoryQuery query;
-    if (const auto* limit = request.query.find("limit")) {
-        const auto number = whole_number<std::size_t>(*limit);
-        if (!number || *number == 0 || *number > most_history_rows)
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot use limit \"{}\": it is a number from 1 to {}", *limit,
-                                    most_history_rows));
-        query.limit = *number;
-    }
-    for (const auto* name : {"since", "until"}) {
-        const auto* text = request.query.find(name);
-        if (text == nullptr) continue;
-        auto time = parse_rfc3339(*text);
-        if (!time) return fail(std::move(time).error());
-        (name[0] == 's' ? query.since : query.until) = *time;
-    }
-    return query;
-}
-
 Task<Response> history(std::shared_ptr<Core> core, const Request& request)
 {
     auto found = find_unit(*core, request);
@@ -166,6 +144,27 @@ const http::Parameter unit_parameter{"unit", "path", "Name of the unit, with its
                                      "string"};
 
 }  // namespace
+
+Result<HistoryQuery> history_query(const Request& request)
+{
+    HistoryQuery query;
+    if (const auto* limit = request.query.find("limit")) {
+        const auto number = whole_number<std::size_t>(*limit);
+        if (!number || *number == 0 || *number > most_history_rows)
+            return fail(Errc::invalid_argument,
+                        fmt::format("cannot use limit \"{}\": it is a number from 1 to {}", *limit,
+                                    most_history_rows));
+        query.limit = *number;
+    }
+    for (const auto* name : {"since", "until"}) {
+        const auto* text = request.query.find(name);
+        if (text == nullptr) continue;
+        auto time = parse_rfc3339(*text);
+        if (!time) return fail(std::move(time).error());
+        (name[0] == 's' ? query.since : query.until) = *time;
+    }
+    return query;
+}
 
 Response no_data_yet()
 {
@@ -236,6 +235,32 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
          {unit_parameter,
           {"since", "query", "Not older than this time (RFC 3339)", "string"},
           {"until", "query", "Older than this time (RFC 3339)", "string"},
+          {"limit", "query", "At most so many, 1 to 1000; 100 by default", "integer"}}},
+        {Method::get,
+         "/api/v1/health/history",
+         Access::local,
+         "Transitions of all units, newest first; on a node that watches the cluster, of all nodes",
+         with(core, health_history),
+         {{"unit", "query", "Only this unit", "string"},
+          {"node", "query", "Only this node: address or host name", "string"},
+          {"since", "query", "Not older than this time (RFC 3339)", "string"},
+          {"until", "query", "Older than this time (RFC 3339)", "string"},
+          {"after", "query", "Only ids greater than this, oldest first", "integer"},
+          {"limit", "query", "At most so many, 1 to 1000; 100 by default", "integer"}}},
+        {Method::get,
+         "/api/v1/health/at",
+         Access::local,
+         "How the units were at a time, as far as the transitions that are kept say",
+         with(core, health_at),
+         {{"time", "query", "The time (RFC 3339)", "string"},
+          {"node", "query", "Only this node: address or host name", "string"},
+          {"full", "query", "Also units that were healthy", "boolean"}}},
+        {Method::get,
+         "/api/v1/node/history",
+         Access::local,
+         "This node's transitions in the order of their ids, for those who keep a copy",
+         with(core, node_history),
+         {{"after", "query", "Only ids greater than this; 0 by default", "integer"},
           {"limit", "query", "At most so many, 1 to 1000; 100 by default", "integer"}}},
         {Method::get,
          "/api/v1/events",

@@ -13,6 +13,14 @@ namespace opsd::health {
 /// GET /api/v1/events: transitions as server-sent events (events.cpp).
 Task<http::Response> events(std::shared_ptr<Core> core, const http::Request& request);
 
+/// GET /api/v1/node/history, /api/v1/health/history and /api/v1/health/at (past.cpp).
+Task<http::Response> node_history(std::shared_ptr<Core> core, const http::Request& request);
+Task<http::Response> health_history(std::shared_ptr<Core> core, const http::Request& request);
+Task<http::Response> health_at(std::shared_ptr<Core> core, const http::Request& request);
+
+/// ?since=, ?until=, ?limit=; the reason when one of them cannot be read.
+[[nodiscard]] Result<HistoryQuery> history_query(const http::Request& request);
+
 /// POST and DELETE /api/v1/units/{unit}/ack (acks.cpp).
 Task<http::Response> acknowledge(std::shared_ptr<Core> core, const http::Request& request);
 Task<http::Response> withdraw(std::shared_ptr<Core> core, const http::Request& request);

@@ -118,6 +118,18 @@ TEST_F(HealthFlapping, AStartByHandWhileOpsdIsDownBeginsAnew)
     EXPECT_EQ(word("a.service"), "running");
 }
 
+TEST_F(HealthFlapping, AStoreThatAnswersBeforeSystemdTellsItToo)
+{
+    flap();
+    stop();
+    systemd.hold(systemd::FakeCall::list_units_by_names);
+    start();
+    advance(100ms);
+    systemd.release(systemd::FakeCall::list_units_by_names);
+    advance(100ms);
+    EXPECT_EQ(word("a.service"), "flapping");
+}
+
 TEST_F(HealthFlapping, AStoreThatAnswersLateStillTellsIt)
 {
     flap();

@@ -132,6 +132,15 @@ TEST(RestartWindow, WhatWasSavedDoesNotCountAfterAStartByHandOrALongTime)
     EXPECT_EQ(fell.count(1h + 2min), 0U);
 }
 
+TEST(RestartWindow, TheFirstConnectionToSystemdForgetsNothingSaved)
+{
+    RestartWindow window{10min};
+    window.restore({7, 1h, {{1h - 1min, 1h, 3}}});
+    window.rebase();
+    window.observe(7, 1h + 1min);
+    EXPECT_EQ(window.count(1h + 1min), 3U);
+}
+
 TEST(RestartWindow, AnAutoRestartSeenBeforeTheFirstReadingIsNotCountedTwice)
 {
     RestartWindow window{10min};

@@ -1,4 +1,6 @@
 #include "io/net/client.hpp"
+#include "io/net/connection.hpp"
+#include "io/net/memory.hpp"
 #include "io/net/url.hpp"
 #include "server_support.hpp"
 
@@ -429,5 +431,83 @@ TEST(HttpClient, OutlivesItselfForARequestInFlight)
         auto answer = co_await std::move(pending);
         EXPECT_EQ(answer->status, 200U);
         co_await live.stop();
+    });
+}
+
+TEST(HttpClient, GivesUpOnASilentServerBeforeTheDeadlineOfTheWhole)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Scripted silent{executor, {""}, true};
+        net::HttpClient client{executor};
+        auto request = to(silent.url("/"), 8s);
+        request.first_byte_timeout = 50ms;
+        const auto begin = std::chrono::steady_clock::now();
+        auto answer = co_await client.send(request);
+        EXPECT_EQ(answer.error().code, Errc::timeout);
+        EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s);
+        co_await silent.stop();
+    });
+}
+
+TEST(HttpClient, OnceAnAnswerHasBegunOnlyTheDeadlineOfTheWholeCounts)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        LiveServer live{executor, {test_route([](const http::Request&) -> Task<http::Response> {
+                            co_return http::Response::stream("text/plain",
+                                                             [](http::StreamWriter& out) -> Task<> {
+                                                                 for (int i = 0; i < 8; ++i) {
+                                                                     auto written = co_await out.write("x");
+                                                                     if (!written) co_return;
+                                                                     co_await sleep(30ms);
+                                                                 }
+                                                             });
+                        })}};
+        net::HttpClient client{executor};
+        auto request = to(at(live.start(), "/test"));
+        request.first_byte_timeout = 150ms;
+        auto answer = co_await client.send(request);
+        EXPECT_EQ(answer.value().body, "xxxxxxxx");
+        request.timeout = 100ms;
+        answer = co_await client.send(request);
+        EXPECT_EQ(answer.error().code, Errc::timeout) << "a byte now and then does not move it";
+        co_await live.stop();
+    });
+}
+
+TEST(IdlePool, KeepsSoManyOfAHostAndInAllAndGivesTheNewestOfAHost)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto pool = std::make_shared<net::IdlePool>(
+            executor, net::ConnectionOptions{.idle_per_host = 2, .idle_total = 3});
+        std::vector<std::unique_ptr<net::Transport>> far;
+        const auto put = [&](const std::string& key) {
+            auto [near, other] = net::make_memory_pair(executor);
+            const auto* raw = near.get();
+            far.push_back(std::move(other));
+            pool->put(key, std::move(near));
+            return raw;
+        };
+        const auto* first = put("a");
+        const auto* second = put("a");
+        put("a");
+        EXPECT_EQ(pool->size(), 2U);
+        put("b");
+        EXPECT_EQ(pool->take("a").get(), second);
+        EXPECT_EQ(pool->take("a").get(), first);
+        EXPECT_EQ(pool->take("a"), nullptr);
+        put("c");
+        put("d");
+        put("e");
+        EXPECT_EQ(pool->size(), 3U);
+        EXPECT_EQ(pool->take("b"), nullptr) << "the oldest went";
+        far.clear();  // the other ends close
+        EXPECT_EQ(pool->take("c"), nullptr) << "a dead one is not given";
+        EXPECT_EQ(pool->size(), 2U);
+        pool->close();
+        EXPECT_EQ(pool->size(), 0U);
+        co_return;
     });
 }

@@ -1,0 +1,12 @@
+#pragma once
+// Which machine this is.
+
+#include <string>
+
+namespace opsd::systemd {
+
+/// 32 hex digits that name this machine to others; made from /etc/machine-id, which must not be shown. ""
+/// where there is none.
+[[nodiscard]] std::string public_machine_id();
+
+}  // namespace opsd::systemd

@@ -1,0 +1,85 @@
+// What clients ask the cluster to do: look anew, forget a node, acknowledge work on one, ask one something.
+
+#include "modules/cluster/core.hpp"
+
+#include <fmt/format.h>
+
+namespace opsd::cluster {
+
+using http::Response;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration fetch_timeout = 10s;
+constexpr std::size_t largest_fetch = 4U << 20U;
+
+/// Everything that is not plain in a path is escaped.
+std::string escaped(std::string_view path)
+{
+    constexpr std::string_view plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/@:";
+    std::string out;
+    for (const char c : path) {
+        if (plain.contains(c))
+            out += c;
+        else
+            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return out;
+}
+
+}  // namespace
+
+Task<Result<>> Core::refresh()
+{
+    auto done = Result<>{};
+    if (watching) done = co_await followers.refresh_all(options.pull.refresh_timeout);
+    take_self();
+    publish();
+    co_return done;
+}
+
+Task<Result<>> Core::forget(std::string address)
+{
+    auto done = table.forget(address, services.clock.now());
+    if (!done) co_return fail(std::move(done).error());
+    take(std::move(*done));
+    publish();
+    co_return co_await archive.save_now(std::move(address));
+}
+
+/// Shown at once; an error says that it cannot be kept and ends with this run.
+Task<Result<>> Core::acknowledge(std::string address, std::optional<Acknowledgement> ack)
+{
+    auto shared = ack ? std::make_shared<const Acknowledgement>(std::move(*ack)) : nullptr;
+    auto done = table.acknowledge(address, std::move(shared), services.clock.now());
+    if (!done) co_return fail(std::move(done).error());
+    take(std::move(*done));
+    publish();
+    if (!watching) co_return Result<>{};
+    co_return co_await archive.save_now(std::move(address));
+}
+
+Task<Response> Core::fetch(std::shared_ptr<const Member> member, std::string path)
+{
+    if (member->self) {  // it is answered here, under its own route
+        Response here;
+        here.status = 307;
+        here.with("Location", escaped(path));
+        co_return here;
+    }
+    net::ClientRequest request;
+    request.url = origin_of(member->address, reach) + escaped(path);
+    if (!reach.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + reach.token);
+    request.timeout = fetch_timeout;
+    request.connect_timeout = options.pull.connect_timeout;
+    request.max_body = largest_fetch;
+    auto answer = co_await send(std::move(request));
+    if (!answer) co_return Response::problem(answer.error());
+    Response response = Response::text(std::move(answer->body), answer->status);
+    response.type = answer->header("content-type");
+    co_return response;
+}
+
+}  // namespace opsd::cluster

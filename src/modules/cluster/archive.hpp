@@ -1,0 +1,133 @@
+#pragma once
+// The cluster's past in the store: which members there are and how they were when they last answered, and
+// every transition that this node learned of.
+//
+// In: members that changed, transitions. Out: transitions with ids that ascend on this node (the SSE ids),
+// pages of them, what an earlier run kept. Promises: adding never waits; the queue to the store is bounded,
+// what it loses is counted, and room() says when to stop fetching; a member's position and its transitions
+// become durable together, so that a kill at any point repeats or loses none; ids never go back, also not
+// after a kill; a picture is written at most every save_interval, a new member at once, the rest at the end.
+
+#include "core/timeline.hpp"
+#include "modules/cluster/member_text.hpp"
+#include "modules/cluster/options.hpp"
+#include "opsd/clock.hpp"
+#include "opsd/log.hpp"
+#include "opsd/store.hpp"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+namespace opsd::cluster {
+
+/// Which transitions.
+struct ArchiveQuery {
+    std::string node;               ///< address or host name; "": all
+    std::string unit;               ///< "": all
+    std::int64_t after = 0;         ///< ids greater than this
+    std::optional<WallTime> since;  ///< last_at at or after
+    std::optional<WallTime> until;  ///< at before
+    std::size_t limit = 100;
+    bool newest_first = true;
+};
+
+class Archive {
+public:
+    /// "" or why the archive is incomplete.
+    using Report = std::function<void(const std::string& sentence)>;
+    Archive(Executor executor, Clock& clock, Store& store, const ArchiveOptions& options, Report report,
+            Log log);
+
+    /// Makes the tables and reads the members of an earlier run. Until it succeeded nothing is written.
+    Task<Result<std::vector<Member>>> load(TextPool& pool);
+
+    /// Gives the transition its id and keeps it. Of a member's unit also the position, under its node id.
+    ClusterTransition add(ClusterTransition transition, const std::string& node_id);
+    /// The newest transition of that node that is kept; 0: none.
+    [[nodiscard]] std::int64_t position(const std::string& address, const std::string& node_id) const;
+    /// Enough to take another page.
+    [[nodiscard]] bool room() const noexcept { return loaded_ && queue_.size() < most_queued / 2; }
+
+    /// The member as it is now, to be written when it is time.
+    void keep(std::shared_ptr<const Member> member);
+    void forget(const std::string& address);
+    /// Writes what waits of that member; durable when it returns.
+    Task<Result<>> save_now(std::string address);
+
+    /// Writes until cancelled; deletes what is too old or too much now and then.
+    Task<> run();
+    /// A last write of all that waits.
+    Task<> flush();
+
+    struct Page {
+        std::vector<ClusterTransition> rows;
+        std::int64_t last_id = 0;  ///< oldest first: where the next page begins
+        bool more = false;         ///< oldest first: there may be a next page
+    };
+    Task<Result<Page>> read(ArchiveQuery query);
+
+    /// What says how the units of one member were at a time.
+    struct Around {
+        std::vector<Transition> rows;
+        std::optional<WallTime> begins;
+        std::string hostname;
+    };
+    /// By address. `node` "": all.
+    Task<Result<std::map<std::string, Around>>> around(WallTime time, std::string node);
+
+    [[nodiscard]] std::size_t queued() const noexcept { return queue_.size(); }
+    [[nodiscard]] std::size_t unsaved() const noexcept { return dirty_.size(); }
+    [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
+    [[nodiscard]] std::int64_t last_id() const noexcept { return next_id_ - 1; }
+
+    static constexpr std::size_t most_queued = 20'000;
+
+private:
+    struct Op {
+        ClusterTransition row;
+        std::string node_id;
+        std::int64_t reserve = 0;
+    };
+    struct Position {
+        std::string node_id;
+        std::int64_t id = 0;
+    };
+    struct Dirty {
+        std::shared_ptr<const Member> member;  // null: forgotten
+    };
+
+    Task<Result<>> read_positions();
+    Task<Result<>> reserve();
+    Task<> write_loop();
+    Task<> save_loop();
+    Task<> prune_loop();
+    Task<bool> write_batch();
+    Task<Result<>> save(bool all);
+    Task<Result<>> save_these(std::vector<std::string> due);
+    Task<Result<>> prune();
+    Task<Result<>> remove(Statement statement, std::int64_t most);
+
+    Clock& clock_;
+    Store& store_;
+    ArchiveOptions options_;
+    Report report_;
+    Log log_;
+    asio::steady_timer news_;
+    std::deque<Op> queue_;
+    std::size_t in_flight_ = 0;  // at the front of the queue
+    std::map<std::string, Position, std::less<>> positions_;
+    std::map<std::string, Dirty> dirty_;
+    std::map<std::string, Monotonic> saved_;
+    bool loaded_ = false;
+    std::int64_t next_id_ = 1;
+    std::int64_t reserved_ = 0;
+    std::uint64_t dropped_ = 0;
+};
+
+/// The steps that make the tables, for Store::migrate.
+[[nodiscard]] std::vector<std::string> archive_schema_steps();
+
+}  // namespace opsd::cluster

@@ -1,0 +1,22 @@
+#pragma once
+// How the archive's members and transitions become rows, and back.
+
+#include "opsd/cluster.hpp"
+#include "opsd/store.hpp"
+
+#include <string>
+#include <vector>
+
+namespace opsd::cluster {
+
+[[nodiscard]] std::string transition_columns();
+[[nodiscard]] ClusterTransition transition_from(const Row& row);
+/// The row, the older versions of a folded row that it replaces, and the member's position.
+void append_statements(std::vector<Statement>& all, const ClusterTransition& transition,
+                       const std::string& node_id);
+/// Null: it is forgotten.
+void append_member(std::vector<Statement>& all, const std::string& address, const Member* member);
+/// Ids up to `end` may have been given.
+[[nodiscard]] Statement reserve_ids(std::int64_t end);
+
+}  // namespace opsd::cluster

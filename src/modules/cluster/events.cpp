@@ -1,0 +1,50 @@
+// Transitions of all nodes as server-sent events (http/event_stream.hpp).
+
+#include "http/event_stream.hpp"
+
+#include "modules/cluster/routes.hpp"
+
+namespace opsd::cluster {
+
+using http::Request;
+using http::Response;
+
+namespace {
+
+class Events final : public http::EventSource<ClusterTransition> {
+public:
+    explicit Events(std::shared_ptr<Core> core) : core_{std::move(core)} {}
+    Feed<ClusterTransition>& feed() override { return core_->services.feeds.cluster; }
+    Clock& clock() override { return core_->services.clock; }
+    std::string text_of(const ClusterTransition& transition) override
+    {
+        std::string text;
+        append_cluster_transition(text, transition);
+        return text;
+    }
+    Task<Result<Page>> missed(std::int64_t after, std::size_t limit) override
+    {
+        ArchiveQuery query;
+        query.after = after;
+        query.limit = limit;
+        query.newest_first = false;
+        auto page = co_await core_->archive.read(std::move(query));
+        if (!page) co_return fail(std::move(page).error());
+        co_return Page{std::move(page->rows), page->last_id, page->more};
+    }
+    std::int64_t last_id() override { return core_->archive.last_id(); }
+    std::uint64_t& streams() override { return core_->streams; }
+
+private:
+    std::shared_ptr<Core> core_;
+};
+
+}  // namespace
+
+Task<Response> events(std::shared_ptr<Core> core, const Request& request)
+{
+    std::shared_ptr<http::EventSource<ClusterTransition>> source = std::make_shared<Events>(std::move(core));
+    co_return http::event_response(std::move(source), request);
+}
+
+}  // namespace opsd::cluster

@@ -1,0 +1,10 @@
+#pragma once
+// The module's families on /metrics. No labels of members: there may be ten thousand.
+
+#include "modules/cluster/core.hpp"
+
+namespace opsd::cluster {
+
+void write_metrics(const Core& core, telemetry::Page& page);
+
+}  // namespace opsd::cluster

@@ -1,0 +1,16 @@
+#pragma once
+// The module's rows of the route table. All answers come from the model; only the past asks the store.
+
+#include "modules/cluster/core.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace opsd::cluster {
+
+[[nodiscard]] std::vector<http::Route> routes_of(std::shared_ptr<Core> core);
+
+/// GET /api/v1/events of all nodes (events.cpp).
+Task<http::Response> events(std::shared_ptr<Core> core, const http::Request& request);
+
+}  // namespace opsd::cluster

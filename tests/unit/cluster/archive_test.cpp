@@ -1,0 +1,327 @@
+#include "modules/cluster/archive.hpp"
+
+#include "io/store/sqlite_store.hpp"
+#include "opsd/task_group.hpp"
+
+#include "support.hpp"
+#include "temp_dir.hpp"
+
+namespace opsd::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+using opsd::test::run;
+
+constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
+
+class Quiet final : public LogSink {
+public:
+    void write(Level, std::string_view) override {}
+    [[nodiscard]] bool wants(Level) const noexcept override { return false; }
+    void set_level(Level) override {}
+};
+
+/// One run of opsd on a store that outlives it; it ends without a word, as by SIGKILL.
+struct Era {
+    Era(const Executor& executor, Store& store, ArchiveOptions options = {})
+      : archive{executor,
+                clock,
+                store,
+                options,
+                [this](const std::string& why) { trouble = why; },
+                Log{std::make_shared<Quiet>(), "cluster"}}
+    {}
+    Task<std::vector<Member>> load()
+    {
+        auto kept = co_await archive.load(pool);
+        EXPECT_TRUE(kept) << kept.error().message;
+        if (!kept) co_return std::vector<Member>{};
+        co_return std::move(*kept);
+    }
+    Task<std::vector<ClusterTransition>> rows(ArchiveQuery query = {})
+    {
+        query.newest_first = false;
+        auto page = co_await archive.read(std::move(query));
+        EXPECT_TRUE(page) << page.error().message;
+        if (!page) co_return std::vector<ClusterTransition>{};
+        co_return std::move(page->rows);
+    }
+    ManualClock clock{noon};
+    TextPool pool;
+    std::string trouble;
+    Archive archive;
+};
+
+ClusterTransition change(std::string address, std::int64_t id, std::string to = "failed",
+                         WallTime at = noon - 1h, std::uint32_t count = 1)
+{
+    ClusterTransition event;
+    event.address = std::move(address);
+    event.hostname = "host-" + event.address;
+    event.seen_at = noon;
+    event.transition.id = id;
+    event.transition.unit = "a.service";
+    event.transition.at = at;
+    event.transition.last_at = at + (count - 1) * 1s;
+    event.transition.count = count;
+    event.transition.from = to == "failed" ? "running" : "failed";
+    event.transition.to = to;
+    event.transition.to_health = to == "failed" ? Health::unhealthy : Health::healthy;
+    return event;
+}
+
+std::shared_ptr<const Member> member(const std::string& address, TextPool& pool)
+{
+    Member one;
+    one.address = address;
+    one.identity = {
+        .hostname = "host", .ip = address, .role = "agent", .mesos_id = "S1", .dcos_version = "2"};
+    one.node_id = "machine";
+    one.opsd_version = "0.1.0";
+    one.freshness = Freshness::fresh;
+    one.answered_at = noon;
+    one.changed_at = noon - 1h;
+    one.sources.push_back({.name = "static", .first = noon - 2h, .last = noon, .current = true});
+    one.systemd_readable = true;
+    MemberUnit unit;
+    unit.label = pool.label({"a.service", "A", "Serves \"it\""});
+    unit.verdict = pool.verdict({Health::unhealthy, "failed", "it ended"});
+    unit.since = noon - 3h;
+    unit.restarts_in_window = 4;
+    unit.output = std::make_shared<const std::string>("a secret line");
+    unit.acknowledged =
+        std::make_shared<const Acknowledgement>(Acknowledgement{"ann", "disk", noon, noon + 1h});
+    one.units.push_back(unit);
+    return std::make_shared<const Member>(std::move(one));
+}
+
+Task<std::unique_ptr<Store>> memory_store(telemetry::Registry& metrics)
+{
+    auto opened = co_await open_memory_store(metrics);
+    co_return std::move(opened->store);
+}
+
+}  // namespace
+
+TEST(Archive, AMemberIsKeptWithItsLastPictureButWithoutItsJournalLines)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        {
+            Era first{executor, *store};
+            const auto before = co_await first.load();
+            EXPECT_TRUE(before.empty());
+            first.archive.keep(member("10.0.0.2", first.pool));
+            co_await first.archive.flush();
+        }
+        Era second{executor, *store};
+        const auto kept = co_await second.load();
+        EXPECT_EQ(kept.size(), 1U);
+        if (kept.size() != 1) co_return;
+        const auto& one = kept.front();
+        EXPECT_EQ(one.address, "10.0.0.2");
+        EXPECT_EQ(one.identity.mesos_id, "S1");
+        EXPECT_EQ(one.freshness, Freshness::fresh);
+        EXPECT_EQ(one.answered_at, noon);
+        EXPECT_EQ(one.sources.front().first, noon - 2h);
+        EXPECT_EQ(one.units.front().label->description, "Serves \"it\"");
+        EXPECT_EQ(one.units.front().verdict->health, Health::unhealthy);
+        EXPECT_EQ(one.units.front().since, noon - 3h);
+        EXPECT_EQ(one.units.front().acknowledged->reason, "disk");
+        EXPECT_FALSE(one.units.front().output);
+    });
+}
+
+TEST(Archive, AForgottenMemberDoesNotComeBack)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era first{executor, *store};
+        co_await first.load();
+        first.archive.keep(member("10.0.0.2", first.pool));
+        co_await first.archive.flush();
+        first.archive.forget("10.0.0.2");
+        co_await first.archive.flush();
+        Era second{executor, *store};
+        const auto kept = co_await second.load();
+        EXPECT_TRUE(kept.empty());
+    });
+}
+
+TEST(Archive, TransitionsAndPositionsSurviveAKillTogether)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        std::int64_t last = 0;
+        {
+            Era first{executor, *store};
+            co_await first.load();
+            first.archive.add(change("10.0.0.2", 5), "machine");
+            last = first.archive.add(change("10.0.0.3", 9, "running"), "other").id;
+            const auto queued = co_await first.rows();
+            EXPECT_EQ(queued.size(), 2U) << "also while they are queued";
+            co_await first.archive.flush();
+            last = first.archive.add(change("10.0.0.2", 6), "machine").id;  // never written
+        }
+        Era second{executor, *store};
+        co_await second.load();
+        EXPECT_EQ(second.archive.position("10.0.0.2", "machine"), 5) << "asked for again";
+        EXPECT_EQ(second.archive.position("10.0.0.2", "another machine"), 0);
+        const auto rows = co_await second.rows();
+        EXPECT_EQ(rows.size(), 2U);
+        const auto next = second.archive.add(change("10.0.0.2", 6), "machine");
+        EXPECT_GT(next.id, last) << "an id that was told is never given again";
+    });
+}
+
+TEST(Archive, AFoldedRowReplacesItsEarlierVersion)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        one.archive.add(change("10.0.0.2", 5), "machine");
+        one.archive.add(change("10.0.0.3", 5), "machine");
+        co_await one.archive.flush();
+        one.archive.add(change("10.0.0.2", 8, "failed", noon - 1h, 3), "machine");
+        for (int i = 0; i < 2; ++i) {  // queued, then written
+            const auto rows = co_await one.rows();
+            EXPECT_EQ(rows.size(), 2U);
+            EXPECT_EQ(rows.back().transition.count, 3U);
+            EXPECT_EQ(rows.back().transition.id, 8);
+            co_await one.archive.flush();
+        }
+    });
+}
+
+TEST(Archive, PagesBeginAfterAnIdAndFilter)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        std::vector<std::int64_t> ids;
+        for (int i = 1; i <= 7; ++i) {
+            ids.push_back(
+                one.archive.add(change("10.0.0." + std::to_string(i % 2), i, "failed", noon - i * 1min), "m")
+                    .id);
+            if (i == 4) co_await one.archive.flush();
+        }
+        ArchiveQuery query;
+        query.after = ids[1];
+        query.limit = 2;
+        query.newest_first = false;
+        auto page = co_await one.archive.read(query);
+        EXPECT_EQ(page->rows.size(), 2U);
+        EXPECT_TRUE(page->more);
+        EXPECT_EQ(page->last_id, ids[3]);
+        query = {};
+        query.node = "host-10.0.0.1";
+        auto some = co_await one.rows(query);
+        EXPECT_EQ(some.size(), 4U);
+        query = {};
+        query.since = noon - 3min;
+        some = co_await one.rows(query);
+        EXPECT_EQ(some.size(), 3U);
+        query = {};
+        query.unit = "b.service";
+        some = co_await one.rows(query);
+        EXPECT_TRUE(some.empty());
+        query = {};
+        query.limit = 3;
+        page = co_await one.archive.read(query);
+        EXPECT_EQ(page->rows.front().id, ids.back()) << "newest first";
+        EXPECT_EQ(page->rows.size(), 3U);
+    });
+}
+
+TEST(Archive, AroundATimeAreTheRowsNextToItOfEachUnitOfEachMember)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        one.archive.add(change("10.0.0.2", 1, "failed", noon - 3h), "m");
+        one.archive.add(change("10.0.0.2", 2, "running", noon - 2h), "m");
+        one.archive.add(change("10.0.0.2", 3, "failed", noon - 1h), "m");
+        one.archive.add(change("10.0.0.2", 4, "running", noon - 30min), "m");
+        co_await one.archive.flush();
+        one.archive.add(change("10.0.0.3", 1, "failed", noon - 10min), "n");
+        const auto around = co_await one.archive.around(noon - 90min, "");
+        EXPECT_TRUE(around) << around.error().message;
+        if (!around) co_return;
+        const auto& rows = around->at("10.0.0.2").rows;
+        EXPECT_EQ(rows.size(), 2U);
+        EXPECT_EQ(rows.at(0).id + rows.at(1).id, 5);
+        EXPECT_EQ(around->at("10.0.0.2").begins, noon - 3h);
+        EXPECT_EQ(around->at("10.0.0.3").begins, noon - 10min);
+        const auto only = co_await one.archive.around(noon - 90min, "host-10.0.0.3");
+        EXPECT_EQ(only->size(), 1U);
+    });
+}
+
+TEST(Archive, SaysWhenThereIsNoRoomAndWhatWasLost)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        EXPECT_FALSE(one.archive.room()) << "before the store was read";
+        co_await one.load();
+        EXPECT_TRUE(one.archive.room());
+        for (std::size_t i = 1; i <= Archive::most_queued + 3; ++i)
+            one.archive.add(change("10.0.0.2", static_cast<std::int64_t>(i)), "m");
+        EXPECT_FALSE(one.archive.room());
+        EXPECT_EQ(one.archive.dropped(), 3U);
+        EXPECT_EQ(one.archive.queued(), Archive::most_queued);
+    });
+}
+
+TEST(Archive, WhatIsTooOldOrTooMuchGoes)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        ArchiveOptions options;
+        options.max_rows_per_member = 10;
+        options.max_age = 1h;
+        Era one{executor, *store, options};
+        co_await one.load();
+        auto old = change("10.0.0.9", 1);
+        old.seen_at = noon - 2h;
+        one.archive.add(old, "m");
+        for (int i = 1; i <= 25; ++i)
+            one.archive.add(change("10.0.0.2", i), "m");
+        co_await one.archive.flush();
+        TaskGroup group{executor, [](std::string_view, std::exception_ptr) {}};
+        group.spawn("archive", one.archive.run());
+        one.clock.advance(61s, [] {});
+        ArchiveQuery query;
+        for (int i = 0; i < 200; ++i) {
+            const auto rows = co_await one.rows(query);
+            if (rows.size() == 10) break;
+            co_await opsd::test::sleep(5ms);
+        }
+        const auto rows = co_await one.rows(query);
+        EXPECT_EQ(rows.size(), 10U);
+        EXPECT_EQ(rows.front().transition.id, 16);
+        group.cancel();
+        co_await group.join();
+    });
+}
+
+}  // namespace opsd::cluster

@@ -1,0 +1,345 @@
+// The whole module on a node that watches: scripted members, a store in memory, a hand-moved clock.
+
+#include "fleet.hpp"
+
+#include "io/store/sqlite_store.hpp"
+#include "modules/cluster/module.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace opsd::cluster {
+namespace {
+
+using namespace test;
+using Way = Scripted::Way;
+
+/// Counts calls in flight, so that a test knows when nothing is going on.
+class CountedStore final : public Store {
+public:
+    explicit CountedStore(std::unique_ptr<Store> inner) : inner_{std::move(inner)} {}
+    Task<Result<>> migrate(std::string owner, std::vector<std::string> steps) override
+    {
+        const Busy busy{in_flight};
+        if (broken) co_return fail(Errc::unavailable, "cannot use the disk");
+        co_return co_await inner_->migrate(std::move(owner), std::move(steps));
+    }
+    Task<Result<std::vector<Row>>> read(Statement query, std::size_t max_rows) override
+    {
+        const Busy busy{in_flight};
+        if (broken) co_return fail(Errc::unavailable, "cannot use the disk");
+        co_return co_await inner_->read(std::move(query), max_rows);
+    }
+    Task<Result<Written>> write(std::vector<Statement> statements) override
+    {
+        const Busy busy{in_flight};
+        if (broken) co_return fail(Errc::unavailable, "cannot use the disk");
+        co_return co_await inner_->write(std::move(statements));
+    }
+    int in_flight = 0;
+    bool broken = false;
+
+private:
+    struct Busy {
+        explicit Busy(int& count) : n{count} { ++n; }
+        Busy(const Busy&) = delete;
+        Busy& operator=(const Busy&) = delete;
+        ~Busy() { --n; }
+        int& n;
+    };
+    std::unique_ptr<Store> inner_;
+};
+
+class Said final : public ModuleReporter {
+public:
+    void running() override { reason.clear(); }
+    void degraded(std::string why) override { reason = std::move(why); }
+    void failed(std::string why) override { reason = std::move(why); }
+    std::string reason;
+};
+
+class WatchingNode : public Fleet {
+protected:
+    WatchingNode()
+    {
+        asio::co_spawn(io, open(), [](std::exception_ptr e) {
+            if (e) std::rethrow_exception(e);
+        });
+        while (!store)
+            io.run_one_for(10ms);
+        settings.sources.fixed.hosts.items = {"10.0.0.1"};
+        board.identity.publish({.hostname = "me", .ip = "10.0.0.9", .role = "master"}, noon);
+    }
+    ~WatchingNode() override
+    {
+        end();
+        store.reset();
+        io.restart();
+        io.poll();
+    }
+    void begin()
+    {
+        add("10.0.0.1");
+        services.emplace(Services{io.get_executor(), clock, board, feeds, *store, metrics, paths, said,
+                                  Log{std::make_shared<Quiet>(), "cluster"}});
+        Outside outside;
+        outside.send = [this](net::ClientRequest request) { return send(std::move(request)); };
+        outside.node_id = [] { return std::string{"my machine"}; };
+        outside.instance = "my run";
+        core = std::make_shared<Core>(settings, *services, true, std::move(outside));
+        module = std::make_unique<ClusterModule>(core);
+        routes = module->routes();
+        tasks =
+            std::make_unique<TaskGroup>(io.get_executor(), [](std::string_view task, std::exception_ptr e) {
+                ADD_FAILURE() << task << ": " << describe(e).what;
+            });
+        tasks->spawn("module", module->run());
+        advance_all(500ms);
+    }
+    void end()
+    {
+        if (!tasks) return;
+        tasks->cancel();
+        bool joined = false;
+        asio::co_spawn(io, tasks->join(), [&](std::exception_ptr) { joined = true; });
+        until([&] { return joined; });
+        tasks.reset();
+        routes.clear();
+        module.reset();
+        core.reset();
+    }
+    void settle_all()
+    {
+        io.restart();
+        while (io.poll() > 0 || store->in_flight > 0)
+            io.run_one_for(1ms);
+    }
+    void advance_all(std::chrono::milliseconds time)
+    {
+        settle_all();
+        clock.advance(time, [this] { settle_all(); });
+        settle_all();
+    }
+    void publish_own(Health health)
+    {
+        UnitState unit;
+        unit.id = unit.name = "own.service";
+        unit.health = health;
+        unit.state = health == Health::healthy ? "running" : "failed";
+        unit.since = noon - 1h;
+        unit.facts = std::make_shared<UnitFacts>();
+        NodeHealth node;
+        node.health = health;
+        node.systemd_readable = true;
+        node.units.push_back(std::make_shared<const UnitState>(std::move(unit)));
+        board.health.publish(std::move(node), clock.now());
+    }
+    [[nodiscard]] std::shared_ptr<const Member> shown(const std::string& address) const
+    {
+        for (const auto& member : board.cluster.get()->value.members)
+            if (member->address == address) return member;
+        return nullptr;
+    }
+    nlohmann::json get(const std::string& path, std::vector<std::pair<std::string, std::string>> query = {})
+    {
+        http::Request request;
+        request.path = path;
+        request.caller.role = http::Role::viewer;
+        for (auto& [name, value] : query)
+            request.query.add(name, value);
+        for (const auto& route : routes) {
+            if (route.pattern != path || route.method != http::Method::get) continue;
+            std::optional<http::Response> response;
+            asio::co_spawn(io, route.handler(request),
+                           [&](std::exception_ptr, http::Response r) { response = std::move(r); });
+            until([&] { return response.has_value(); });
+            return nlohmann::json::parse(response->content ? response->content->body : response->body);
+        }
+        ADD_FAILURE() << "no route for " << path;
+        return {};
+    }
+    void change_with_history(Scripted& member, const std::string& from, const std::string& to)
+    {
+        ++member.last_transition;
+        const int failed = to == "failed" ? 1 : 0;
+        member.history.push_back(fmt::format(
+            R"({{"transitions":[{{"id":{},"unit":"a.service","at":"{}","last_at":"{}","from":"{}","to":"{}",)"
+            R"("from_health":{},"to_health":{}}}],"last_id":{},"more":false}})",
+            member.last_transition, rfc3339(clock.now()), rfc3339(clock.now()), from, to, 1 - failed, failed,
+            member.last_transition));
+        member.change();
+        settle_all();
+    }
+
+    ClusterOptions settings;
+    telemetry::Registry metrics;
+    Board board{io.get_executor()};
+    Feeds feeds{io.get_executor()};
+    Paths paths;
+    Said said;
+    std::unique_ptr<CountedStore> store;
+    std::optional<Services> services;
+    std::shared_ptr<Core> core;
+    std::unique_ptr<ClusterModule> module;
+    std::vector<http::Route> routes;
+    std::unique_ptr<TaskGroup> tasks;
+
+private:
+    Task<> open()
+    {
+        auto opened = co_await open_memory_store(metrics);
+        if (opened) store = std::make_unique<CountedStore>(std::move(opened->store));
+    }
+};
+
+}  // namespace
+
+TEST_F(WatchingNode, ShowsItsMembersAndItself)
+{
+    publish_own(Health::healthy);
+    begin();
+    const auto& cluster = board.cluster.get()->value;
+    EXPECT_TRUE(cluster.watching);
+    ASSERT_EQ(cluster.members.size(), 2U);
+    EXPECT_EQ(shown("10.0.0.1")->freshness, Freshness::fresh);
+    EXPECT_TRUE(shown("10.0.0.9")->self);
+    EXPECT_EQ(cluster.nodes.healthy, 2U);
+    EXPECT_EQ(said.reason, "");
+    EXPECT_EQ(members.count("http://10.0.0.9:1050"), 0U) << "it does not ask itself";
+}
+
+TEST_F(WatchingNode, AChangeOnAMemberIsOnTheBoardAndInTheListOfAllNodes)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    const auto listener = feeds.cluster.subscribe(10);
+    change_with_history(member, "running", "failed");
+    advance_all(200ms);
+    EXPECT_EQ(shown("10.0.0.1")->units.front().verdict->state, "failed");
+    EXPECT_FALSE(listener->empty());
+    const auto rows = get("/api/v1/health/history", {{"node", "host"}, {"unit", "a.service"}})["transitions"];
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0]["to"], "failed");
+    EXPECT_EQ(rows[0]["address"], "10.0.0.1");
+    EXPECT_EQ(rows[0]["hostname"], "host");
+}
+
+TEST_F(WatchingNode, ItsOwnTransitionsAreInTheList)
+{
+    publish_own(Health::unhealthy);
+    begin();
+    Transition own;
+    own.id = 99;
+    own.unit = "own.service";
+    own.at = own.last_at = clock.now();
+    own.from = "running";
+    own.to = "failed";
+    own.to_health = Health::unhealthy;
+    feeds.transitions.publish(own);
+    settle_all();
+    const auto rows = get("/api/v1/health/history", {{"unit", "own.service"}})["transitions"];
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0]["hostname"], "me");
+    EXPECT_GT(rows[0]["id"].get<std::int64_t>(), 0);
+}
+
+TEST_F(WatchingNode, TellsHowItWasAtATime)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    advance_all(1min);
+    change_with_history(member, "running", "failed");
+    const auto broke = clock.now();
+    advance_all(10min);
+    change_with_history(member, "failed", "running");
+    advance_all(10min);
+    const auto then = get("/api/v1/health/at", {{"time", rfc3339(broke + 5min)}, {"node", "host"}});
+    ASSERT_EQ(then["members"].size(), 1U) << then;
+    EXPECT_EQ(then["members"][0]["units"][0]["state"], "failed");
+    EXPECT_EQ(then["health"], 1);
+    const auto now = get("/api/v1/health/at", {{"time", rfc3339(clock.now())}, {"node", "host"}});
+    EXPECT_EQ(now["health"], 0) << now;
+    const auto before = get("/api/v1/health/at", {{"time", rfc3339(broke - 30s)}, {"node", "host"}});
+    EXPECT_EQ(before["health"], 3) << "unknown before the first kept transition: " << before;
+}
+
+TEST_F(WatchingNode, AMemberThatDidNotAnswerThenIsUnknownThen)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    change_with_history(member, "running", "failed");
+    change_with_history(member, "failed", "running");
+    advance_all(1min);
+    member.way = Way::refused;
+    member.cut(Errc::unavailable);
+    advance_all(10min);
+    const auto dead = clock.now();
+    member.way = Way::opsd;
+    advance_all(10min);
+    const auto then = get("/api/v1/health/at", {{"time", rfc3339(dead - 1min)}, {"node", "host"}});
+    EXPECT_EQ(then["health"], 3) << then;
+    EXPECT_NE(then["members"][0]["reason"].get<std::string>().find("stale"), std::string::npos) << then;
+    const auto now = get("/api/v1/health/at", {{"time", rfc3339(clock.now())}, {"node", "host"}});
+    EXPECT_EQ(now["health"], 0) << now;
+}
+
+TEST_F(WatchingNode, AfterARestartADeadMemberIsThereWithItsLastUnitsAndItsDeathIsTold)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    end();
+    member.way = Way::refused;
+    begin();
+    advance_all(3s);
+    const auto kept = shown("10.0.0.1");
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->freshness, Freshness::stale);
+    EXPECT_EQ(kept->health, Health::unknown);
+    EXPECT_EQ(kept->units.front().verdict->state, "running");
+    const auto rows = get("/api/v1/health/history", {{"node", "host"}})["transitions"];
+    EXPECT_EQ(rows[0]["to"], "stale") << rows;
+}
+
+TEST_F(WatchingNode, AfterARestartAMemberThatAnswersHasNotChanged)
+{
+    begin();
+    const auto before = get("/api/v1/health/history")["transitions"].size();
+    end();
+    begin();
+    advance_all(3s);
+    EXPECT_EQ(shown("10.0.0.1")->freshness, Freshness::fresh);
+    EXPECT_EQ(get("/api/v1/health/history")["transitions"].size(), before);
+}
+
+TEST_F(WatchingNode, WithoutAStoreItWatchesAllTheSameAndSaysSo)
+{
+    store->broken = true;
+    begin();
+    EXPECT_EQ(shown("10.0.0.1")->freshness, Freshness::fresh);
+    EXPECT_NE(said.reason.find("cannot use the disk"), std::string::npos) << said.reason;
+    store->broken = false;
+    advance_all(20s);
+    EXPECT_EQ(said.reason, "");
+}
+
+TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
+{
+    begin();
+    core->mesos_id("leader-id");
+    EXPECT_EQ(board.mesos_id.get()->value, "leader-id");
+}
+
+TEST_F(WatchingNode, PlannedWorkOnANodeSurvivesARestart)
+{
+    begin();
+    const Acknowledgement ack{"ann", "new disk", noon, noon + 24h};
+    std::optional<Result<>> done;
+    asio::co_spawn(io, core->acknowledge("10.0.0.1", ack), [&](std::exception_ptr, Result<> r) { done = r; });
+    until([&] { return done.has_value(); });
+    EXPECT_TRUE(*done);
+    end();
+    begin();
+    ASSERT_TRUE(shown("10.0.0.1")->acknowledged);
+    EXPECT_EQ(shown("10.0.0.1")->acknowledged->reason, "new disk");
+}
+
+}  // namespace opsd::cluster
