@@ -13,6 +13,11 @@ namespace {
 /// These come back on every cycle of a unit that keeps restarting.
 bool cyclic(std::string_view state) { return state == flapping_state || state == "restarting"; }
 
+bool at_rest(const UnitFacts& facts)
+{
+    return facts.active_state == "inactive" || facts.active_state == "failed";
+}
+
 /// May the verdict enter the history? What was not read yet may look different in a moment.
 bool settled(const UnitFacts& facts, const std::string& problem, const std::string& unreadable)
 {
@@ -223,7 +228,7 @@ void Tracker::schedule(Entry& entry, const Context& context)
         if (const auto at = queued_at(entry.facts, context); at > context.now) consider(at);
         if (const auto at = entry.restarts.next_change()) consider(*at);
         if (const auto at = between_runs_until(entry.facts, context);
-            context.restarts > 0 && at > context.now)
+            context.restarts > 0 && at_rest(entry.facts) && at > context.now)
             consider(at);
     }
     if (entry.ack) consider(entry.ack_until);

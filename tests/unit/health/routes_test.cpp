@@ -95,7 +95,7 @@ TEST_F(HealthRoutes, TheDcosAnswerIsRenderedOncePerVersion)
 
 TEST_F(HealthRoutes, BeforeTheFirstLookOldClientsSeeUnknownAndOthersTryAgain)
 {
-    systemd.hold(systemd::FakeCall::list_units);
+    systemd.hold(systemd::FakeCall::list_units_by_names);
     start();
     for (const auto* path : {"/api/v1/health", "/api/v1/units", "/api/v1/units/a.service"}) {
         const auto answer = ask(Method::get, path);
@@ -107,7 +107,7 @@ TEST_F(HealthRoutes, BeforeTheFirstLookOldClientsSeeUnknownAndOthersTryAgain)
     EXPECT_EQ(early["units"][0]["id"], "init.scope");
     EXPECT_EQ(early["units"][0]["health"], 3);
     EXPECT_EQ(early["units"][0]["output"], "systemd has not been read yet\n");
-    systemd.release(systemd::FakeCall::list_units);
+    systemd.release(systemd::FakeCall::list_units_by_names);
     settle();
     EXPECT_EQ(get("/system/health/v1")["units"].size(), 2U);
 }

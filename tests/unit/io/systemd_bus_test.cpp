@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <deque>
+#include <thread>
 
 using namespace opsd;
 using namespace opsd::systemd;
@@ -300,6 +301,77 @@ TEST_F(SystemdBus, SignalsArriveAndAStormOfThemLeavesRoomForTheLoop)
         EXPECT_EQ(blown.index(), 0U);
         EXPECT_GE(seen, 5000);
         EXPECT_LE(most_in_a_row, 2 * 256);
+        bus->on_signal({});
+    });
+}
+
+TEST_F(SystemdBus, CallsInOneGoAreAllSentBeforeTheFirstAnswer)
+{
+    Reluctant reluctant{3};
+    const Peer peer{daemon->address(), peer_name, std::ref(reluctant)};
+    with_bus([](std::shared_ptr<Bus> bus) -> Task<> {
+        std::vector<Message> requests;
+        for (int i = 0; i < 3; ++i) {
+            auto request = ping(*bus);
+            EXPECT_TRUE(request);
+            requests.push_back(std::move(*request));
+        }
+        auto replies = co_await Bus::call_all(bus, std::move(requests), "ping three times");
+        EXPECT_TRUE(replies) << replies.error().message;
+        if (replies) EXPECT_EQ(replies->size(), 3U);
+    });
+}
+
+TEST_F(SystemdBus, TheFirstFailureOfCallsInOneGoIsTheAnswer)
+{
+    with_bus([](std::shared_ptr<Bus> bus) -> Task<> {
+        std::vector<Message> requests;
+        auto request = ping(*bus);
+        EXPECT_TRUE(request);
+        requests.push_back(std::move(*request));
+        auto replies = co_await Bus::call_all(bus, std::move(requests), "ping nobody");
+        EXPECT_FALSE(replies);
+        EXPECT_EQ(bus->in_flight(), 0U);
+    });
+}
+
+TEST_F(SystemdBus, SignalsThatMayWaitAreHandledTogetherAndCallsDoNotWait)
+{
+    with_bus([](std::shared_ptr<Bus> bus) -> Task<> {
+        int seen = 0;
+        int batches = 0;
+        bool fresh = true;
+        bus->on_signal([&](sd_bus_message*) {
+            bus->linger();
+            batches += std::exchange(fresh, false) ? 1 : 0;
+            ++seen;
+        });
+        auto request =
+            bus->method("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch");
+        sd_bus_message_append(request->get(), "s", "type='signal',interface='org.opsd.Drip'");
+        auto added = co_await Bus::call(bus, std::move(*request), "subscribe");
+        EXPECT_TRUE(added) << added.error().message;
+        const Peer drip{daemon->address(), peer_name, [](sd_bus* peer, sd_bus_message* call) {
+                            answer(peer, call);
+                            for (int i = 0; i < 60; ++i) {
+                                sd_bus_emit_signal(peer, "/", "org.opsd.Drip", "Drop", "u", i);
+                                sd_bus_flush(peer);
+                                std::this_thread::sleep_for(milliseconds{1});
+                            }
+                        }};
+        auto pong = co_await ping_peer(bus);
+        EXPECT_TRUE(pong) << pong.error().message;
+        const auto executor = co_await asio::this_coro::executor;
+        const auto end = asio::steady_timer::clock_type::now() + std::chrono::seconds{5};
+        while (seen < 60 && asio::steady_timer::clock_type::now() < end) {
+            fresh = true;
+            asio::steady_timer tick{executor, milliseconds{1}};
+            co_await tick.async_wait(asio::use_awaitable);
+        }
+        EXPECT_EQ(seen, 60);
+        EXPECT_LE(batches, 20) << "not a wake-up for each";
+        auto id = co_await bus_id(bus);
+        EXPECT_TRUE(id) << id.error().message;
         bus->on_signal({});
     });
 }
