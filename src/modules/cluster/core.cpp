@@ -227,7 +227,8 @@ Task<> Core::self_loop()
         take_self();
         co_await first_of(next_of(board.health, health), next_of(board.identity, identity));
         // Where nobody is watched the cluster's view of this node is not in a hurry.
-        co_await services.clock.sleep_for(watching ? options.publish_interval / 2 : Duration{1s});
+        const auto pause = watching ? options.publish_interval / 2 : Duration{1s};
+        co_await services.clock.sleep_for(pause);
     }
 }
 
