@@ -34,6 +34,9 @@ public:
     [[nodiscard]] virtual Monotonic monotonic() const = 0;
     /// Suspends the calling task; throws operation_aborted when it is cancelled.
     virtual Task<> sleep_for(std::chrono::milliseconds time) = 0;
+    /// Suspends the calling task until the event is cancelled, but for no longer than `time`; throws as
+    /// sleep_for() does. The event's expiry is changed; nobody else may wait on it.
+    virtual Task<> wait_for(asio::steady_timer& event, std::chrono::milliseconds time) = 0;
 };
 
 /// The machine's clocks.
@@ -42,6 +45,7 @@ public:
     [[nodiscard]] WallTime now() const override;
     [[nodiscard]] Monotonic monotonic() const override;
     Task<> sleep_for(std::chrono::milliseconds time) override;
+    Task<> wait_for(asio::steady_timer& event, std::chrono::milliseconds time) override;
 };
 
 /// A clock that a test moves by hand. 24 hours of 10 s rounds pass in milliseconds.
@@ -54,6 +58,7 @@ public:
     [[nodiscard]] WallTime now() const override { return now_; }
     [[nodiscard]] Monotonic monotonic() const override { return monotonic_; }
     Task<> sleep_for(std::chrono::milliseconds time) override;
+    Task<> wait_for(asio::steady_timer& event, std::chrono::milliseconds time) override;
 
     /// Somebody set the wall clock: durations do not notice.
     void step_wall(std::chrono::microseconds by) { now_ += by; }

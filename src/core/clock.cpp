@@ -121,10 +121,22 @@ Task<> SystemClock::sleep_for(milliseconds time)
     co_await timer.async_wait(asio::use_awaitable);
 }
 
+Task<> SystemClock::wait_for(asio::steady_timer& event, milliseconds time)
+{
+    event.expires_after(time);
+    co_await wait_event(event);
+}
+
 Task<> ManualClock::sleep_for(milliseconds time)
 {
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer alarm{executor, never};
+    co_await wait_for(alarm, time);
+}
+
+Task<> ManualClock::wait_for(asio::steady_timer& event, milliseconds time)
+{
+    event.expires_at(never);
     bool rung = false;
     struct Leave {
         std::multimap<Monotonic, Sleeper>& all;
@@ -136,8 +148,8 @@ Task<> ManualClock::sleep_for(milliseconds time)
         }
     };
     const auto due = monotonic_ + std::max(time, milliseconds{0});
-    const Leave leave{sleepers_, sleepers_.emplace(due, Sleeper{&alarm, &rung}), rung};
-    co_await wait_event(alarm);
+    const Leave leave{sleepers_, sleepers_.emplace(due, Sleeper{&event, &rung}), rung};
+    co_await wait_event(event);
 }
 
 }  // namespace opsd

@@ -195,7 +195,8 @@ Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::strin
         if (!readable) co_return fail(std::move(readable).error());
         const auto had = pending.size();
         pending.resize(had + read_size);
-        auto count = co_await transport.read_some(std::span<char>{pending}.subspan(had));
+        const auto room = std::span<char>(pending).subspan(had);
+        auto count = co_await transport.read_some(room);
         pending.resize(had + count.value_or(0));
         if (!count) co_return fail(std::move(count).error());
         if (*count == 0) {

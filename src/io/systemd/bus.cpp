@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
@@ -21,6 +22,9 @@ using WaitType = asio::posix::stream_descriptor::wait_type;
 
 /// Messages handled before the loop gets its turn again: a storm of signals must not starve the HTTP server.
 constexpr int messages_per_turn = 256;
+
+/// How long lingering lasts: about as long as systemd's signals of one restart go on.
+constexpr std::chrono::milliseconds linger_time{20};
 
 /// sd-bus counts microseconds of CLOCK_MONOTONIC as steady_clock does; UINT64_MAX is never.
 Time to_time(std::uint64_t usec)
@@ -135,9 +139,14 @@ Bus::Bus(const Executor& executor, BusOptions options, BusPtr bus, int fd)
   , fd_{executor, fd}
   , deadline_{executor, never}
   , ended_{executor, never}
+  , resting_{executor, never}
 {}
 
-Bus::~Bus() { assert(turns_.empty() && "a waiting call holds the Bus"); }
+Bus::~Bus()
+{
+    assert(turns_.empty() && "a waiting call holds the Bus");
+    if (resting_fd_ >= 0) ::close(resting_fd_);
+}
 
 // The bytes move in callbacks, not in a coroutine: a flapping unit wakes us some twenty times a second, and
 // the hop through a coroutine would cost half as much again as the signal itself.
@@ -163,7 +172,10 @@ void Bus::pump()
 {
     if (!pumping_) return;
     const auto self = shared_from_this();  // a handler may drop the last reference but ours
-    if (dispatch()) return arm();
+    const bool rested = resting_fd_ >= 0;
+    const bool all = dispatch();
+    const bool linger = std::exchange(lingering_, false) && !rested;
+    if (all) return linger ? rest() : arm();
     if (!lost_) {
         asio::post(executor_, [weak = weak_from_this()] {
             if (const auto bus = weak.lock()) bus->pump();
@@ -190,6 +202,7 @@ bool Bus::dispatch()
 void Bus::arm()
 {
     if (!pumping_ || lost_) return;
+    end_rest();
     const int events = sd_bus_get_events(bus_.get());
     std::uint64_t usec = UINT64_MAX;
     const int r = sd_bus_get_timeout(bus_.get(), &usec);
@@ -197,6 +210,28 @@ void Bus::arm()
     if ((events & POLLIN) != 0) arm(Direction::reading);
     if ((events & POLLOUT) != 0) arm(Direction::writing);
     arm_deadline(usec);
+}
+
+/// Takes the descriptor away from the loop: to be woken costs several times what a signal does. Not twice in
+/// a row, so that it is known when the peer is calm.
+void Bus::rest()
+{
+    if (writing_ || reading_ || !pending_.empty()) return arm();
+    resting_fd_ = fd_.release();
+    resting_.expires_after(linger_time);
+    resting_.async_wait([weak = weak_from_this()](const error_code& waited) {
+        const auto bus = weak.lock();
+        if (bus && !waited) bus->pump();
+    });
+}
+
+void Bus::end_rest()
+{
+    if (resting_fd_ < 0) return;
+    resting_.cancel();
+    error_code ec;
+    fd_.assign(std::exchange(resting_fd_, -1), ec);
+    if (ec) close(cause_of_errno(ec.value(), peer_));
 }
 
 void Bus::arm(Direction direction)
@@ -237,6 +272,7 @@ void Bus::close(Cause cause)
     for (auto* turn : turns_)
         turn->event.cancel();
     ended_.cancel();
+    resting_.cancel();
 }
 
 Result<Message> Bus::method(const char* service, const char* path, const char* interface, const char* member)
@@ -255,18 +291,47 @@ Result<Message> Bus::method(const char* service, const char* path, const char* i
 
 Task<Result<Message>> Bus::call(std::shared_ptr<Bus> bus, Message request, std::string what)
 {
-    auto refused = co_await bus->turn();
-    if (refused) co_return fail(refused->when_asked_to(what));
-    auto sent = bus->send(request.get(), what);
+    auto sent = co_await begin(*bus, request, what);
     if (!sent) co_return fail(std::move(sent).error());
-    const auto pending = std::move(*sent);
-    while (!pending->reply && !bus->lost_
+    auto reply = co_await end(*bus, std::move(*sent), what);
+    co_return reply;
+}
+
+Task<Result<std::vector<Message>>> Bus::call_all(std::shared_ptr<Bus> bus, std::vector<Message> requests,
+                                                 std::string what)
+{
+    std::vector<std::shared_ptr<Pending>> all;
+    for (const auto& request : requests) {
+        auto sent = co_await begin(*bus, request, what);
+        if (!sent) co_return fail(std::move(sent).error());
+        all.push_back(std::move(*sent));
+    }
+    std::vector<Message> replies;
+    for (auto& pending : all) {
+        auto reply = co_await end(*bus, std::move(pending), what);
+        if (!reply) co_return fail(std::move(reply).error());
+        replies.push_back(std::move(*reply));
+    }
+    co_return replies;
+}
+
+Task<Result<std::shared_ptr<Bus::Pending>>> Bus::begin(Bus& bus, const Message& request,
+                                                       const std::string& what)
+{
+    auto refused = co_await bus.turn();
+    if (refused) co_return fail(refused->when_asked_to(what));
+    co_return bus.send(request.get(), what);
+}
+
+Task<Result<Message>> Bus::end(Bus& bus, std::shared_ptr<Pending> pending, const std::string& what)
+{
+    while (!pending->reply && !bus.lost_
            && pending->arrived.expiry() > asio::steady_timer::clock_type::now()) {
         co_await wait_event(pending->arrived);
     }
     if (!pending->reply) {
-        if (bus->lost_) co_return fail(Errc::unavailable, bus->lost_->when_asked_to(what).message);
-        co_return fail(bus->late().when_asked_to(what));
+        if (bus.lost_) co_return fail(Errc::unavailable, bus.lost_->when_asked_to(what).message);
+        co_return fail(bus.late().when_asked_to(what));
     }
     if (const auto* error = sd_bus_message_get_error(pending->reply.get()); error != nullptr) {
         const auto cause = cause_of_reply(error->name, error->message == nullptr ? "" : error->message);

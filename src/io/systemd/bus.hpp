@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 struct sd_bus;
 struct sd_bus_message;
@@ -79,8 +80,17 @@ public:
     /// dbus-daemon counts it just the same.
     static Task<Result<Message>> call(std::shared_ptr<Bus> bus, Message request, std::string what);
 
+    /// Sends all calls before it awaits the first reply; the peer handles them in order. The replies in that
+    /// order, or the first failure.
+    static Task<Result<std::vector<Message>>> call_all(std::shared_ptr<Bus> bus,
+                                                       std::vector<Message> requests, std::string what);
+
     /// Replaces the handler of signals; an empty one ignores them.
     void on_signal(OnSignal handler) { on_signal_ = std::move(handler); }
+
+    /// Called by the handler of signals: when all that has arrived is handled, what comes next waits for some
+    /// milliseconds, or until somebody calls.
+    void linger() noexcept { lingering_ = true; }
 
     /// Ends the connection: run() returns, calls fail. Safe from inside a handler; the first cause stays.
     void close(Cause cause);
@@ -98,6 +108,9 @@ private:
 
     Bus(const Executor& executor, BusOptions options, BusPtr bus, int fd);
     Task<std::optional<Cause>> turn();
+    static Task<Result<std::shared_ptr<Pending>>> begin(Bus& bus, const Message& request,
+                                                        const std::string& what);
+    static Task<Result<Message>> end(Bus& bus, std::shared_ptr<Pending> pending, const std::string& what);
     Result<std::shared_ptr<Pending>> send(sd_bus_message* request, const std::string& what);
     void forget(const Pending* pending);
     void next_turn();
@@ -105,6 +118,8 @@ private:
     void pump();
     bool dispatch();
     void arm();
+    void rest();
+    void end_rest();
     void arm(Direction direction);
     void arm_deadline(std::uint64_t usec);
 
@@ -116,8 +131,11 @@ private:
     asio::posix::stream_descriptor fd_;
     asio::steady_timer deadline_;  // sd-bus's own, of the handshake
     asio::steady_timer ended_;     // wakes run()
-    bool pumping_ = false;         // run() runs
-    bool reading_ = false;         // a wait on the descriptor is armed
+    asio::steady_timer resting_;   // no wake-up for what arrives, until it ends
+    int resting_fd_ = -1;          // fd_'s, meanwhile
+    bool lingering_ = false;
+    bool pumping_ = false;  // run() runs
+    bool reading_ = false;  // a wait on the descriptor is armed
     bool writing_ = false;
     OnSignal on_signal_;
     std::exception_ptr failure_;                   // thrown by on_signal_; run() passes it on

@@ -89,11 +89,20 @@ public:
             carry_unit(before_, after_, facts);
         return true;
     }
+    [[nodiscard]] bool of_unit() const override { return part_ == Part::unit; }
+    /// Carries more than what differs from its predecessor, which it may replace.
+    [[nodiscard]] std::unique_ptr<const UnitChange> keep() const override
+    {
+        UnitFacts unlike;
+        unlike.assert_result = !after_.assert_result;
+        unlike.condition_result = !after_.condition_result;
+        return std::make_unique<FakeChange>(unlike, after_, part_);
+    }
 
 private:
     std::string path_;
-    const UnitFacts& before_;
-    const UnitFacts& after_;
+    UnitFacts before_;
+    UnitFacts after_;
     Part part_;
 };
 

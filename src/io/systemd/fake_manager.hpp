@@ -97,6 +97,7 @@ public:
     Task<Result<UnitDetails>> inspect_unit(std::string object_path) override;
     Task<Result<>> subscribe(Observer& observer) override;
     Task<Error> run() override;
+    void linger() override {}
 
 private:
     struct World;

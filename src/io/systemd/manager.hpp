@@ -33,7 +33,7 @@ struct ListedFile {
     std::string state;
 };
 
-/// A PropertiesChanged signal of one unit, valid only inside Observer::changed().
+/// A PropertiesChanged signal of one unit, valid only inside Observer::changed() unless kept.
 class UnitChange {
 public:
     virtual ~UnitChange() = default;
@@ -41,6 +41,11 @@ public:
     /// Writes the properties that the signal carries into `facts`. Returns false when a property we need was
     /// only invalidated (or could not be decoded), so that the unit must be read again.
     virtual bool apply_to(UnitFacts& facts) const = 0;
+    /// Is it about the interface Unit, or about that of the unit's own type? Each signal tells all changing
+    /// properties of its interface, so that a later one makes an earlier one of the same interface needless.
+    [[nodiscard]] virtual bool of_unit() const = 0;
+    /// The same, valid for as long as it is kept.
+    [[nodiscard]] virtual std::unique_ptr<const UnitChange> keep() const = 0;
 };
 
 /// Told about everything that happens; called on the loop, must not block.
@@ -81,6 +86,10 @@ public:
 
     /// Asks systemd for signals and delivers them to `observer` until the connection ends. Once.
     virtual Task<Result<>> subscribe(Observer& observer) = 0;
+
+    /// Called inside an Observer: what comes next may wait for some milliseconds, so that more of it is
+    /// handled at once. Answers of calls do not wait.
+    virtual void linger() = 0;
 
     /// Pumps the connection; returns why it ended. Runs as a task of the caller's group beside its other
     /// work.

@@ -221,13 +221,13 @@ void Core::mesos_id(std::string id) { services.board.mesos_id.publish(std::move(
 Task<> Core::self_loop()
 {
     auto& board = services.board;
+    // Where nobody is watched the cluster's view of this node is not in a hurry.
+    const auto pause = watching ? options.publish_interval / 2 : Duration{1s};
     for (;;) {
         const auto health = board.health.version();
         const auto identity = board.identity.version();
         take_self();
         co_await first_of(next_of(board.health, health), next_of(board.identity, identity));
-        // Where nobody is watched the cluster's view of this node is not in a hurry.
-        const auto pause = watching ? options.publish_interval / 2 : Duration{1s};
         co_await services.clock.sleep_for(pause);
     }
 }

@@ -34,27 +34,22 @@ public:
     {
         if (rung_) return;
         rung_ = true;
-        timer_.expires_at(asio::steady_timer::time_point::min());
+        timer_.cancel();
     }
-    void reset()
-    {
-        if (!rung_) return;
-        rung_ = false;
-        timer_.expires_at(never);
-    }
+    void reset() noexcept { rung_ = false; }
     [[nodiscard]] bool rung() const noexcept { return rung_; }
 
-    /// Until it rings, or `until` on the clock if given.
+    /// Until it rings, or `until` on the clock if given. One at a time.
     Task<> wait(Clock& clock, std::optional<Monotonic> until)
     {
         if (rung_) co_return;
         if (!until) {
+            timer_.expires_at(never);
             co_await wait_event(timer_);
             co_return;
         }
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(*until - clock.monotonic());
-        if (left.count() <= 0) co_return;
-        co_await first_of(clock.sleep_for(left), wait_event(timer_));
+        if (left.count() > 0) co_await clock.wait_for(timer_, left);
     }
 
 private:

@@ -46,9 +46,7 @@ namespace {
 Source::Parts source_parts(Core& core, Outside& outside)
 {
     auto report = [&core](const std::string& part, const std::string& sentence) {
-        const bool systemd = part == "systemd";
-        core.troubles.set(part, sentence, systemd);
-        if (systemd) core.troubles.started();
+        core.troubles.set(part, sentence, part == "systemd");
     };
     return {.executor = core.services.executor,
             .clock = core.services.clock,

@@ -22,7 +22,7 @@ public:
 
     /// "" mends the part. `fatal`: without it the module cannot do its job.
     void set(const std::string& part, const std::string& sentence, bool fatal = false);
-    /// The first look ended: until then the daemon shows `starting`.
+    /// The first look can be asked for: until then the daemon shows `starting`, and READY=1 waits.
     void started();
 
 private:

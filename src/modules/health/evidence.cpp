@@ -13,26 +13,30 @@ constexpr Monotonic retry_pause = std::chrono::seconds{30};
 
 }  // namespace
 
-void EvidencePlan::want(const EvidenceWish& wish, Monotonic now)
+bool EvidencePlan::want(const EvidenceWish& wish, Monotonic now)
 {
     auto [it, fresh] = units_.try_emplace(wish.unit);
     auto& unit = it->second;
-    if (!fresh && unit.key == wish.key) return;
+    if (!fresh && unit.key == wish.key) return false;
     unit.key = wish.key;
     unit.invocation_id = wish.invocation_id;
     if (fresh) {
         unit.due = unit.wanted_at = now;
         unit.order = ++orders_;
-    } else if (unit.stage == Stage::idle) {
+        return true;
+    }
+    if (unit.stage == Stage::idle) {
         // A further series: one reading, when its lines have settled and the pause is over.
         unit.stage = Stage::again;
         unit.due = std::max(now + settle_, unit.series_began + unit.pause);
         unit.pause = std::min(unit.pause * 2, longest_pause);
         unit.order = ++orders_;
-    } else if (unit.stage == Stage::again) {
-        // The newer lines need their time too, but a flapper must not push the reading away for ever.
-        unit.due = std::max(unit.due, std::min(now + settle_, unit.series_began + 2 * settle_));
+        return true;
     }
+    // The newer lines need their time too, but a flapper must not push the reading away for ever.
+    if (unit.stage == Stage::again)
+        unit.due = std::max(unit.due, std::min(now + settle_, unit.series_began + 2 * settle_));
+    return false;
 }
 
 void EvidencePlan::forget(const std::string& unit) { units_.erase(unit); }

@@ -28,7 +28,8 @@ public:
         bool last = false;  ///< no further reading follows for this key
     };
 
-    void want(const EvidenceWish& wish, Monotonic now);
+    /// True when something may be due earlier than before.
+    bool want(const EvidenceWish& wish, Monotonic now);
     /// The unit recovered or is no longer watched.
     void forget(const std::string& unit);
 

@@ -18,8 +18,7 @@ EvidenceTask::EvidenceTask(Executor executor, Clock& clock, Tracker& tracker, Pu
 
 void EvidenceTask::want(const EvidenceWish& wish)
 {
-    plan_.want(wish, clock_.monotonic());
-    bell_.ring();
+    if (plan_.want(wish, clock_.monotonic())) bell_.ring();
 }
 
 void EvidenceTask::forget(const std::string& unit) { plan_.forget(unit); }

@@ -13,8 +13,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Monotonic files_retry = 10s;      // after a list of unit files that failed
-constexpr Monotonic wants_retry = 10s;      // after a directory that could not be read: no signal tells
+constexpr Monotonic files_retry = 10s;  // after a list of unit files that failed
+// Making that list keeps PID 1 busy (230 ms for 500 files): it hears READY=1 before it.
+constexpr Monotonic files_after = 100ms;
+constexpr Monotonic wants_retry = 10s;  // after a directory that could not be read: no signal tells
+constexpr const char* missing_units = "not all expected units are known: ";
 constexpr std::size_t most_early = 10'000;  // ids signalled before the selection is made
 
 /// Would asking for fewer names fail the same way?
@@ -29,15 +32,22 @@ Task<Result<>> Source::take_inventory(systemd::Manager& manager)
 {
     looking_ = true;
     take_wants();
-    // systemd reads every unit file for this list (230 ms of PID 1 for 500 of them): only where it is needed.
-    if (Selection::needs_files(parts_.options, inventory_)) {
+    // Names and targets are complete without any list.
+    const bool open = Selection::needs_files(parts_.options, inventory_);
+    if (!open) {
+        files_problem_.clear();
+    } else if (counters_.connected) {
         auto listed = co_await list_files(manager);
         if (!listed) co_return listed;
+    } else {
+        list_files_later();
     }
-    // Last, so that of all lists it is the newest.
-    auto units = co_await manager.list_units();
-    if (!units) co_return fail(std::move(units).error());
-    inventory_.units = std::move(*units);
+    report_incomplete();
+    if (open) {  // last, so that of all lists it is the newest
+        auto units = co_await manager.list_units();
+        if (!units) co_return fail(std::move(units).error());
+        inventory_.units = std::move(*units);
+    }
     selection_ = Selection{parts_.options, inventory_};
     inventory_.units = {};
     looking_ = false;
@@ -64,10 +74,15 @@ void Source::take_wants()
         now.erase(std::ranges::unique(now).begin(), now.end());
         if (now.size() > most_wants) now.resize(most_wants);
     }
-    const auto sentence =
-        inventory_.wants_known ? std::string{} : "not all expected units are known: " + wants_problem_;
-    tracker_.incomplete(sentence);
-    parts_.report("wants", sentence);
+    parts_.report("wants", inventory_.wants_known ? std::string{} : missing_units + wants_problem_);
+}
+
+/// What the node answers while units may be missing.
+void Source::report_incomplete()
+{
+    auto why = wants_problem_;
+    if (!files_problem_.empty()) why += (why.empty() ? "" : "; ") + files_problem_;
+    tracker_.incomplete(why.empty() ? why : missing_units + why);
 }
 
 void Source::look_at_wants_again()
@@ -95,18 +110,27 @@ bool Source::adopt(const std::string& id, bool failed)
     return true;
 }
 
-/// Without any list nothing can be selected, so the first must come. Later errors other than a lost
-/// connection are reported, the list we had stays, and it is asked for again soon.
+/// The first look does without: what is loaded is shown at once, with the files as they were before, if at
+/// all.
+void Source::list_files_later()
+{
+    if (!files_known_) files_problem_ = "the list of unit files is not read yet";
+    refresh_by(clock_.monotonic() + files_after);
+}
+
+/// Errors other than a lost connection are reported, the list we had stays, and it is asked for again soon.
 Task<Result<>> Source::list_files(systemd::Manager& manager)
 {
     auto files = co_await manager.list_unit_files();
     if (files) {
         inventory_.files = std::move(*files);
         files_known_ = true;
+        files_problem_.clear();
         parts_.report("files", "");
-    } else if (files.error().code == Errc::unavailable || !files_known_) {
+    } else if (files.error().code == Errc::unavailable) {
         co_return fail(std::move(files).error());
     } else {  // what is loaded is still right; what is enabled but not loaded may be missing
+        if (!files_known_) files_problem_ = files.error().message;
         parts_.report("files", files.error().message);
         refresh_by(clock_.monotonic() + files_retry);
     }
@@ -191,6 +215,7 @@ bool Source::take_row(const systemd::ListedUnit& row, std::uint64_t signals_befo
         return false;
     }
     const bool differs = tracker_.listed(row, clock_.monotonic());
+    if (differs) held_.erase(systemd::unit_path(row.id));
     // A read that waits (after one that failed) comes in its own time.
     if (differs && !reads_.contains(row.id)) want_read(row.id);
     return differs;
@@ -279,7 +304,8 @@ Task<Result<>> Source::resync(systemd::Manager& manager)
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const auto& [name, row] = rows[i];
         if (row.id != name) continue;
-        const bool knew = tracker_.detailed(name);
+        const bool knew =
+            tracker_.detailed(name) && !held_.contains(systemd::unit_path(name));  // held: one did say so
         const bool differs = take_row(row, signals.at(i));
         if (differs && knew) ++counters_.corrections;
     }

@@ -56,6 +56,9 @@ void write_source(const Core& core, Page& page)
            "Attempts to connect to systemd that failed.", count(c.failed_connections));
     single(page, "opsd_systemd_signals_total", Kind::counter, "Signals heard from systemd.",
            count(c.signals));
+    single(page, "opsd_systemd_gathered_signals_total", Kind::counter,
+           "Signals of flapping units that were looked at together (health.flapping.gather).",
+           count(c.gathered));
     single(page, "opsd_systemd_reads_total", Kind::counter, "Units read in detail.", count(c.reads));
     single(page, "opsd_systemd_failed_reads_total", Kind::counter, "Units that could not be read.",
            count(c.failed_reads));

@@ -71,6 +71,12 @@ Task<> open_after(Clock& clock, Publisher& publisher, Duration limit)
     publisher.open();
 }
 
+Task<> say_started(Core& core)
+{
+    co_await core.publisher.shown();
+    core.troubles.started();
+}
+
 Task<> flush_within(History& history, Duration limit)
 {
     // The real clock: this is the end of the daemon's patience, not logic.
@@ -146,6 +152,7 @@ Task<> HealthModule::run()
     group.spawn("history load", remember());
     group.spawn("history wait", open_after(core.services.clock, core.publisher, longest_wait));
     group.spawn("publisher", core.publisher.run());
+    group.spawn("first version", say_started(core));
     group.spawn("source", core.source.run());
     group.spawn("evidence", core.evidence.run());
     group.spawn("history", core.history.run());

@@ -31,7 +31,10 @@ Schema<Flapping> flapping_schema()
         .field(&Flapping::restarts, "restarts", "So many automatic restarts within the window are flapping",
                between<std::int64_t>(1, 10'000))
         .field(&Flapping::window, "window", "How far back restarts are counted",
-               between(Duration{10s}, Duration{24h}));
+               between(Duration{10s}, Duration{24h}))
+        .field(&Flapping::gather, "gather",
+               "What a flapping unit does within this time is looked at together; 0s follows its every step",
+               between(Duration{0s}, Duration{1min}));
 }
 
 Schema<HistoryOptions> history_schema()

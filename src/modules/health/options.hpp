@@ -22,6 +22,7 @@ struct StuckAfter {
 struct Flapping {
     std::int64_t restarts = 3;
     Duration window{std::chrono::minutes{10}};
+    Duration gather{std::chrono::seconds{2}};
 };
 
 /// What is kept of the past.

@@ -16,6 +16,7 @@ Publisher::Publisher(Executor executor, Clock& clock, Tracker& tracker, Latest<N
   , on_effects_{std::move(on_effects)}
   , bell_{executor_}
   , published_at_{clock.monotonic() - std::chrono::hours{1}}
+  , shown_{executor_, never}
 {}
 
 void Publisher::start()
@@ -40,10 +41,16 @@ void Publisher::publish()
 {
     announce_ = false;
     published_at_ = clock_.monotonic();
-    ++versions_;
     auto node = tracker_.node(confirmed_.wall);
     node.last_transition = last_transition_;
     cell_.publish(std::move(node), clock_.now());
+    if (++versions_ == 1) shown_.cancel();
+}
+
+Task<> Publisher::shown()
+{
+    while (versions_ == 0)
+        co_await wait_event(shown_);
 }
 
 void Publisher::publish_now()

@@ -34,6 +34,8 @@ public:
     void announce();
 
     Task<> run();
+    /// Returns when the first version is published.
+    Task<> shown();
 
     [[nodiscard]] Monotonic confirmed_at() const noexcept { return confirmed_.monotonic; }
     [[nodiscard]] std::uint64_t versions() const noexcept { return versions_; }
@@ -61,6 +63,7 @@ private:
     Monotonic published_at_{};
     std::uint64_t versions_ = 0;
     std::int64_t last_transition_ = 0;
+    asio::steady_timer shown_;
 };
 
 }  // namespace opsd::health

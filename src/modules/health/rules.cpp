@@ -344,7 +344,7 @@ constexpr std::array table = std::to_array<Rule>({
     {"flapping",
      "at least `flapping.restarts` automatic restarts within `flapping.window`, and neither at rest nor "
      "given up",
-     flapping, unhealthy, "flapping", say_flapping, see_journal},
+     flapping, unhealthy, flapping_state, say_flapping, see_journal},
     {"restarting", "activating (auto-restart)", restarting, unhealthy, "restarting", say_restarting,
      see_journal},
 

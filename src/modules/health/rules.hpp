@@ -33,6 +33,9 @@ struct Verdict {
     std::string_view rule;
 };
 
+/// The state word of a unit that keeps restarting.
+inline constexpr std::string_view flapping_state = "flapping";
+
 /// One row. `when` and `advice` are for the operators' page.
 struct Rule {
     std::string_view name;

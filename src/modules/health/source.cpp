@@ -2,6 +2,7 @@
 
 #include "modules/health/source.hpp"
 
+#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
 namespace opsd::health {
@@ -14,6 +15,7 @@ constexpr Monotonic reread_pause = 100ms;     // after an answer that a signal o
 constexpr Monotonic failed_read_pause = 10s;  // before a unit that could not be read is tried again
 constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a burst of signals
 constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
+constexpr std::size_t reads_per_turn = 16;    // begun before others have the loop
 
 /// Lets the connection go, however following it ends.
 struct Followed {
@@ -73,6 +75,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
     reads_.clear();
     reading_.clear();
     to_confirm_.clear();
+    held_.clear();
     asked_.clear();
     refresh_at_.reset();
     wants_at_.reset();
@@ -90,6 +93,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
         thrown = std::current_exception();
     }
     readers.cancel();
+    held_.clear();  // they hold on to the connection
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await readers.join();
     if (thrown) std::rethrow_exception(thrown);
@@ -100,9 +104,12 @@ Task<Error> Source::follow(systemd::Manager& manager, TaskGroup& readers)
 {
     auto looked = co_await first_look(manager);
     if (!looked) co_return std::move(looked).error();
+    // Whoever waits for the states, and systemd for READY=1, has them before it is busy with our details.
+    co_await parts_.publisher.shown();
     for (;;) {
         auto done = co_await turn(manager, readers);
         if (!done) co_return std::move(done).error();
+        co_await asio::post(parts_.executor, asio::use_awaitable);
         co_await bell_.wait(clock_, next_time());
         bell_.reset();
     }
@@ -130,6 +137,8 @@ Task<Result<>> Source::first_look(systemd::Manager& manager)
 Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
 {
     Result<> done;
+    release_held();
+    start_reads(manager, readers);  // what waits for a list need not wait with it
     const auto now = clock_.monotonic();
     if (wants_at_ && *wants_at_ <= now) look_at_wants_again();
     if (refresh_at_ && *refresh_at_ <= now) {
@@ -144,9 +153,7 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
     if (now >= resync_at_) {
         resync_at_ = now + parts_.options.systemd.resync;
         done = co_await resync(manager);
-        if (!done) co_return done;
     }
-    start_reads(manager, readers);
     co_return done;
 }
 
@@ -156,6 +163,8 @@ std::optional<Monotonic> Source::next_time() const
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
     if (wants_at_) first = std::min(first, *wants_at_);
+    for (const auto& [id, held] : held_)
+        first = std::min(first, held.until);
     if (reading_.size() < reads_at_a_time) {
         for (const auto& [id, at] : reads_)
             if (!reading_.contains(id)) first = std::min(first, at);
@@ -168,14 +177,16 @@ std::optional<Monotonic> Source::next_time() const
 void Source::want_read(const std::string& id, Monotonic at)
 {
     const auto [it, fresh] = reads_.try_emplace(id, at);
-    if (!fresh) it->second = std::min(it->second, at);
+    if (!fresh && it->second <= at) return;
+    it->second = at;
     bell_.ring();
 }
 
 void Source::start_reads(systemd::Manager& manager, TaskGroup& readers)
 {
     const auto now = clock_.monotonic();
-    for (auto it = reads_.begin(); it != reads_.end() && reading_.size() < reads_at_a_time;) {
+    const auto most = std::min(reading_.size() + reads_per_turn, reads_at_a_time);
+    for (auto it = reads_.begin(); it != reads_.end() && reading_.size() < most;) {
         const bool due = it->second <= now && !reading_.contains(it->first);
         if (!due) {
             ++it;
@@ -202,6 +213,7 @@ Task<> Source::read_one(systemd::Manager& manager, std::string id)
         const bool overtaken = tracker_.signals(id) != signals;
         tracker_.read(id, std::move(*facts), clock_.monotonic(), overtaken);
         if (overtaken) want_read(id, clock_.monotonic() + reread_pause);
+        held_.erase(systemd::unit_path(id));  // systemd answered after it had sent them
         parts_.publisher.confirmed();
     }
     parts_.publisher.wake();
@@ -226,17 +238,70 @@ void Source::heard()
     parts_.publisher.confirmed();
 }
 
+/// What was heard may need no judgement.
+void Source::judge_soon()
+{
+    if (tracker_.dirty()) parts_.publisher.wake();
+}
+
+/// Some fourteen signals come with every restart of a unit. For one that does nothing else they say nothing
+/// new: the newest are looked at once in a while, if possible when we are awake for one anyway.
+void Source::hold(const systemd::UnitChange& change)
+{
+    const auto it = held_.try_emplace(std::string{change.object_path()}).first;
+    it->second.until = clock_.monotonic() + parts_.options.flapping.gather;
+    hold(it, change);
+    bell_.ring();
+}
+
+void Source::hold(Holds::iterator it, const systemd::UnitChange& change)
+{
+    ++counters_.gathered;
+    manager_->linger();
+    auto& held = it->second;
+    (change.of_unit() ? held.unit : held.own) = change.keep();
+    if (clock_.monotonic() >= held.until - parts_.options.flapping.gather / 4) release(it);
+}
+
+void Source::release(Holds::iterator it)
+{
+    const auto held = std::move(it->second);
+    held_.erase(it);
+    // systemd sends a unit's own properties first.
+    for (const auto* change : {held.own.get(), held.unit.get()})
+        if (change != nullptr) take(*change, tracker_.signal(*change, clock_.monotonic(), true));
+}
+
+void Source::release_held()
+{
+    const auto now = clock_.monotonic();
+    for (auto it = held_.begin(); it != held_.end();) {
+        const auto due = it++;
+        if (due->second.until <= now) release(due);
+    }
+}
+
 void Source::changed(const systemd::UnitChange& change)
 {
+    const auto held = held_.find(change.object_path());
+    if (held != held_.end()) {
+        ++counters_.signals;
+        return hold(held, change);
+    }
     heard();
-    switch (tracker_.signal(change, clock_.monotonic())) {
-    case Tracker::Heard::applied:
-        parts_.publisher.wake();
-        return;
+    take(change, tracker_.signal(change, clock_.monotonic()));
+}
+
+void Source::take(const systemd::UnitChange& change, Tracker::Heard heard)
+{
+    switch (heard) {
     case Tracker::Heard::must_read:
         want_read(systemd::unit_id(change.object_path()));
-        parts_.publisher.wake();
-        return;
+        return judge_soon();
+    case Tracker::Heard::applied:
+        return judge_soon();
+    case Tracker::Heard::can_wait:
+        return hold(change);
     case Tracker::Heard::unwatched:
         break;
     }
@@ -293,7 +358,7 @@ void Source::job_removed(std::string_view unit, std::string_view result)
 {
     heard();
     tracker_.job_ended(unit, result);
-    parts_.publisher.wake();
+    judge_soon();
 }
 
 void Source::unit_files_changed()

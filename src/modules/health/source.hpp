@@ -24,6 +24,7 @@ struct SourceCounters {
     std::uint64_t connections = 0;
     std::uint64_t failed_connections = 0;
     std::uint64_t signals = 0;
+    std::uint64_t gathered = 0;  ///< signals of flapping units, looked at together
     std::uint64_t reads = 0;
     std::uint64_t failed_reads = 0;
     std::uint64_t corrections = 0;  ///< states that a resync found different without a signal having said so
@@ -62,6 +63,14 @@ public:
     [[nodiscard]] std::shared_ptr<systemd::Manager> manager() const { return manager_; }
 
 private:
+    /// The newest signals of a flapping unit: at most one of each interface.
+    struct Held {
+        Monotonic until{};
+        std::unique_ptr<const systemd::UnitChange> own;
+        std::unique_ptr<const systemd::UnitChange> unit;
+    };
+    using Holds = std::map<std::string, Held, std::less<>>;  // by object path
+
     using Rows = std::vector<std::pair<std::string, systemd::ListedUnit>>;  // asked name -> row
 
     // --- systemd::Observer
@@ -84,6 +93,12 @@ private:
     void read_failed(const std::string& id, const Error& error);
     void want_read(const std::string& id, Monotonic at = {});
     void heard();
+    void judge_soon();
+    void take(const systemd::UnitChange& change, Tracker::Heard heard);
+    void hold(const systemd::UnitChange& change);
+    void release_held();
+    void hold(Holds::iterator it, const systemd::UnitChange& change);
+    void release(Holds::iterator it);
 
     // --- lists (lists.cpp)
     Task<Result<>> refresh(systemd::Manager& manager, bool everything);
@@ -91,6 +106,8 @@ private:
     void take_wants();
     void look_at_wants_again();
     Task<Result<>> list_files(systemd::Manager& manager);
+    void list_files_later();
+    void report_incomplete();
     Task<Result<>> ask(systemd::Manager& manager, std::vector<std::string> names, Rows& rows);
     void take_rows(const Rows& rows, const std::vector<std::uint64_t>& signals_before, bool everything);
     bool take_row(const systemd::ListedUnit& row, std::uint64_t signals_before);
@@ -119,6 +136,7 @@ private:
     std::map<std::string, Monotonic, std::less<>> reads_;  // wanted, not before
     std::set<std::string, std::less<>> reading_;
     std::set<std::string, std::less<>> to_confirm_;
+    Holds held_;
     // Asking for an unloaded unit makes systemd announce it: such echoes must not make us ask again.
     std::unordered_map<std::string, Monotonic> asked_;
     std::optional<Monotonic> refresh_at_;
@@ -126,6 +144,7 @@ private:
     std::string wants_problem_;
     bool refresh_everything_ = false;
     bool files_known_ = false;
+    std::string files_problem_;
     bool looking_ = false;                            // the selection is being made
     std::map<std::string, bool, std::less<>> early_;  // signalled meanwhile; did it fail?
     Monotonic resync_at_{};

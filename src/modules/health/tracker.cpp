@@ -155,10 +155,20 @@ bool Tracker::listed(const systemd::ListedUnit& row, Monotonic now)
     return !facts.details;
 }
 
-Tracker::Heard Tracker::signal(const systemd::UnitChange& change, Monotonic now)
+/// Some fourteen signals come with every restart, and the verdict is the same after each of them. A unit at
+/// rest is another matter: it may have been stopped, or given up.
+bool Tracker::goes_on_flapping(const Entry& entry) const
+{
+    const auto& facts = entry.facts;
+    return options_.flapping.gather.count() > 0 && readable_ && entry.state == flapping_state && facts.details
+           && entry.unreadable.empty() && facts.active_state != "inactive" && facts.active_state != "failed";
+}
+
+Tracker::Heard Tracker::signal(const systemd::UnitChange& change, Monotonic now, bool kept)
 {
     auto* entry = find(systemd::unit_id(change.object_path()));
     if (entry == nullptr) return Heard::unwatched;
+    if (!kept && goes_on_flapping(*entry)) return Heard::can_wait;
     auto& facts = entry->facts;
     const auto active = facts.active_state;
     const auto sub = facts.sub_state;
@@ -206,7 +216,7 @@ void Tracker::job_ended(std::string_view id, std::string_view result)
     const auto& state = entry->facts.active_state;
     if (state == "active" || state == "reloading") return;
     entry->job_result = result;
-    mark(*entry);
+    if (!goes_on_flapping(*entry)) mark(*entry);
 }
 
 Tracker::Removed Tracker::removed(std::string_view id)

@@ -89,8 +89,10 @@ public:
 
     /// A row of a list. True when it differs from what was known, so that details must be read.
     bool listed(const systemd::ListedUnit& row, Monotonic now);
-    enum class Heard { unwatched, applied, must_read };
-    Heard signal(const systemd::UnitChange& change, Monotonic now);
+    /// can_wait: the unit is known to be flapping and was last seen to go on with it. Nothing was taken from
+    /// the signal; come again with it `kept`, or with a newer one.
+    enum class Heard { unwatched, applied, must_read, can_wait };
+    Heard signal(const systemd::UnitChange& change, Monotonic now, bool kept = false);
     /// Details. `overtaken`: a signal came between question and answer, so that what signals tell stays.
     void read(std::string_view id, UnitFacts facts, Monotonic now, bool overtaken = false);
     /// `until_read`: a row of a list does not mend it, only details do.
@@ -102,7 +104,7 @@ public:
     void systemd_lost(std::string reason, Monotonic now);
     void systemd_back(Monotonic now);
     [[nodiscard]] bool systemd_readable() const noexcept { return readable_; }
-    /// Signals heard about the unit so far: a call's answer is older than a signal heard during the call.
+    /// Signals applied to the unit so far: a call's answer is older than a signal heard during the call.
     [[nodiscard]] std::uint64_t signals(std::string_view id) const;
     [[nodiscard]] bool detailed(std::string_view id) const;
     [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
@@ -176,6 +178,7 @@ private:
     void observe(Entry& entry, const std::string& active_before, const std::string& sub_before,
                  std::uint32_t restarts_before, Monotonic now);
     void recall(Entry& entry);
+    [[nodiscard]] bool goes_on_flapping(const Entry& entry) const;
     void save_restarts(Entry& entry, const Moment& now, Effects& effects);
     [[nodiscard]] Context context_of(Entry& entry, Monotonic now) const;
     void judge_entry(Entry& entry, const Moment& now, Effects& effects);

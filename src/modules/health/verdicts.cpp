@@ -11,7 +11,7 @@ namespace opsd::health {
 namespace {
 
 /// These come back on every cycle of a unit that keeps restarting.
-bool cyclic(std::string_view state) { return state == "flapping" || state == "restarting"; }
+bool cyclic(std::string_view state) { return state == flapping_state || state == "restarting"; }
 
 /// May the verdict enter the history? What was not read yet may look different in a moment.
 bool settled(const UnitFacts& facts, const std::string& problem, const std::string& unreadable)

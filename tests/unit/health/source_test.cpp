@@ -569,6 +569,7 @@ public:
     }
     Task<Result<>> subscribe(systemd::Observer& observer) override { return inner_->subscribe(observer); }
     Task<Error> run() override { return inner_->run(); }
+    void linger() override { inner_->linger(); }
 
 private:
     std::unique_ptr<systemd::Manager> inner_;

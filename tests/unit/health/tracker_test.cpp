@@ -24,6 +24,11 @@ public:
         edit_(facts);
         return complete_;
     }
+    [[nodiscard]] bool of_unit() const override { return true; }
+    [[nodiscard]] std::unique_ptr<const UnitChange> keep() const override
+    {
+        return std::make_unique<Change>(*this);
+    }
 
 private:
     std::string path_;
@@ -163,9 +168,28 @@ TEST_F(HealthTracker, AManualStartEndsFlapping)
     for (int i = 0; i < 4; ++i)
         crash_and_restart();
     ASSERT_EQ(state()->state, "flapping");
-    tell("a.service", [](UnitFacts& f) { f.restarts = 0; });
+    const Change by_hand{"a.service", [](UnitFacts& f) { f.restarts = 0; }};
+    EXPECT_EQ(tracker.signal(by_hand, now.monotonic), Tracker::Heard::can_wait);
+    EXPECT_FALSE(tracker.dirty()) << "it waits with what else the unit does";
+    EXPECT_EQ(tracker.signal(by_hand, now.monotonic, true), Tracker::Heard::applied);
     evaluate();
     EXPECT_EQ(state()->state, "running");
+}
+
+TEST_F(HealthTracker, AFlappingUnitAtRestIsFollowedAtOnce)
+{
+    watch(running());
+    evaluate();
+    for (int i = 0; i < 4; ++i)
+        crash_and_restart();
+    ASSERT_EQ(state()->state, "flapping");
+    const auto give_up = [](UnitFacts& f) {
+        f.active_state = f.sub_state = "failed";
+        f.result = "start-limit-hit";
+    };
+    EXPECT_EQ(tracker.signal(Change{"a.service", give_up}, now.monotonic, true), Tracker::Heard::applied);
+    const auto start = [](UnitFacts& f) { f = running(f.id); };
+    EXPECT_EQ(tracker.signal(Change{"a.service", start}, now.monotonic), Tracker::Heard::applied);
 }
 
 TEST_F(HealthTracker, AUnitGetsStuckByTimeAlone)
