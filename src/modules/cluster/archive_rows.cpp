@@ -200,15 +200,16 @@ Task<Result<std::map<std::string, Archive::Around>>> Archive::around(WallTime ti
         if (node.empty() || op.row.address == node || op.row.hostname == node) take(op.row);
     if (loaded_) {
         const std::string_view only = node.empty() ? "" : "(address = ?2 OR hostname = ?2) AND ";
-        const auto sql =
-            fmt::format("SELECT {0} FROM cluster_transitions WHERE {1} first_at <= ?1 AND last_at > ?1 "
-                        "UNION ALL SELECT {0} FROM (SELECT {0}, MAX(last_at) FROM cluster_transitions WHERE "
-                        "{1} last_at <= ?1 "
-                        "GROUP BY address, unit) "
-                        "UNION ALL SELECT {0} FROM (SELECT {0}, MIN(first_at) FROM cluster_transitions WHERE "
-                        "{1} first_at > ?1 "
-                        "GROUP BY address, unit)",
-                        transition_columns(), only);
+        // Times are milliseconds: of two rows of the same one the id decides.
+        const auto sql = fmt::format(
+            "SELECT {0} FROM cluster_transitions WHERE {1} first_at <= ?1 AND last_at > ?1 "
+            "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY address, unit "
+            "ORDER BY last_at DESC, seq DESC) AS place FROM cluster_transitions WHERE {1} last_at <= ?1) "
+            "WHERE place = 1 "
+            "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY address, unit "
+            "ORDER BY first_at, seq) AS place FROM cluster_transitions WHERE {1} first_at > ?1) WHERE place "
+            "= 1",
+            transition_columns(), only);
         Statement query{sql, {micros(time)}};
         if (!node.empty()) query.values.emplace_back(node);
         auto rows = co_await store_.read(std::move(query), most_rows);

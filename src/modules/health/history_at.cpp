@@ -16,12 +16,13 @@ constexpr std::size_t most_rows = 100'000;  // three of each unit
 std::string around_sql()
 {
     const auto columns = transition_columns();
-    return fmt::format("SELECT {0} FROM health_transitions WHERE first_at <= ?1 AND last_at > ?1 "
-                       "UNION ALL SELECT {0} FROM (SELECT {0}, MAX(last_at) FROM health_transitions "
-                       "WHERE last_at <= ?1 GROUP BY unit) "
-                       "UNION ALL SELECT {0} FROM (SELECT {0}, MIN(first_at) FROM health_transitions "
-                       "WHERE first_at > ?1 GROUP BY unit)",
-                       columns);
+    return fmt::format(
+        "SELECT {0} FROM health_transitions WHERE first_at <= ?1 AND last_at > ?1 "
+        "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY unit ORDER BY last_at DESC, "
+        "seq DESC) AS place FROM health_transitions WHERE last_at <= ?1) WHERE place = 1 "
+        "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY unit ORDER BY first_at, seq) "
+        "AS place FROM health_transitions WHERE first_at > ?1) WHERE place = 1",
+        columns);
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ struct Scripted {
     std::vector<std::string> history;  // pages, each given once
     std::vector<net::ClientRequest> asked;
     int waiting = 0;
-    bool broken = false;  // the connection of those who wait
+    std::optional<Errc> broken;  // the connection of those who wait
     asio::steady_timer news;
 
     [[nodiscard]] std::string etag() const { return fmt::format("\"{}.{}\"", instance, version); }
@@ -59,9 +59,9 @@ struct Scripted {
         ++version;
         news.cancel();
     }
-    void cut()
+    void cut(Errc how)
     {
-        broken = true;
+        broken = how;
         news.cancel();
     }
 };
@@ -165,7 +165,7 @@ protected:
         response.status = 200;
         switch (member.way) {
         case Way::silent:
-            co_await clock.sleep_for(request.timeout);
+            co_await clock.sleep_for(request.first_byte_timeout);  // it accepted, and no more
             co_return fail(Errc::timeout, "cannot wait for " + origin);
         case Way::refused:
             co_return fail(Errc::unavailable, "cannot connect to " + origin);
@@ -235,7 +235,8 @@ private:
             const auto seconds = std::chrono::seconds{std::stoi(prefer.substr(5))};
             co_await (timer(seconds) || wait_event(member.news));
             --member.waiting;
-            if (member.broken) co_return fail(Errc::timeout, "cannot read: the connection is dead");
+            if (member.broken)
+                co_return fail(*std::exchange(member.broken, {}), "cannot read: the connection is dead");
         }
         if (waits) response.headers.emplace_back("preference-applied", "wait");
         response.headers.emplace_back("etag", member.etag());
