@@ -21,10 +21,27 @@ Table::Table(TableOptions options) : options_{options} {}
 
 // --- the roll-up
 
-void Table::account(const Member& member, int by)
+namespace {
+
+/// Does `other` have that unit of `member` too, and say the same of it?
+bool counts_alike(const Member& member, std::size_t index, const Member& other)
+{
+    const auto& unit = member.units[index];
+    const bool same_place = index < other.units.size() && other.units[index].label == unit.label;
+    const auto* its = same_place ? &other.units[index] : other.find(unit.label->id);
+    return its != nullptr && its->label == unit.label && other.current(*its) == member.current(unit);
+}
+
+}  // namespace
+
+/// What `beside`, an older or newer picture of the same member, counts alike is left as it is: of a node that
+/// flaps one unit changes, hundreds do not.
+void Table::account(const Member& member, int by, const Member* beside)
 {
     nodes_.add(member.health, by);
-    for (const auto& unit : member.units) {
+    for (std::size_t i = 0; i < member.units.size(); ++i) {
+        if (beside != nullptr && counts_alike(member, i, *beside)) continue;
+        const auto& unit = member.units[i];
         auto& roll = rolls_[unit.label->id];
         roll.nodes.add(member.current(unit), by);
         auto at = std::ranges::find(roll.labels, unit.label,
@@ -40,8 +57,8 @@ void Table::account(const Member& member, int by)
 void Table::replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes)
 {
     if (entry.shown) {
-        if (entry.member) account(*entry.member, -1);
-        account(*member, 1);
+        if (entry.member) account(*entry.member, -1, member.get());
+        account(*member, 1, entry.member.get());
     }
     changes.changed.insert(member->address);
     entry.member = std::move(member);

@@ -111,7 +111,7 @@ private:
     Entry* add(const std::string& address, WallTime now, TableChanges& changes);
     void replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes);
     void remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes);
-    void account(const Member& member, int by);
+    void account(const Member& member, int by, const Member* beside = nullptr);
     void choose_shown(const std::string& instance, TableChanges& changes);
     void show(Entry& entry, bool shown, TableChanges& changes);
     void drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes);
