@@ -1,8 +1,9 @@
 #!/bin/bash
 # quickstart.sh [--once] - from a fresh Debian 12 to real unit health: installs what the build needs, builds opsd, runs
 # it and prints what it says. Where PID 1 is systemd, opsd watches this machine as the program just built, with its
-# state in a temporary directory: nothing is installed. Elsewhere a real systemd node with failing units is booted from
-# tests/testbed and opsd runs there as the packaged unit. Ends and cleans up on Ctrl-C, or by itself with --once.
+# state in a temporary directory: nothing is installed. Elsewhere a small cluster of real systemd nodes is booted from
+# tests/testbed, one master and two agents with a failing unit on one, and opsd runs on each as the packaged unit.
+# Ends and cleans up on Ctrl-C, or by itself with --once.
 set -euo pipefail
 top=$(cd "$(dirname "$(readlink -f -- "$0")")/.." && pwd)
 cd "$top"
@@ -15,7 +16,7 @@ once=
 case ${1:-} in
     '') ;;
     --once) once=yes ;;
-    *) sed -n '2,5s/^# //p' "$0" >&2; exit 64 ;;
+    *) sed -n '2,6s/^# //p' "$0" >&2; exit 64 ;;
 esac
 
 opsd=$top/build/release/src/opsd
@@ -23,6 +24,7 @@ group=quickstart
 scratch=
 daemon=
 node_runs=
+token=
 as_root=()
 if [ "$(id -u)" != 0 ]; then as_root=(sudo); fi
 node=("${as_root[@]}" tests/testbed/systemd-node -g "$group")
@@ -50,17 +52,47 @@ build() {
     "$opsd" version
 }
 
-write_config() { # port socket
-    cat >"$scratch/etc/opsd.yaml" <<YAML
+write_config() { # file port socket
+    mkdir -p "$(dirname "$1")"
+    cat >"$1" <<YAML
 # Written by quickstart.sh
 http:
   # As DC/OS: whoever reaches loopback also reads journal lines. The default is "local": states and causes only.
   anonymous: viewer
   listen:
     - address: 127.0.0.1
-      port: $1
-  socket: $2
+      port: $2
+  socket: $3
 YAML
+}
+
+# A node of the cluster on the test bed's private network: no TLS there, and one token that all nodes know.
+write_node_config() { # name role
+    cat >"$scratch/$1/opsd.yaml" <<YAML
+# Written by quickstart.sh
+http:
+  # As DC/OS: whoever reaches loopback also reads journal lines. The default is "local": states and causes only.
+  anonymous: viewer
+  listen:
+    # "opsd cluster init" and "opsd cluster join" would make certificates; this network ends on this machine.
+    - {address: 0.0.0.0, port: 1050, insecure: true}
+auth:
+  cluster_token: {file: /etc/opsd/cluster-token}
+node:
+  role: $2
+health:
+  globs: ["ok-*"]
+YAML
+    [ "$1" != agent2 ] || echo "  units: [bad-exit.service]" >>"$scratch/$1/opsd.yaml"
+    if [ "$2" = master ]; then
+        cat >>"$scratch/$1/opsd.yaml" <<YAML
+cluster:
+  token: {file: /etc/opsd/cluster-token}
+  sources:
+    static: {masters: [master], agents: [agent1, agent2]}
+YAML
+    fi
+    echo "$token" >"$scratch/$1/cluster-token"
 }
 
 free_port() {
@@ -85,7 +117,7 @@ run_here() {
     port=$(free_port)
     say "3. Running opsd on this machine's systemd (nothing is installed; state and log in $scratch)"
     mkdir -p "$scratch/state" "$scratch/run"
-    write_config "$port" "$scratch/run/opsd.sock"
+    write_config "$scratch/etc/opsd.yaml" "$port" "$scratch/run/opsd.sock"
     "$opsd" daemon --config "$scratch/etc/opsd.yaml" --config-dir "$scratch/etc/conf.d" --state-dir "$scratch/state" \
         >"$scratch/log" 2>&1 &
     daemon=$!
@@ -96,32 +128,69 @@ run_here() {
     wait_ready curl -sf "$base/-/ready" || { cat "$scratch/log"; die "opsd is not ready after 30 s: see above"; }
 }
 
-run_node() {
-    say "3. Running opsd in a systemd node, because PID 1 here is $(cat /proc/1/comm), not systemd"
+boot_node() { # name role option...
+    local name=$1 role=$2
+    shift 2
+    mkdir -p "$scratch/$name/conf.d"
+    chmod 755 "$scratch/$name" "$scratch/$name/conf.d"
+    write_node_config "$name" "$role"
+    "${as_root[@]}" tests/opsd-node "$group" "$name" "$opsd" "$scratch/$name" "$@" 2>"$scratch/log" ||
+        { cat "$scratch/log" >&2; die "cannot boot the node $name: see above"; }
+    "${node[@]}" exec "$name" chown -R opsd /etc/opsd
+    "${node[@]}" exec "$name" systemctl start opsd ||
+        { "${node[@]}" exec "$name" journalctl -u opsd --no-pager >&2; die "opsd did not start on $name: see above"; }
+}
+
+run_nodes() {
+    say "3. Running opsd on a master and two agents, real systemd nodes, because PID 1 here is $(cat /proc/1/comm)"
     "${as_root[@]}" tests/testbed/systemd-node check || die "cannot boot a node on this machine: see above"
     "${node[@]}" kill --all >/dev/null 2>&1 || true
-    chmod 755 "$scratch" "$scratch/etc"
-    write_config 1050 /run/opsd/opsd.sock
-    local options=(--unit "$top/tests/testbed/units") unit
-    for unit in ok-simple.service ok-notify.service ok-oneshot.service ok-tick.timer ok-echo.socket \
-                bad-exit.service bad-signal.service bad-flapping.service; do
-        options+=(--enable "$unit")
-    done
+    chmod 755 "$scratch"
+    token=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+    local units=(--unit "$top/tests/testbed/units" --enable ok-simple.service --enable ok-tick.timer)
     node_runs=yes
-    "${as_root[@]}" tests/opsd-node "$group" node1 "$opsd" "$scratch/etc" "${options[@]}" 2>"$scratch/log" ||
-        { cat "$scratch/log" >&2; die "cannot boot the node: see above"; }
-    "${node[@]}" exec node1 systemctl start opsd ||
-        { "${node[@]}" exec node1 journalctl -u opsd --no-pager >&2; die "opsd did not start: see above"; }
+    boot_node agent1 agent "${units[@]}" --enable ok-notify.service
+    boot_node agent2 agent "${units[@]}" --enable bad-exit.service
+    boot_node master master "${units[@]}"
     base=http://127.0.0.1:1050
-    prefix=("${node[@]}" exec node1)
+    prefix=("${node[@]}" exec master)
     shown="${prefix[*]} "
     ops=("${prefix[@]}" opsd)
     wait_ready "${prefix[@]}" curl -sf "$base/-/ready" || true
+    wait_ready all_fresh || "${ops[@]}" node list
+}
+
+# Have all three nodes answered the master?
+all_fresh() {
+    [ "$("${prefix[@]}" curl -sf "$base/api/v1/nodes?freshness=fresh" | jq '.nodes | length')" = 3 ]
 }
 
 # The unit whose cause is shown: the first unhealthy one.
 worst_unit() {
     "${prefix[@]}" curl -sf "$base/system/health/v1" | jq -r 'first(.units[] | select(.health == 1) | .id) // ""'
+}
+
+show_cluster() {
+    sleep 1.5   # journald takes up to a second to hand over what a unit said last
+    say "4. The cluster, as its master sees it"
+    "${ops[@]}" health --cluster || true
+    "${ops[@]}" node list
+    say "   One unit on all nodes"
+    "${ops[@]}" unit nodes bad-exit.service
+    say "   Why is it unhealthy on agent2?"
+    "${node[@]}" exec agent2 opsd explain bad-exit.service
+    if [ -z "$once" ]; then say "Try it (from $top):"; else say "What to try while it runs, that is without --once (from $top):"; fi
+    cat <<LINES
+    ${shown}curl -s $base/system/health/v1/nodes | jq .
+    ${shown}curl -s $base/system/health/v1/units/bad-exit.service/nodes | jq .
+    ${shown}curl -s $base/api/v1/nodes/agent2 | jq .
+    ${shown}curl -s $base/api/v1/nodes/agent2/units/bad-exit.service/explain | jq .
+    ${shown}curl -sN $base/api/v1/events
+    ${shown}curl -s $base/api/v1/metrics/cluster
+    ${node[*]} net down agent1      # its cable is pulled; "net up agent1" plugs it in again
+    ${shown}opsd node list
+LINES
+    about_access
 }
 
 show() {
@@ -142,11 +211,11 @@ show() {
     ${shown}curl -sN $base/api/v1/events
     ${shown}curl -s $base/metrics
 LINES
-    if [ -n "$shown" ]; then
-        printf '    %ssystemctl kill -s KILL ok-simple.service\n    %sopsd unit list\n' "$shown" "$shown"
-    else
-        printf '    OPSD_URL=%s %s unit list\n' "$base" "$opsd"
-    fi
+    printf '    OPSD_URL=%s %s unit list\n' "$base" "$opsd"
+    about_access
+}
+
+about_access() {
     printf '\nThis run sets http.anonymous: viewer, as DC/OS does: anybody on loopback reads journal lines. The default is\n'
     printf 'local: states and causes only, journal lines with a token (opsd token create).\n'
 }
@@ -154,8 +223,13 @@ LINES
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/opsd-quickstart.XXXXXX")
 mkdir "$scratch/etc"
 build
-if [ -d /run/systemd/system ]; then run_here; else run_node; fi
-show
+if [ -d /run/systemd/system ]; then
+    run_here
+    show
+else
+    run_nodes
+    show_cluster
+fi
 [ -z "$once" ] || exit 0
 say "opsd is running. Ctrl-C ends it and removes everything."
 if [ -n "$daemon" ]; then wait "$daemon" || { cat "$scratch/log"; die "opsd ended"; }; else sleep infinity & wait $!; fi

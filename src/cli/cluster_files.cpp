@@ -146,8 +146,11 @@ std::string cluster_config(const std::string& cluster, const pki::NodeFiles& fil
            + fmt::format("auth:\n"
                          "  certificates:\n"
                          "    # every node of the cluster\n"
-                         "    - {{subject: \"{}\", role: viewer}}\n",
-                         pki::subject_pattern(cluster));
+                         "    - {{subject: \"{}\", role: viewer}}\n"
+                         "cluster:\n"
+                         "  # how this node asks the others, if it watches them (cluster.sources)\n"
+                         "  tls: {{ca: \"{}\", certificate: \"{}\", key: \"{}\"}}\n",
+                         pki::subject_pattern(cluster), files.authority, files.certificate, files.key);
 }
 
 Result<> config_is_free(const config::Sources& sources)
@@ -156,7 +159,8 @@ Result<> config_is_free(const config::Sources& sources)
     if (!free) return free;
     const auto root = config::load(sources, daemon::all_sections());
     if (!root) return fail(Errc::invalid_argument, root.error().front().to_string());
-    for (const auto& [section, key] : {std::pair{"http", "listen"}, {"auth", "certificates"}}) {
+    for (const auto& [section, key] :
+         {std::pair{"http", "listen"}, {"auth", "certificates"}, {"cluster", "tls"}}) {
         const auto* found = root->find(section);
         const auto* value = found == nullptr ? nullptr : found->find(key);
         if (value == nullptr) continue;

@@ -107,6 +107,7 @@ TEST_F(Fleet, RetriesBackOff)
 {
     auto& member = add("10.0.0.1");
     member.way = Way::refused;
+    options.retry_max = 30s;
     start({"10.0.0.1"});
     EXPECT_EQ(freshness("10.0.0.1"), Freshness::unanswered);
     EXPECT_NE(table.find("10.0.0.1")->why.find("cannot connect"), std::string::npos);
