@@ -23,6 +23,7 @@ opsd=$top/build/release/src/opsd
 group=quickstart
 scratch=
 daemon=
+waiter=
 node_runs=
 token=
 as_root=()
@@ -33,8 +34,10 @@ cleanup() {
     trap '' INT TERM
     trap - EXIT
     if [ -n "$daemon" ]; then kill "$daemon" 2>/dev/null || true; wait "$daemon" 2>/dev/null || true; fi
+    if [ -n "$waiter" ]; then kill "$waiter" 2>/dev/null || true; fi
     if [ -n "$node_runs" ]; then "${node[@]}" kill --all >/dev/null 2>&1 || true; fi
-    if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
+    # what was /etc/opsd of a node belongs to another user now
+    if [ -n "$scratch" ]; then "${as_root[@]}" rm -rf "$scratch"; fi
 }
 trap cleanup EXIT
 trap 'echo; exit 130' INT
@@ -88,6 +91,7 @@ YAML
         cat >>"$scratch/$1/opsd.yaml" <<YAML
 cluster:
   token: {file: /etc/opsd/cluster-token}
+  insecure: true
   sources:
     static: {masters: [master], agents: [agent1, agent2]}
 YAML
@@ -232,4 +236,4 @@ else
 fi
 [ -z "$once" ] || exit 0
 say "opsd is running. Ctrl-C ends it and removes everything."
-if [ -n "$daemon" ]; then wait "$daemon" || { cat "$scratch/log"; die "opsd ended"; }; else sleep infinity & wait $!; fi
+if [ -n "$daemon" ]; then wait "$daemon" || { cat "$scratch/log"; die "opsd ended"; }; else sleep infinity & waiter=$!; wait "$waiter"; fi

@@ -110,7 +110,9 @@ struct Cluster {
     std::vector<std::shared_ptr<const Member>> members;  ///< sorted by address: numbers by value
     std::vector<UnitRollup> units;                       ///< sorted by id
     HealthCounts nodes;
-    bool watching = false;  ///< false: no source is configured, the cluster is this node alone
+    bool watching = false;    ///< false: no source is configured, the cluster is this node alone
+    std::string incomplete;   ///< why members may be missing; "" when none are known to be
+    WallTime confirmed_at{};  ///< no member that answers was heard of longer ago; the epoch when none answers
 };
 
 /// A transition of a unit on some member, or of a member itself (unit ""), in the order this node learned of

@@ -53,6 +53,10 @@ int cluster_health(const Context& context)
         print_json(*cluster);
         return word.exit;
     }
+    if (!cluster->value("watching", false)) {
+        return plugin_unknown({Errc::unavailable,
+                               "this node watches no cluster: set cluster.sources, or ask a master (--url)"});
+    }
     const auto nodes = cluster->value("nodes", json::object());
     const auto healthy = number(nodes, "healthy");
     const auto unhealthy = number(nodes, "unhealthy");

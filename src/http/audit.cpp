@@ -58,7 +58,7 @@ bool AuditLog::fold(const Caller& caller, unsigned status)
     const bool refused = status == 401 || status == 403;
     if (!refused && (status < 400 || caller.role >= Role::operator_)) return false;
     // Strangers must not use up what shows the tries of those we know.
-    const bool anonymous = caller.via.empty() || caller.via == "loopback";
+    const bool anonymous = caller.via.empty() || caller.via == "loopback" || caller.role < Role::viewer;
     auto& listed = anonymous ? anonymous_in_window_ : known_in_window_;
     if (listed < options_.refusals) {
         ++listed;

@@ -34,6 +34,7 @@ health: {{globs: ["ok-*", "bad-*"]}}
 node: {{role: master}}
 cluster:
   token: {{file: /etc/opsd/cluster-token}}
+  insecure: true
   sources:
     static:
       hosts:
@@ -382,7 +383,7 @@ class SourcesThatHang(unittest.TestCase):
 
     def test_members_of_other_sources_are_watched_and_the_reasons_are_said(self):
         agent = Node("--unit", UNITS, name="agent1", config=AGENT, start=False)
-        config = OPEN + "node: {role: master}\ncluster:\n  token: {file: /etc/opsd/cluster-token}" + \
+        config = OPEN + "node: {role: master}\ncluster:\n  token: {file: /etc/opsd/cluster-token}\n  insecure: true" + \
             SOURCES.format(agent=agent.address())
         master = Node("--unit", UNITS, name="master1", beside=agent, start=False, config=config)
         try:

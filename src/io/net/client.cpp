@@ -53,6 +53,12 @@ Result<Url> redirect(ClientRequest& request, const Url& from, const ClientRespon
         std::erase_if(request.headers, [](const auto& header) { return same_name(header.first, "host"); });
         identified = false;
     }
+    const bool repeats_body = (response.status == 307 || response.status == 308) && !request.body.empty();
+    if (repeats_body && from.origin() != to->origin()) {
+        return fail(Errc::denied, fmt::format("cannot follow the redirect to {}: it would take what was sent "
+                                              "to {} along",
+                                              to->origin(), from.origin()));
+    }
     const bool to_get = response.status == 303 || (response.status < 303 && request.method == "POST");
     if (to_get && request.method != "HEAD") {
         request.method = "GET";

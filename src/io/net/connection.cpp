@@ -2,25 +2,25 @@
 
 #include "io/net/socket.hpp"
 
-#include <unistd.h>
+#include <fmt/core.h>
 
-#include <algorithm>
-#include <system_error>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace opsd::net {
 namespace {
 
-/// When the newest of the TLS files was written; the epoch without any.
-std::filesystem::file_time_type newest_file(const TlsClientOptions& options)
+/// What tells that one of the TLS files was written anew or replaced, also by an older one.
+std::string state_of_files(const TlsClientOptions& options)
 {
-    auto newest = std::filesystem::file_time_type::min();
+    std::string state;
     for (const auto* path : {&options.ca_file, &options.certificate_file, &options.key_file}) {
-        std::error_code ec;
-        if (path->empty()) continue;
-        const auto written = std::filesystem::last_write_time(*path, ec);
-        if (!ec) newest = std::max(newest, written);
+        struct stat file{};
+        if (path->empty() || ::stat(path->c_str(), &file) != 0) continue;
+        state +=
+            fmt::format("{} {} {} {};", file.st_ino, file.st_size, file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
     }
-    return newest;
+    return state;
 }
 
 }  // namespace
@@ -28,12 +28,12 @@ std::filesystem::file_time_type newest_file(const TlsClientOptions& options)
 Result<TlsContext> Connector::context(bool identified)
 {
     // A renewed certificate is used without a restart. One that cannot be read leaves the old one in use.
-    const auto written = newest_file(options_);
-    if (written != files_written_) {
+    auto state = state_of_files(options_);
+    if (state != files_) {
         auto fresh = load_tls_client(options_, identified);
         if (fresh) {
             with_certificate_ = without_certificate_ = {};
-            files_written_ = written;
+            files_ = std::move(state);
             (identified ? with_certificate_ : without_certificate_) = *fresh;
         }
     }

@@ -6,7 +6,6 @@
 #include "io/net/tls.hpp"
 #include "io/net/url.hpp"
 
-#include <filesystem>
 #include <list>
 #include <unordered_map>
 #include <vector>
@@ -33,7 +32,7 @@ private:
     Resolver resolver_;
     TlsContext with_certificate_;
     TlsContext without_certificate_;
-    std::filesystem::file_time_type files_written_ = std::filesystem::file_time_type::min();
+    std::string files_;  // how the TLS files were when they were read
 };
 
 /// Idle connections by origin, the newest of an origin first; dropped after their time and when there are too

@@ -29,6 +29,27 @@ std::string escaped(std::string_view path)
     return out;
 }
 
+/// A member's answer as ours: JSON only, whatever else it calls itself, and its refusal of our credentials is
+/// no refusal of the caller's.
+Response passed_on(const Member& member, net::ClientResponse answer)
+{
+    const auto type = answer.header("content-type");
+    const bool problem = type.starts_with("application/problem+json");
+    const bool json = problem || type.starts_with("application/json");
+    const bool known =
+        answer.status == 200 || answer.status == 404 || answer.status == 503 || answer.status == 504;
+    if (!json || !known) {
+        const bool refused = answer.status == 401 || answer.status == 403;
+        const auto* remedy =
+            refused ? ": this node may not read there; see cluster.token and cluster.tls" : "";
+        return Response::problem(502, fmt::format("cannot ask {}: it answered with status {}{}",
+                                                  member.address, answer.status, remedy));
+    }
+    auto response = Response::json(std::move(answer.body), answer.status);
+    if (problem) response.type = "application/problem+json";
+    return response;
+}
+
 }  // namespace
 
 Task<Result<>> Core::refresh()
@@ -77,9 +98,7 @@ Task<Response> Core::fetch(std::shared_ptr<const Member> member, std::string pat
     request.max_body = largest_fetch;
     auto answer = co_await send(std::move(request));
     if (!answer) co_return Response::problem(answer.error());
-    Response response = Response::text(std::move(answer->body), answer->status);
-    response.type = answer->header("content-type");
-    co_return response;
+    co_return passed_on(*member, std::move(*answer));
 }
 
 }  // namespace opsd::cluster

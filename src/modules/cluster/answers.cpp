@@ -77,34 +77,35 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, boo
         made = std::move(*packed);
     }
     entry->packed = gzip;
-    bytes_ += size_of(made);
-    bytes_ -= size_of(entry->content);
     entry->content = std::move(made);
     entry->version = snapshot->version;
     entry->made_at = clock_.monotonic();
 }
 
+std::size_t Answers::bytes() const noexcept
+{
+    std::size_t all = 0;
+    for (const auto& [key, entry] : entries_)
+        all += size_of(entry->content);
+    return all;
+}
+
 void Answers::trim(const Entry* keep)
 {
     const auto now = clock_.monotonic();
-    const auto drop = [this](auto at) {
-        bytes_ -= size_of(at->second->content);
-        at->second->content = nullptr;
-        return entries_.erase(at);
-    };
     for (auto at = entries_.begin(); at != entries_.end();) {
         const auto& entry = *at->second;
         const bool unused = !entry.making && now - entry.used_at > Monotonic{limits_.unused_for};
-        at = unused && &entry != keep ? drop(at) : std::next(at);
+        at = unused && &entry != keep ? entries_.erase(at) : std::next(at);
     }
-    while (bytes_ > limits_.bytes && entries_.size() > 1) {
+    while (bytes() > limits_.bytes && entries_.size() > 1) {
         auto oldest = entries_.end();
         for (auto at = entries_.begin(); at != entries_.end(); ++at) {
             if (at->second.get() == keep || at->second->making) continue;
             if (oldest == entries_.end() || at->second->used_at < oldest->second->used_at) oldest = at;
         }
         if (oldest == entries_.end()) return;
-        drop(oldest);
+        entries_.erase(oldest);
     }
 }
 

@@ -36,7 +36,7 @@ public:
     Task<std::shared_ptr<const http::Content>> get(std::string key, ClusterSnapshot snapshot, bool gzip,
                                                    Render render);
 
-    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    [[nodiscard]] std::size_t bytes() const noexcept;
     [[nodiscard]] std::uint64_t rendered() const noexcept { return rendered_; }
 
 private:
@@ -59,7 +59,6 @@ private:
     AnswerLimits limits_;
     std::optional<WorkerThread> packer_;  // begun with the first large answer
     std::map<std::string, std::shared_ptr<Entry>, std::less<>> entries_;
-    std::size_t bytes_ = 0;
     std::uint64_t rendered_ = 0;
 };
 

@@ -30,10 +30,13 @@ Task<Response> cluster(Shared views, const Request&)
         units.add(roll.nodes.rolled_up());
     std::string out;
     JsonText json{out};
-    // No member at all is no healthy cluster: nothing is known of it yet.
-    const auto health = now.members.empty() ? Health::unknown : now.nodes.rolled_up();
-    json.open('{').number("health", static_cast<int>(health));
-    json.text("reason", now.members.empty() ? "no node is known yet" : verdict_of(now));
+    // A cluster of which not everybody is known is not healthy, whatever those say who are.
+    const auto missing = now.members.empty() ? std::string{"no node is known yet"} : now.incomplete;
+    const auto known = now.nodes.rolled_up();
+    const auto health = missing.empty() ? known : worse(Health::unknown, known);
+    auto reason = verdict_of(now);
+    if (!missing.empty()) reason += (reason.empty() ? "" : "; ") + missing;
+    json.open('{').number("health", static_cast<int>(health)).text("reason", reason);
     json.boolean("watching", now.watching).key("nodes");
     append_counts(json, now.nodes);
     json.key("units");
@@ -91,7 +94,7 @@ Task<Response> unit(Shared views, const Request& request)
         if (its == nullptr) continue;
         json.open('{').text("address", member->address).text("hostname", member->identity.hostname);
         json.text("role", member->identity.role).text("freshness", to_string(member->freshness)).key("unit");
-        append_member_unit(json, *member, *its, request.caller.may_read());
+        append_member_unit(json, *member, *its, false);  // a thousand journals are too much for one answer
         json.close('}');
     }
     json.close(']').close('}');
@@ -178,7 +181,7 @@ std::vector<http::Route> cluster_routes(const Shared& v)
         {Method::get,
          "/api/v1/cluster/units/{unit}",
          Access::local,
-         "One unit of the cluster on all its nodes",
+         "One unit of the cluster on all its nodes, with causes but no journal lines",
          with(v, unit),
          {unit_name}},
         {Method::get, "/api/v1/metrics/cluster", Access::local,

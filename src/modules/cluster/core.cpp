@@ -109,6 +109,7 @@ void Core::restored(std::vector<Member> kept)
     auto changes = table.restore(std::move(kept), services.clock.now());
     changes.changed.clear();  // as they are kept
     take(std::move(changes));
+    named_ |= table.size() > 1;
     returning_ = std::move(answered);
     changed_ = true;
     news_.cancel();
@@ -204,11 +205,13 @@ void Core::found(const std::string& source, std::vector<FoundMember> members)
     const auto before = table.refused();
     take(table.named(source, members, port, services.clock.now()));
     trouble("source " + source, "");
+    named_ = true;
     const bool refused = table.refused() > before;
-    trouble("members", refused ? fmt::format("more than {} members are named, the rest is not watched; raise "
-                                             "cluster.max_members",
-                                             options.max_members)
-                               : std::string{});
+    crowded_ = refused ? fmt::format("more than {} members are named, the rest is not watched; raise "
+                                     "cluster.max_members",
+                                     options.max_members)
+                       : std::string{};
+    trouble("members", crowded_);
 }
 
 void Core::failed(const std::string& source, std::string sentence)
@@ -265,7 +268,10 @@ Task<> Core::publish_when_due()
 void Core::publish()
 {
     changed_ = touched_ = false;
-    services.board.cluster.publish(table.cluster(watching), services.clock.now());
+    auto cluster = table.cluster(watching);
+    cluster.incomplete = crowded_;
+    if (watching && !named_) cluster.incomplete = "no source has named the members yet";
+    services.board.cluster.publish(std::move(cluster), services.clock.now());
 }
 
 Task<> Core::publish_loop()

@@ -88,6 +88,8 @@ private:
     void log_news();
 
     asio::steady_timer news_;
+    bool named_ = false;   // some source has given its list, or an earlier run kept members
+    std::string crowded_;  // why not all that are named are watched
     bool changed_ = true;
     bool touched_ = false;
     bool started_ = false;

@@ -59,6 +59,7 @@ void Followers::follow(const std::string& address)
     auto& one = followed_[address];
     if (one) {
         one->stopped = false;  // its task has not ended yet
+        one->caught_up = 0;
         return;
     }
     one = std::make_shared<Followed>(address, parts_.executor);
@@ -246,7 +247,8 @@ Task<Result<>> Followers::take_document(Member one, const Question& question, Re
         answered(*one);
         co_return Result<>{};
     }
-    if (!changes) co_return Result<>{};  // it was removed meanwhile
+    if (!changes) co_return Result<>{};                 // it was removed meanwhile
+    if (one->instance != instance) one->caught_up = 0;  // perhaps another machine, with numbers of its own
     one->instance = instance;
     one->version = version;
     one->etag = plain ? reply.etag : std::string{};

@@ -91,6 +91,8 @@ Schema<ClusterOptions> schema()
                  sources_schema())
         .field(&ClusterOptions::token, "token",
                "Token that is shown to members, for a viewer there; without one journal lines are not seen")
+        .field(&ClusterOptions::insecure, "insecure",
+               "Show the token also without TLS, where anybody on the network can read it")
         .section(&ClusterOptions::tls, "tls", "How members are spoken to", tls_schema())
         .section(&ClusterOptions::pull, "pull", "How members are asked", pull_schema())
         .section(&ClusterOptions::history, "history", "What is kept of the cluster's past", archive_schema())
@@ -119,6 +121,12 @@ Result<> validate(const ClusterOptions& options)
     if (options.tls.certificate.empty() != options.tls.key.empty())
         return fail(Errc::invalid_argument,
                     "cannot use cluster.tls: it has only one of certificate and key, a client needs both");
+    const bool tls = options.tls.enabled || !options.tls.ca.empty() || !options.tls.certificate.empty();
+    if (options.token.from != config::Secret::From::none && !tls && !options.insecure)
+        return fail(Errc::invalid_argument,
+                    "cannot use cluster.token: without cluster.tls it would be sent in the clear to every "
+                    "address that a source names; set up TLS (opsd cluster init), or say cluster.insecure: "
+                    "true");
     if (options.pull.retry_max < options.pull.retry_min)
         return fail(Errc::invalid_argument,
                     "cannot use cluster.pull.retry_max: it is less than cluster.pull.retry_min");

@@ -48,6 +48,7 @@ struct ClusterOptions {
     std::int64_t port = 1050;
     SourcesOptions sources;
     config::Secret token;
+    bool insecure = false;
     TlsOptions tls;
     PullOptions pull;
     ArchiveOptions history;

@@ -73,22 +73,28 @@ void Table::show(Entry& entry, bool shown, TableChanges& changes)
 }
 
 /// Of several addresses of one process one is shown: our own node's entry, an address that answers, the one
-/// the node calls its own, the first.
+/// the node calls its own, the first. Never hidden is a node that answers at the address it calls its own, or
+/// another machine: what a member says of itself must not make another one disappear.
 void Table::choose_shown(const std::string& instance, TableChanges& changes)
 {
     const auto group = instances_.find(instance);
     if (group == instances_.end()) return;
-    const auto rank = [](const Member& m) {
-        return (m.self ? 0 : 4) + (m.freshness == Freshness::fresh ? 0 : 2)
-               + (m.address == m.identity.ip ? 0 : 1);
+    const auto at_home = [](const Entry& e) { return e.member->address == e.own_ip; };
+    const auto rank = [&at_home](const Entry& e) {
+        return (e.member->self ? 0 : 4) + (e.member->freshness == Freshness::fresh ? 0 : 2)
+               + (at_home(e) ? 0 : 1);
     };
-    const std::string* best = nullptr;
+    const Entry* best = nullptr;
     for (const auto& address : group->second) {
-        if (best == nullptr || rank(*entries_.at(address).member) < rank(*entries_.at(*best).member))
-            best = &address;
+        const auto& entry = entries_.at(address);
+        if (best == nullptr || rank(entry) < rank(*best)) best = &entry;
     }
-    for (const auto& address : group->second)
-        show(entries_.at(address), &address == best, changes);
+    for (const auto& address : group->second) {
+        auto& entry = entries_.at(address);
+        const bool answers_at_home = at_home(entry) && entry.member->freshness == Freshness::fresh;
+        const bool same_machine = entry.member->node_id == best->member->node_id;
+        show(entry, &entry == best || answers_at_home || !same_machine, changes);
+    }
 }
 
 void Table::drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes)
@@ -354,7 +360,12 @@ Result<TableChanges> Table::answered(const std::string& address, NodeDocument do
     TableChanges changes;
     const auto old = entry.member;
     auto member = std::make_shared<Member>(*old);
-    member->units = document.base > 0 ? combined(old->units, document) : std::move(document.units);
+    // A node that cannot list its units has not lost them: the last known ones stay, and count as unknown.
+    const bool lists_none = document.base == 0 && document.units.empty() && !document.systemd_readable;
+    if (document.base > 0)
+        member->units = combined(old->units, document);
+    else if (!lists_none)
+        member->units = std::move(document.units);
     if (!document.node_id.empty() && !old->node_id.empty() && document.node_id != old->node_id) {
         member->previous_node_id = old->node_id;
         member->replaced_at = now;
@@ -370,6 +381,7 @@ Result<TableChanges> Table::answered(const std::string& address, NodeDocument do
     member->reason = std::move(document.reason);
     member->systemd_readable = document.systemd_readable;
     identify(*member, entry, document.identity);
+    entry.own_ip = document.identity.ip;
     entry.held_instance = document.instance;
     entry.held_version = document.version;
     if (member->replaced_at == now && member->previous_node_id != old->previous_node_id)
@@ -454,8 +466,15 @@ Cluster Table::cluster(bool watching) const
     cluster.watching = watching;
     cluster.nodes = nodes_;
     cluster.members.reserve(entries_.size());
-    for (const auto& [address, entry] : entries_)
-        if (entry.shown) cluster.members.push_back(entry.member);
+    for (const auto& [address, entry] : entries_) {
+        if (!entry.shown) continue;
+        cluster.members.push_back(entry.member);
+        const auto& member = *entry.member;
+        if (member.self || member.freshness != Freshness::fresh) continue;
+        const bool first = cluster.confirmed_at == WallTime{};
+        cluster.confirmed_at =
+            first ? member.answered_at : std::min(cluster.confirmed_at, member.answered_at);
+    }
     cluster.units.reserve(rolls_.size());
     for (const auto& [id, roll] : rolls_) {
         const auto better = [](const auto& a, const auto& b) {

@@ -57,9 +57,19 @@ const UnitRollup* find_unit(const Cluster& cluster, std::string_view id)
     return at != cluster.units.end() && at->label->id == id ? &*at : nullptr;
 }
 
+namespace {
+
+/// Since when no member that answers was heard of.
+WallTime confirmed_at(const Snapshot<Cluster>& snapshot)
+{
+    return snapshot.value.confirmed_at == WallTime{} ? snapshot.at : snapshot.value.confirmed_at;
+}
+
+}  // namespace
+
 Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)
 {
-    const auto confirmed = member != nullptr && !member->self ? member->answered_at : snapshot.at;
+    const auto confirmed = member != nullptr && !member->self ? member->answered_at : confirmed_at(snapshot);
     if (confirmed == WallTime{}) return response;  // never answered: there is no age
     const auto age = std::chrono::floor<std::chrono::seconds>(views.services.clock.now() - confirmed);
     response.with("Age", std::to_string(std::max<std::int64_t>(0, age.count())));
@@ -74,7 +84,7 @@ Task<std::optional<Response>> refreshed(Shared views, const Request& request)
     if (done) co_return std::nullopt;
     const auto snapshot = snapshot_of(*views);
     const auto age =
-        std::chrono::floor<std::chrono::milliseconds>(views->services.clock.now() - snapshot->at);
+        std::chrono::floor<std::chrono::milliseconds>(views->services.clock.now() - confirmed_at(*snapshot));
     auto text = fmt::format("{}; what is known is {} old and is served without ?cache\n",
                             done.error().message, human_duration(age));
     const unsigned status = done.error().code == Errc::timeout ? 504 : 503;

@@ -158,6 +158,53 @@ TEST(Table, ANodeThatCannotReadSystemdCountsAsUnknown)
     EXPECT_EQ(cast.unit("x.service"), (HealthCounts{0, 0, 1}));
 }
 
+TEST(Table, ANodeThatCannotListItsUnitsKeepsTheLastOnesAsUnknown)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    cast.answers("10.0.0.1", cast.document("", {{"x.service", Health::healthy}}));
+    auto nothing = cast.document("", {});
+    nothing.systemd_readable = false;
+    nothing.health = Health::unknown;
+    cast.answers("10.0.0.1", std::move(nothing));
+    EXPECT_EQ(cast.unit("x.service"), (HealthCounts{0, 0, 1}));
+    cast.answers("10.0.0.1", cast.document("", {{"y.service", Health::healthy}}));
+    EXPECT_EQ(cast.unit("x.service").total(), 0U) << "listed again, and without it";
+    expect_consistent(cast.table);
+}
+
+TEST(Table, WhatAMemberSaysOfItselfHidesNobody)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2"});
+    auto victim = cast.document("v", {{"x.service", Health::unhealthy}});
+    victim.identity.ip = "10.0.0.2";
+    cast.answers("10.0.0.2", victim);
+    auto liar = cast.document("v", {{"x.service", Health::healthy}});
+    liar.identity.ip = "10.0.0.1";
+    cast.answers("10.0.0.1", liar);
+    EXPECT_EQ(shown(cast.table).size(), 2U) << "each answers at the address it calls its own";
+    liar.identity.ip = "";
+    liar.node_id = "another machine";
+    liar.version = 2;
+    cast.answers("10.0.0.1", liar);
+    EXPECT_EQ(cast.unit("x.service").unhealthy, 1U);
+    expect_consistent(cast.table);
+}
+
+TEST(Table, SaysSinceWhenNobodyWasHeardOf)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"});
+    EXPECT_EQ(cast.table.cluster(true).confirmed_at, WallTime{});
+    cast.answers("10.0.0.1", cast.document("a", {}));
+    cast.now += 10s;
+    cast.answers("10.0.0.2", cast.document("b", {}));
+    EXPECT_EQ(cast.table.cluster(true).confirmed_at, noon);
+    (void)cast.table.failed("10.0.0.1", "cannot connect", cast.now);
+    EXPECT_EQ(cast.table.cluster(true).confirmed_at, noon + 10s);
+}
+
 TEST(Table, SourcesThatFallSilentRemoveNobody)
 {
     Cast cast;

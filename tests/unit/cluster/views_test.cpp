@@ -76,7 +76,7 @@ TEST_F(DcosViews, JournalLinesAreForViewersOnly)
 {
     for (const auto* path : {"/system/health/v1/units/b.service/nodes/10.0.0.10",
                              "/system/health/v1/nodes/10.0.0.10/units/b.service", "/system/health/v1/report",
-                             "/api/v1/nodes/h10/units", "/api/v1/cluster/units/b.service"}) {
+                             "/api/v1/nodes/h10/units"}) {
         EXPECT_NE(text(path).find("secret"), std::string::npos) << path;
         EXPECT_EQ(text(path, Role::local).find("secret"), std::string::npos) << path;
         EXPECT_NE(text(path, Role::local).find("it broke"), std::string::npos) << path;
@@ -283,6 +283,17 @@ TEST_F(DcosViews, TheClustersVerdictCountsNodesAndUnits)
     EXPECT_EQ(cluster["health"], 1);
     EXPECT_EQ(cluster["reason"], "1 node unhealthy, 1 node unknown of 2");
     EXPECT_EQ(cluster["units"].dump(), R"({"healthy":0,"unhealthy":1,"unknown":1})");
+}
+
+TEST_F(DcosViews, AClusterOfWhichNotAllAreKnownIsNotHealthy)
+{
+    auto cluster = table.cluster(true);
+    std::erase_if(cluster.members, [](const auto& m) { return m->health != Health::healthy; });
+    cluster.nodes = {1, 0, 0};
+    cluster.incomplete = "no source has named the members yet";
+    board.cluster.publish(cluster, clock.now());
+    EXPECT_EQ(json("/api/v1/cluster")["health"], 3);
+    EXPECT_EQ(json("/api/v1/cluster")["reason"], "no source has named the members yet");
 }
 
 TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)
