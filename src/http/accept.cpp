@@ -145,10 +145,11 @@ void Server::Impl::give_up(Listening& listening)
     changed.cancel();
 }
 
-// A socket whose file is gone accepts nothing and says nothing.
+// A socket whose file is gone accepts nothing and says nothing. (Every second would be most of what an idle
+// node costs.)
 Task<> Server::Impl::watch_file(Listening& listening)
 {
-    constexpr auto period = 1s;
+    constexpr auto period = 5s;
     for (;;) {
         co_await pause_for(service.executor, period);
         if (!listening.open || listening.open->socket.reachable()) continue;

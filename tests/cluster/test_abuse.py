@@ -96,7 +96,7 @@ class Crowds(NodeTest):
 
         def said():
             return [r for r in self.node.get("/-/ready").json()["degraded"] if r.startswith("http: /run/opsd/opsd.sock")]
-        eventually(said, 5, what="degraded on /-/ready")
+        eventually(said, 10, what="degraded on /-/ready")
         self.assertRegex(self.node.get("/metrics").text, r'\nopsd_http_listener_up{listener="/run/opsd/opsd.sock"} 0\n')
         self.node.exec("chown", "opsd", "/run/opsd")
         eventually(lambda: not said(), 15, what="healed")

@@ -246,16 +246,22 @@ Task<> Core::own_transitions_loop()
 
 Task<> Core::tick_loop()
 {
+    // Alone there is but the end of planned work to see: a node that idles is not woken for it every second.
+    const auto pause = watching ? Duration{1s} : Duration{10s};
     for (;;) {
-        co_await services.clock.sleep_for(1s);
+        co_await services.clock.sleep_for(pause);
         take(table.tick(services.clock.now()));
         log_news();
     }
 }
 
+/// A change, or the time for one of which only the times moved: those of others, when there are others.
 Task<> Core::publish_when_due()
 {
-    while (!changed_)
+    if (changed_) co_return;
+    if (watching)
+        co_await services.clock.wait_for(news_, quiet_interval);
+    else
         co_await wait_event(news_);
 }
 
@@ -271,7 +277,7 @@ void Core::publish()
 Task<> Core::publish_loop()
 {
     for (;;) {
-        co_await first_of(publish_when_due(), services.clock.sleep_for(quiet_interval));
+        co_await publish_when_due();
         if (!changed_ && !touched_) continue;
         publish();
         co_await services.clock.sleep_for(options.publish_interval);

@@ -138,6 +138,52 @@ TEST(ManualClock, ASleeperCancelledAtItsAlarmLeavesNothingBehind)
     EXPECT_TRUE(at.empty());
 }
 
+TEST(ManualClock, AWaitForAnEventEndsWithItOrWithTheTime)
+{
+    asio::io_context io{1};
+    ManualClock clock{wall(0)};
+    asio::steady_timer event{io, never};
+    std::vector<Monotonic> at;
+    const auto begin = clock.monotonic();
+    auto wait_twice = [](Clock& c, asio::steady_timer& e, std::vector<Monotonic>& ends) -> Task<> {
+        for (int i = 0; i < 2; ++i) {
+            co_await c.wait_for(e, 10s);
+            ends.push_back(c.monotonic());
+        }
+    };
+    asio::co_spawn(io, wait_twice(clock, event, at), asio::detached);
+    const auto settle = [&io] { io.restart(), io.poll(); };
+    clock.advance(3s, settle);
+    EXPECT_TRUE(at.empty());
+    event.cancel();
+    clock.advance(20s, settle);
+    const std::vector<Monotonic> expected{begin + 3s, begin + 13s};
+    EXPECT_EQ(at, expected);
+}
+
+TEST(SystemClock, AWaitForAnEventEndsWithItOrWithTheTime)
+{
+    asio::io_context io{1};
+    SystemClock clock;
+    asio::steady_timer event{io, never};
+    auto wait = [](Clock& c, asio::steady_timer& e, std::chrono::milliseconds time, bool& done) -> Task<> {
+        co_await c.wait_for(e, time);
+        done = true;
+    };
+    bool by_time = false;
+    asio::co_spawn(io, wait(clock, event, 1ms, by_time), asio::detached);
+    io.run();
+    EXPECT_TRUE(by_time);
+    bool by_event = false;
+    asio::co_spawn(io, wait(clock, event, 1h, by_event), asio::detached);
+    io.restart();
+    io.poll();
+    EXPECT_FALSE(by_event);
+    event.cancel();
+    io.run();
+    EXPECT_TRUE(by_event);
+}
+
 TEST(ManualClock, AStepOfTheWallClockIsNoDuration)
 {
     asio::io_context io{1};

@@ -51,6 +51,18 @@ TEST(EvidencePlan, AFlapperIsReadLessAndLessOften)
     EXPECT_LE(reads, 20);
 }
 
+TEST(EvidencePlan, OnlyWhatMayBeDueEarlierIsWorthAWakeUp)
+{
+    EvidencePlan plan{1s};
+    EXPECT_TRUE(plan.want(wish("a", "1"), 10s));
+    EXPECT_FALSE(plan.want(wish("a", "1"), 10s)) << "the same";
+    plan.done(*plan.next(10s), 10s);
+    EXPECT_FALSE(plan.want(wish("a", "2"), 10s)) << "it is read again anyway";
+    plan.done(*plan.next(12s), 12s);
+    EXPECT_TRUE(plan.want(wish("a", "3"), 13s)) << "a further series";
+    EXPECT_FALSE(plan.want(wish("a", "4"), 14s)) << "which waits for its pause";
+}
+
 TEST(EvidencePlan, WhatChangedDuringTheReadingIsReadAfterAPause)
 {
     EvidencePlan plan{1s};
