@@ -70,7 +70,7 @@ class Daemon:
         text = f"http: {{listen: {listen}, socket: {self.socket}}}\n"
         text += f"node: {{hostname: {name}, ip: 127.0.0.99, role: master}}\n"
         if members:
-            text += f"cluster:\n  port: {PORT}\n{config}  members: [{', '.join(members)}]\n"
+            text += f"cluster:\n  port: {PORT}\n{config}  sources: {{static: {{hosts: [{', '.join(members)}]}}}}\n"
         path = os.path.join(self.directory, "opsd.yaml")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
