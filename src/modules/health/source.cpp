@@ -16,6 +16,7 @@ constexpr Monotonic failed_read_pause = 10s;  // before a unit that could not be
 constexpr Monotonic refresh_pause = 100ms;    // lists are refreshed once for a burst of signals
 constexpr std::size_t reads_at_a_time = 256;  // tasks; the Manager's window bounds the calls
 constexpr std::size_t reads_per_turn = 16;    // begun before others have the loop
+constexpr int turns_of_others = 32;  // of the loop: more than it takes from the first version to READY=1
 
 /// Lets the connection go, however following it ends.
 struct Followed {
@@ -106,6 +107,8 @@ Task<Error> Source::follow(systemd::Manager& manager, TaskGroup& readers)
     if (!looked) co_return std::move(looked).error();
     // Whoever waits for the states, and systemd for READY=1, has them before it is busy with our details.
     co_await parts_.publisher.shown();
+    for (int i = 0; i < turns_of_others; ++i)
+        co_await asio::post(parts_.executor, asio::use_awaitable);
     for (;;) {
         auto done = co_await turn(manager, readers);
         if (!done) co_return std::move(done).error();
