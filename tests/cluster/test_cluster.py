@@ -258,7 +258,8 @@ class NodesThatFail(unittest.TestCase):
             self.assertEqual(counts, {"healthy": 3, "unhealthy": 0, "unknown": 1})
         finally:
             self.agent._testbed("net", "up", "agent1")
-        wait_node(self.master, address, 40, freshness="fresh", health=0)
+        node = wait_node(self.master, address, 40, freshness="fresh")
+        self.assertEqual((node["health"], node["why"]), (1, ""), "its own verdict again: bad-setting.service is loaded")
 
     def test_b_another_machine_at_the_same_address_is_said(self):
         address = self.other.address()

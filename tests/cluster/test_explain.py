@@ -227,7 +227,13 @@ class Explain(NodeTest):
         eventually(lambda: self.node.sh("ss -ltn | grep -q :4712", check=False).returncode == 0)
         self.service("x-sock.service", "ExecStart=/bin/sleep infinity", start=False)
         self.node.unit_file("x-sock.socket", "[Socket]\nListenStream=0.0.0.0:4712\n")
-        self.start("x-sock.socket")
+
+        def said():
+            # It is a child of PID 1 that says why, and it is gone before journald has always looked whose it was.
+            self.start("x-sock.socket")
+            return self.ask("x-sock.socket")["cause"] == "port-in-use"
+
+        eventually(said, 30, 3, "the line of the child is attributed")
         answer = self.explained("x-sock.socket", "port-in-use", "0.0.0.0:4712", "ss -ltnup 'sport = :4712'")
         self.assertEqual(answer["next"][-1], "systemctl restart x-sock.socket")
 
