@@ -114,7 +114,10 @@ bool Source::adopt(const std::string& id, bool failed)
 /// all.
 void Source::list_files_later()
 {
-    if (!files_known_) files_problem_ = "the list of unit files is not read yet";
+    if (!files_known_) {
+        files_problem_ = "the list of unit files is not read yet";
+        refresh_everything_ = true;  // a timer that it brings triggers what is read already; no signal tells
+    }
     refresh_by(clock_.monotonic() + files_after);
 }
 
