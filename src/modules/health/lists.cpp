@@ -119,6 +119,7 @@ void Source::list_files_later()
         refresh_everything_ = true;  // a timer that it brings triggers what is read already; no signal tells
     }
     refresh_by(clock_.monotonic() + files_after);
+    first_files_wait_ = true;
 }
 
 /// Errors other than a lost connection are reported, the list we had stays, and it is asked for again soon.

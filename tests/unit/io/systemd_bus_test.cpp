@@ -341,7 +341,8 @@ TEST_F(SystemdBus, SignalsThatMayWaitAreHandledTogetherAndCallsDoNotWait)
         int seen = 0;
         int batches = 0;
         bool fresh = true;
-        bus->on_signal([&](sd_bus_message*) {
+        bus->on_signal([&](sd_bus_message* signal) {
+            if (sd_bus_message_is_signal(signal, "org.opsd.Drip", nullptr) <= 0) return;
             bus->linger();
             batches += std::exchange(fresh, false) ? 1 : 0;
             ++seen;
