@@ -103,7 +103,7 @@ stage_threads() {
 stage_release() {
     local fresh= begin=$SECONDS
     [ -f build/release/src/opsd ] || fresh=yes
-    step release build build release -DOPSD_TESTS=ON -- opsd package_files || return
+    step release build build release -DOPSD_TESTS=ON -- opsd package_files member_stub || return
     [ -z "$fresh" ] || echo $((SECONDS - begin)) >build/release/build-seconds
     step release package sh -c 'cd build/release && cpack --config CPackConfig.cmake -B package' || return
     step release lintian lint_package

@@ -151,7 +151,7 @@ TEST(ManualClock, AWaitForAnEventEndsWithItOrWithTheTime)
             ends.push_back(c.monotonic());
         }
     };
-    asio::co_spawn(io, wait_twice(clock, event, at), [](std::exception_ptr) {});
+    asio::co_spawn(io, wait_twice(clock, event, at), [](const std::exception_ptr& e) { EXPECT_FALSE(e); });
     const auto settle = [&io] { io.restart(), io.poll(); };
     clock.advance(3s, settle);
     EXPECT_TRUE(at.empty());
@@ -171,11 +171,13 @@ TEST(SystemClock, AWaitForAnEventEndsWithItOrWithTheTime)
         done = true;
     };
     bool by_time = false;
-    asio::co_spawn(io, wait(clock, event, 1ms, by_time), [](std::exception_ptr) {});
+    asio::co_spawn(io, wait(clock, event, 1ms, by_time),
+                   [](const std::exception_ptr& e) { EXPECT_FALSE(e); });
     io.run();
     EXPECT_TRUE(by_time);
     bool by_event = false;
-    asio::co_spawn(io, wait(clock, event, 1h, by_event), [](std::exception_ptr) {});
+    asio::co_spawn(io, wait(clock, event, 1h, by_event),
+                   [](const std::exception_ptr& e) { EXPECT_FALSE(e); });
     io.restart();
     io.poll();
     EXPECT_FALSE(by_event);
