@@ -114,8 +114,12 @@ bool Source::adopt(const std::string& id, bool failed)
 /// all.
 void Source::list_files_later()
 {
-    if (!files_known_) files_problem_ = "the list of unit files is not read yet";
+    if (!files_known_) {
+        files_problem_ = "the list of unit files is not read yet";
+        refresh_everything_ = true;  // a timer that it brings triggers what is read already; no signal tells
+    }
     refresh_by(clock_.monotonic() + files_after);
+    first_files_wait_ = true;
 }
 
 /// Errors other than a lost connection are reported, the list we had stays, and it is asked for again soon.

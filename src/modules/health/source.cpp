@@ -146,6 +146,7 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
     if (wants_at_ && *wants_at_ <= now) look_at_wants_again();
     if (refresh_at_ && *refresh_at_ <= now) {
         refresh_at_.reset();
+        first_files_wait_ = false;
         done = co_await refresh(manager, std::exchange(refresh_everything_, false));
         if (!done) co_return done;
     }
@@ -368,7 +369,8 @@ void Source::unit_files_changed()
 {
     heard();
     // A burst of signals is one look, so the first sets the time; a later time, after a failed list, gives
-    // way.
+    // way. What starts then is loaded when the first list is made.
+    if (std::exchange(first_files_wait_, false)) refresh_at_.reset();
     refresh_by(clock_.monotonic() + refresh_pause);
 }
 

@@ -144,6 +144,7 @@ private:
     std::string wants_problem_;
     bool refresh_everything_ = false;
     bool files_known_ = false;
+    bool first_files_wait_ = false;  // for files_after; a burst of signals may put that off, once
     std::string files_problem_;
     bool looking_ = false;                            // the selection is being made
     std::map<std::string, bool, std::less<>> early_;  // signalled meanwhile; did it fail?

@@ -331,6 +331,32 @@ TEST_F(SystemdManager, SignalsCountTheRestartsOfAFlappingUnit)
     });
 }
 
+// What a flapping unit's signals are held for relies on it.
+TEST_F(SystemdManager, ANewerSignalOfAnInterfaceMakesTheOlderOnesNeedless)
+{
+    with_manager(options, [](Manager& manager, Watcher& watcher) -> Task<> {
+        co_await manager.subscribe(watcher);
+        auto& facts = watcher.units["bad-flapping.service"];
+        (void)node->exec("systemctl start --no-block bad-flapping.service");
+        const auto often = [&] { return facts.restarts >= 2; };
+        const auto flapped = co_await watcher.until(often);
+        EXPECT_TRUE(flapped);
+        (void)node->exec("systemctl stop bad-flapping.service");
+        const auto stopped = [&] {
+            return facts.active_state == "inactive" || facts.active_state == "failed";
+        };
+        const auto rests = co_await watcher.until(stopped);
+        EXPECT_TRUE(rests);
+        UnitFacts alone;
+        EXPECT_TRUE(watcher.newest_own->apply_to(alone));
+        EXPECT_TRUE(watcher.newest_of_unit->apply_to(alone));
+        EXPECT_EQ(alone, facts);
+        EXPECT_EQ(watcher.newest_own->object_path(), unit_path("bad-flapping.service"));
+        watcher.newest_own.reset();
+        watcher.newest_of_unit.reset();
+    });
+}
+
 // Measured with -O2: 0.8 ms of CPU a second for 28 signals, 0.5 of them in sd-bus and the kernel. The bound
 // leaves room for debug builds and sanitizers.
 TEST_F(SystemdManager, AFlappingUnitCostsLittle)

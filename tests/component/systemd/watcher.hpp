@@ -22,6 +22,7 @@ public:
         const auto it = units.find(systemd::unit_id(change.object_path()));
         if (it == units.end()) return;
         complete = change.apply_to(it->second) && complete;
+        (change.of_unit() ? newest_of_unit : newest_own) = change.keep();
         states.push_back(it->first + " " + it->second.active_state);
         news_.cancel();
     }
@@ -55,6 +56,8 @@ public:
         return std::ranges::find(lines, line) != lines.end();
     }
 
+    std::unique_ptr<const systemd::UnitChange> newest_own;  ///< of the units that are followed
+    std::unique_ptr<const systemd::UnitChange> newest_of_unit;
     std::map<std::string, UnitFacts, std::less<>> units;  ///< those to follow, put here by the test
     std::vector<std::string> lines;
     std::vector<std::string> states;

@@ -27,6 +27,19 @@ TEST_F(HealthStart, TheListOfUnitFilesIsMadeWhenTheStatesAreServed)
     EXPECT_EQ(node().reason, "1 of 2 units is unhealthy: a.idle.service");
 }
 
+TEST_F(HealthStart, WhatTheListOfUnitFilesBringsMayTriggerWhatIsReadAlready)
+{
+    add(changed(stopped(), [](auto& f) { f.type = "oneshot"; }));
+    options.globs = {"a.*"};
+    systemd.set_files({{"/lib/systemd/system/a.timer", "enabled"}});
+    start();
+    advance(20ms);
+    EXPECT_EQ(word("a.service"), "done");
+    systemd.change_silently("a.service", [](UnitFacts& f) { f.triggered_by = {"a.timer"}; });
+    advance(1s);
+    EXPECT_EQ(word("a.service"), "waiting");
+}
+
 TEST_F(HealthStart, AnotherConnectionBeginsWithTheListOfUnitFilesThatIsKnown)
 {
     add(running());

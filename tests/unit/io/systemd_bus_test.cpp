@@ -342,7 +342,8 @@ TEST_F(SystemdBus, SignalsThatMayWaitAreHandledTogetherAndCallsDoNotWait)
         int batches = 0;
         bool fresh = true;
         bus->on_signal([&](sd_bus_message* message) {
-            if (sd_bus_message_is_signal(message, "org.opsd.Drip", nullptr) <= 0) return;  // the bus has its own
+            if (sd_bus_message_is_signal(message, "org.opsd.Drip", nullptr) <= 0)
+                return;  // the bus has its own
             bus->linger();
             batches += std::exchange(fresh, false) ? 1 : 0;
             ++seen;
