@@ -224,13 +224,19 @@ void Core::mesos_id(std::string id) { services.board.mesos_id.publish(std::move(
 Task<> Core::self_loop()
 {
     auto& board = services.board;
-    // Where nobody is watched the cluster's view of this node is not in a hurry.
-    const auto pause = watching ? options.publish_interval / 2 : Duration{1s};
+    // Where nobody is watched the cluster's view of this node is not in a hurry, the less so the longer it
+    // goes on changing.
+    const auto least = watching ? options.publish_interval / 2 : Duration{1s};
+    const auto most = watching ? least : Duration{4s};
+    auto pause = least;
     for (;;) {
         const auto health = board.health.version();
         const auto identity = board.identity.version();
         take_self();
+        const auto taken = services.clock.monotonic();
         co_await first_of(next_of(board.health, health), next_of(board.identity, identity));
+        const bool goes_on = services.clock.monotonic() - taken < 2 * most;
+        pause = goes_on ? std::min(2 * pause, most) : least;
         co_await services.clock.sleep_for(pause);
     }
 }
@@ -276,11 +282,14 @@ void Core::publish()
 
 Task<> Core::publish_loop()
 {
+    Monotonic next{};
     for (;;) {
         co_await publish_when_due();
         if (!changed_ && !touched_) continue;
+        const auto left = std::chrono::ceil<Duration>(next - services.clock.monotonic());
+        if (left.count() > 0) co_await services.clock.sleep_for(left);
         publish();
-        co_await services.clock.sleep_for(options.publish_interval);
+        next = services.clock.monotonic() + options.publish_interval;
     }
 }
 
