@@ -164,7 +164,7 @@ class Clock(NodeTest):
             self.node.wait_unit("ok-simple.service", health=1, state="failed")
             self.node.exec("systemctl", "start", "ok-simple.service")
             self.node.wait_unit("ok-simple.service", health=0, state="running")
-            self.assertEqual(self.node.get("/-/ready").status, 200)
+            eventually(lambda: self.node.get("/-/ready").status == 200, 5, what="ready, unit files listed")
         self.assertEqual(self.node.main_pid(), pid)
         rows = self.node.get("/api/v1/units/ok-simple.service/history").json()["transitions"]
         kept = sum(row["count"] for row in rows if row["to"] == "failed")
