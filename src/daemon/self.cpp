@@ -212,11 +212,12 @@ std::shared_ptr<void> export_self(telemetry::Registry& registry, const Board& bo
 Task<> heartbeat(Clock& clock, telemetry::Registry& metrics)
 {
     auto& lag = metrics.gauge("opsd_loop_lag_seconds", "How late the event loop ran its last heartbeat.");
-    auto period = std::chrono::milliseconds{5s};
+    // Each ping wakes PID 1, too: no oftener than the watchdog needs.
+    auto period = std::chrono::milliseconds{15s};
     const auto watchdog = systemd::watchdog_period();
     if (watchdog)
         period =
-            std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 3), 100ms, period);
+            std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(*watchdog / 2), 100ms, period);
     for (;;) {
         systemd::notify_watchdog();
         const auto due = clock.monotonic() + period;

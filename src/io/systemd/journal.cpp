@@ -340,6 +340,14 @@ Result<JournalReader::Reading::Lines> JournalReader::Reading::read(const Journal
     return fail(failure(query, directory, -r));
 }
 
+std::optional<MainProcess> ended_main(const UnitFacts& facts)
+{
+    const bool ended =
+        facts.last_main_pid > 1 && facts.main_exited >= facts.main_started && facts.main_exited > WallTime{};
+    if (!ended) return std::nullopt;
+    return MainProcess{facts.last_main_pid, facts.main_started, facts.main_exited};
+}
+
 JournalReader::JournalReader(std::string directory)
   : impl_{std::make_unique<Impl>(std::make_shared<Reading>(std::move(directory)))}
 {}

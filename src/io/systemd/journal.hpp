@@ -4,6 +4,7 @@
 
 #include "opsd/async.hpp"
 #include "opsd/clock.hpp"
+#include "opsd/model.hpp"
 #include "opsd/result.hpp"
 
 #include <cstdint>
@@ -30,6 +31,9 @@ struct MainProcess {
     WallTime started{};
     WallTime exited{};
 };
+
+/// The last main process of a unit, if it has ended and was seen to.
+[[nodiscard]] std::optional<MainProcess> ended_main(const UnitFacts& facts);
 
 /// Which lines.
 struct JournalQuery {

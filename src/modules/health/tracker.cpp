@@ -111,9 +111,8 @@ std::optional<systemd::MainProcess> Tracker::main_process(std::string_view id,
     const auto it = entries_.find(id);
     if (it == entries_.end()) return std::nullopt;
     const auto& f = it->second.facts;
-    const bool ended = f.last_main_pid > 1 && f.main_exited >= f.main_started && f.main_exited > WallTime{};
-    if (!ended || (!invocation.empty() && invocation != f.invocation_id)) return std::nullopt;
-    return systemd::MainProcess{f.last_main_pid, f.main_started, f.main_exited};
+    if (!invocation.empty() && invocation != f.invocation_id) return std::nullopt;
+    return systemd::ended_main(f);
 }
 
 void Tracker::observe(Entry& entry, const std::string& active_before, const std::string& sub_before,

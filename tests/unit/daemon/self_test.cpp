@@ -74,7 +74,12 @@ TEST(Heartbeat, MeasuresHowLateTheLoopIs)
         }
     };
     settle();
-    clock.advance(std::chrono::seconds{5}, settle);
+    const auto busy = [] {};
+    clock.advance(std::chrono::seconds{15}, busy);
+    clock.advance(std::chrono::seconds{2}, busy);
+    settle();
+    EXPECT_NE(metrics.render().find("opsd_loop_lag_seconds 2\n"), std::string::npos) << metrics.render();
+    clock.advance(std::chrono::seconds{15}, settle);
     EXPECT_NE(metrics.render().find("opsd_loop_lag_seconds 0\n"), std::string::npos) << metrics.render();
     group.cancel();
     settle();

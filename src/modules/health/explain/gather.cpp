@@ -156,6 +156,7 @@ Task<> read_unit_lines(const Sources& sources, const ExplainOptions& options, Fa
 {
     systemd::JournalQuery query;
     query.unit = facts.state.id;
+    query.main = systemd::ended_main(facts.details.facts);  // what it said last may name no unit
     query = bounded(std::move(query), static_cast<std::size_t>(options.journal_lines));
     auto lines = co_await sources.journal(std::move(query));
     if (!lines) co_return say_unknown(facts, "its journal lines", lines.error());
