@@ -253,7 +253,7 @@ Task<> Core::own_transitions_loop()
 Task<> Core::tick_loop()
 {
     // Alone there is but the end of planned work to see: a node that idles is not woken for it every second.
-    const auto pause = watching ? Duration{1s} : Duration{10s};
+    const auto pause = watching ? Duration{1s} : Duration{30s};
     for (;;) {
         co_await services.clock.sleep_for(pause);
         take(table.tick(services.clock.now()));
