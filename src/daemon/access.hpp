@@ -9,6 +9,7 @@
 #include "opsd/http.hpp"
 #include "opsd/task_group.hpp"
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,8 +18,7 @@ namespace opsd::daemon {
 
 class AccessControl {
 public:
-    /// `material` was read on a thread; auth.json is read here (blocks: for the start). A damaged auth.json
-    /// does not stop the daemon: every credential is refused and damage() says why.
+    /// Tokens and users are refused until read_tokens().
     AccessControl(Executor executor, http::AuthMaterial material, const std::string& state_directory,
                   Clock& clock, telemetry::Registry& metrics, const Log& log);
     AccessControl(const AccessControl&) = delete;
@@ -28,22 +28,35 @@ public:
     [[nodiscard]] http::AuditSink& audit() noexcept { return audit_; }
     [[nodiscard]] std::vector<http::Route> routes()
     {
-        return http::auth_routes(tokens_, authenticator_, clock_);
+        return http::auth_routes(*tokens_, authenticator_, clock_);
     }
-    [[nodiscard]] std::string damage() const { return tokens_.damage(); }
+    /// Why every token and user is refused; "" when all is well.
+    [[nodiscard]] std::string damage() const { return tokens_->damage(); }
 
-    /// Reads auth.json, keys and groups again; on an error the old ones stay in force.
-    Task<Result<>> reload(http::AuthOptions options) { return authenticator_.reload(std::move(options)); }
+    /// Puts other options, keys and groups in force.
+    void use(http::AuthMaterial material) { authenticator_.use(std::move(material)); }
+    /// Reads auth.json, and returns after `limit` at the latest: a disk that hangs holds nobody up. What
+    /// fails for a reason that may pass (a full disk) is tried again after 1 s, 2 s, ... 30 s; a damaged file
+    /// only when this is called again. Neither stops the daemon: every token is refused and damage() says
+    /// why.
+    Task<> read_tokens(std::chrono::milliseconds limit);
 
     /// Writes what the audit log still holds and ends. Once, before destruction.
     Task<> stop();
 
 private:
+    std::unique_ptr<TaskGroup> make_group(std::string name);
+    Task<> keep_reading();
+
+    Executor executor_;
     Clock& clock_;
-    http::TokenStore tokens_;
+    Log log_;
+    std::shared_ptr<http::TokenStore> tokens_;
     http::DefaultAuthenticator authenticator_;
     http::AuditLog audit_;
-    TaskGroup tasks_;
+    asio::steady_timer answered_;  // auth.json was read, well or not
+    std::unique_ptr<TaskGroup> reading_;
+    std::unique_ptr<TaskGroup> auditing_;
 };
 
 /// The rows of auth routes for the generated page; their handlers are not to be called.

@@ -3,27 +3,23 @@
 #include "daemon/access.hpp"
 #include "daemon/catalog.hpp"
 #include "daemon/identity.hpp"
-#include "daemon/plan.hpp"
+#include "daemon/listening.hpp"
+#include "daemon/reload.hpp"
 #include "daemon/self.hpp"
 #include "daemon/supervisor.hpp"
 #include "http/server.hpp"
-#include "io/files/files.hpp"
 #include "io/store/patient_store.hpp"
 #include "io/systemd/notify.hpp"
 #include "opsd/version.hpp"
 #include "opsd/worker.hpp"
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <charconv>
 #include <csignal>
-#include <filesystem>
+#include <utility>
 
 namespace opsd::daemon {
 
@@ -44,60 +40,6 @@ Level level_of(const std::string& word)
     return word == "debug" ? Level::debug : Level::info;
 }
 
-http::Listener to_listener(const ListenOptions& options)
-{
-    http::Listener listener;
-    listener.address = options.address == "localhost" ? "127.0.0.1" : options.address;
-    listener.port = static_cast<std::uint16_t>(options.port);
-    listener.certificate_file = options.certificate;
-    listener.key_file = options.key;
-    listener.client_ca_file = options.client_ca;
-    return listener;
-}
-
-/// A socket passed by systemd, under the rule for listeners: the entry of http.listen with its address and
-/// port gives it TLS; beyond loopback it needs that, or a written `insecure: true`.
-Result<http::Listener> adopt(const systemd::PassedSocket& socket, const HttpOptions& options)
-{
-    http::Listener listener;
-    asio::ip::tcp::endpoint bound;
-    auto size = static_cast<socklen_t>(bound.capacity());
-    if (!socket.is_unix) {
-        if (::getsockname(socket.fd, bound.data(), &size) != 0 || size > bound.capacity()) {
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot use the socket {} passed by systemd: it is "
-                                    "neither TCP nor Unix; mend opsd.socket",
-                                    socket.name));
-        }
-        const auto same = [&](const ListenOptions& o) {
-            return o.port == bound.port() && to_listener(o).address == bound.address().to_string();
-        };
-        const auto entry = std::ranges::find_if(options.listen, same);
-        if (entry != options.listen.end()) listener = to_listener(*entry);
-        const bool consent =
-            entry != options.listen.end() && (entry->insecure || !entry->certificate.empty());
-        if (!bound.address().is_loopback() && !consent) {
-            return fail(
-                Errc::invalid_argument,
-                fmt::format("cannot use the socket {}:{} passed by systemd: it is not on loopback and no "
-                            "entry of http.listen with this address and port gives it a certificate, or "
-                            "says insecure: true",
-                            bound.address().to_string(), bound.port()));
-        }
-    }
-    listener.kind = http::Listener::Kind::passed;
-    listener.fd = socket.fd;
-    return listener;
-}
-
-unsigned to_mode(std::int64_t octal_digits)
-{
-    unsigned mode = 0;
-    const auto text = std::to_string(octal_digits);
-    std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-    return mode;
-}
-
 Task<> end_tasks(std::unique_ptr<TaskGroup>& group);
 
 class Daemon {
@@ -112,13 +54,6 @@ public:
 
     int run()
     {
-        auto root = config::load(options_.sources, all_sections());
-        auto plan = root ? make_plan(std::move(*root)) : std::unexpected{std::move(root).error()};
-        if (!plan) return refuse(plan.error());
-        plan_ = std::move(*plan);
-        plan_.auth.credentials_directory = options_.paths.credentials;
-        started_with_ = plan_.root;
-        sink_->set_level(level_of(plan_.log.level));
         asio::co_spawn(io_, main_task(), [this](std::exception_ptr e) {
             if (!e) return;
             log_.error("cannot go on: {}", describe(e).what);
@@ -130,28 +65,22 @@ public:
     }
 
 private:
-    int refuse(const config::Mistakes& mistakes)
-    {
-        for (const auto& mistake : mistakes)
-            log_.error("{}", mistake.to_string());
-        log_.error("cannot start: the configuration has {} mistake(s), listed above; `opsd config check` "
-                   "shows them too",
-                   mistakes.size());
-        return exit_config;
-    }
-
     Task<> main_task();
-    Task<> open_state();
-    Result<> listen();
+    Task<> start();
+    Task<Result<>> make_parts();
+    void refuse(const config::Mistakes& mistakes);
+    void end(int status);
     void build_routes();
     [[nodiscard]] std::vector<std::string> degraded() const;
     std::unique_ptr<TaskGroup> make_group();
-    Task<> until_stopped();
+    Task<> until_ended();
+    void reload_if_asked();
     Task<> reload();
-    Task<> put_in_force(Plan plan, config::Mistakes& mistakes);
+    void note(const config::Mistakes& mistakes);
     Task<> apply(Plan plan);
     void start_identity();
     Task<> stop();
+    Task<> stop_serving();
 
     DaemonOptions options_;
     asio::io_context io_{1};
@@ -175,53 +104,108 @@ private:
     std::shared_ptr<void> self_metrics_;
     std::unique_ptr<TaskGroup> tasks_;
     std::unique_ptr<TaskGroup> identity_;  // by itself: restarted when section node changes
+    std::unique_ptr<TaskGroup> work_;      // the start, then reloads: one at a time
+    bool serving_ = false;
+    bool ended_ = false;
+    bool stopping_ = false;
+    bool reload_asked_ = false;
     int status_ = exit_ok;
 };
 
-Task<> Daemon::open_state()
+/// Signals are answered from here on, whatever a start or a reload waits for.
+Task<> Daemon::main_task()
 {
+    tasks_ = make_group();
+    work_ = make_group();
+    work_->spawn("start", start());
+    co_await until_ended();
+    co_await stop();
+}
+
+Task<> Daemon::start()
+{
+    auto plan = co_await read_plan(options_, files_);
+    if (!plan) {
+        refuse(plan.error());
+        co_return;
+    }
+    plan_ = std::move(*plan);
+    started_with_ = plan_.root;
+    sink_->set_level(level_of(plan_.log.level));
+    config_state_.loaded_at = clock_.now();
+    const auto made = co_await make_parts();
+    if (!made) {
+        log_.error("cannot start: {}", made.error().message);
+        end(exit_failed);
+        co_return;
+    }
+    config::Mistakes mistakes;
+    board_.identity.publish(identity_at_start(plan_.node), clock_.now());  // modules are made by it
+    supervisor_->create(plan_.root, mistakes);
+    if (!mistakes.empty()) {
+        refuse(mistakes);
+        co_return;
+    }
+    supervisor_->on_routes_changed([this] { build_routes(); });
+    build_routes();
+    const auto listening = co_await open_listeners(*server_, plan_.http, files_, log_);
+    if (!listening) {
+        log_.error("cannot start: {}", listening.error().message);
+        end(exit_failed);
+        co_return;
+    }
+    serving_ = true;
+    start_identity();
+    tasks_->spawn("http", server_->run());
+    supervisor_->start();
+    const bool settled = co_await supervisor_->settled(start_limit);
+    systemd::notify_ready(settled ? "serving" : "serving; some modules are still starting, see /-/ready");
+    log_.info("ready, version {}", version);
+    reload_if_asked();
+}
+
+/// Health must be served even when the disk is not: what is read from the state directory is not waited for
+/// long, and tried again while opsd says so.
+Task<Result<>> Daemon::make_parts()
+{
+    const auto executor = co_await asio::this_coro::executor;
+    tasks_->spawn("heartbeat", heartbeat(clock_, metrics_));
     StoreOptions wanted;
     wanted.path = options_.paths.state + "/state.db";
     wanted.max_bytes = plan_.store.max_size.count;
     wanted.statement_timeout = plan_.store.statement_timeout;
-    (void)files::make_directories(options_.paths.state, 0750);  // why it cannot be made, opening says
-    // Health must be served even when the disk is not: opening is tried again, and opsd says so.
     store_ = std::make_unique<PatientStore>(wanted, clock_, metrics_, log_.named("store"));
-    co_await store_->open();
+    tasks_->spawn("store", store_->run());
+    co_await store_->first_attempt(first_answer);
+    auto read = [options = plan_.auth] { return http::read_auth_material(options); };
+    auto material = co_await files_.run(std::move(read));
+    if (!material) co_return fail(std::move(material).error());
+    access_ = std::make_unique<AccessControl>(executor, std::move(*material), options_.paths.state, clock_,
+                                              metrics_, log_.named("auth"));
+    co_await access_->read_tokens(first_answer);
+    supervisor_ = std::make_unique<Supervisor>(
+        Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
+    server_ = std::make_unique<http::Server>(executor, plan_.http.limits, access_->authenticator(),
+                                             access_->audit(), clock_, metrics_, log_.named("http"));
+    self_metrics_ = export_self(metrics_, board_, config_state_, executor);
+    co_return Result<>{};
 }
 
-Result<> Daemon::listen()
+void Daemon::refuse(const config::Mistakes& mistakes)
 {
-    const auto passed = systemd::passed_sockets();
-    for (const auto& socket : passed) {
-        const auto listener = adopt(socket, plan_.http);
-        if (!listener) return fail(listener.error());
-        const auto done = server_->listen(*listener);
-        if (!done) return fail(done.error());
-    }
-    if (!passed.empty()) {
-        log_.info("listening on {} socket(s) passed by systemd; http.listen and http.socket open no others",
-                  passed.size());
-        return {};
-    }
-    if (!plan_.http.socket.empty()) {
-        http::Listener listener;
-        listener.kind = http::Listener::Kind::unix_socket;
-        listener.address = plan_.http.socket;
-        listener.mode = to_mode(plan_.http.socket_mode);
-        // Without systemd nobody has made the directory; why it cannot be made, binding says better.
-        (void)files::make_directories(std::filesystem::path{plan_.http.socket}.parent_path(), 0755);
-        const auto done = server_->listen(listener);
-        if (!done) return fail(done.error());
-        log_.info("listening on {}", plan_.http.socket);
-    }
-    for (const auto& wanted : plan_.http.listen) {
-        const auto port = server_->listen(to_listener(wanted));
-        if (!port) return fail(port.error());
-        log_.info("listening on {}:{}{}", wanted.address, *port,
-                  wanted.certificate.empty() ? "" : " with TLS");
-    }
-    return {};
+    for (const auto& mistake : mistakes)
+        log_.error("{}", mistake.to_string());
+    log_.error("cannot start: the configuration has {} mistake(s), listed above; `opsd config check` shows "
+               "them too",
+               mistakes.size());
+    end(exit_config);
+}
+
+void Daemon::end(int status)
+{
+    status_ = status;
+    ended_ = true;
+    signals_.cancel();
 }
 
 void Daemon::build_routes()
@@ -251,65 +235,16 @@ std::vector<std::string> Daemon::degraded() const
     return reasons;
 }
 
-Task<> Daemon::main_task()
-{
-    const auto executor = co_await asio::this_coro::executor;
-    tasks_ = make_group();
-    config_state_.loaded_at = clock_.now();
-    co_await open_state();
-    auto read = [options = plan_.auth] { return http::read_auth_material(options); };
-    auto material = co_await files_.run(std::move(read));
-    if (!material) {
-        log_.error("cannot start: {}", material.error().message);
-        status_ = exit_failed;
-        co_return;
-    }
-    access_ = std::make_unique<AccessControl>(executor, std::move(*material), options_.paths.state, clock_,
-                                              metrics_, log_.named("auth"));
-    supervisor_ = std::make_unique<Supervisor>(
-        Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
-    server_ = std::make_unique<http::Server>(executor, plan_.http.limits, access_->authenticator(),
-                                             access_->audit(), clock_, metrics_, log_.named("http"));
-    self_metrics_ = export_self(metrics_, board_, config_state_, executor);
-
-    config::Mistakes mistakes;
-    board_.identity.publish(identity_at_start(plan_.node), clock_.now());  // modules are made by it
-    supervisor_->create(plan_.root, mistakes);
-    if (!mistakes.empty()) {
-        status_ = refuse(mistakes);
-        co_await access_->stop();
-        co_return;
-    }
-    supervisor_->on_routes_changed([this] { build_routes(); });
-    build_routes();
-    const auto listening = listen();
-    if (!listening) {
-        log_.error("cannot start: {}", listening.error().message);
-        status_ = exit_failed;
-        co_await access_->stop();
-        co_return;
-    }
-    tasks_->spawn("heartbeat", heartbeat(clock_, metrics_));
-    tasks_->spawn("store", store_->run());
-    start_identity();
-    tasks_->spawn("http", server_->run());
-    supervisor_->start();
-    const bool settled = co_await supervisor_->settled(start_limit);
-    systemd::notify_ready(settled ? "serving" : "serving; some modules are still starting, see /-/ready");
-    log_.info("ready, version {}", version);
-    co_await until_stopped();
-    co_await stop();
-}
-
 std::unique_ptr<TaskGroup> Daemon::make_group()
 {
-    return std::make_unique<TaskGroup>(
-        io_.get_executor(), [this](std::string_view task, std::exception_ptr e) {
-            log_.error("{} failed: {}", task, describe(e).what);
-            if (task != "http") return;
-            status_ = exit_failed;  // nobody could reach us: systemd starts anew
-            ::raise(SIGTERM);
-        });
+    return std::make_unique<TaskGroup>(io_.get_executor(),
+                                       [this](std::string_view task, std::exception_ptr e) {
+                                           log_.error("{} failed: {}", task, describe(e).what);
+                                           // Nobody can reach us, or half of a configuration is in force:
+                                           // systemd starts anew.
+                                           if (task == "http" || task == "start" || task == "reload")
+                                               end(exit_failed);
+                                       });
 }
 
 void Daemon::start_identity()
@@ -318,40 +253,42 @@ void Daemon::start_identity()
     identity_->spawn("identity", keep_identity(plan_.node, board_, clock_, log_.named("node")));
 }
 
-Task<> Daemon::until_stopped()
+Task<> Daemon::until_ended()
 {
-    for (;;) {
-        const int signal = co_await signals_.async_wait(asio::use_awaitable);
+    while (!ended_) {
+        const auto [ec, signal] = co_await signals_.async_wait(tuple);
+        if (ec) continue;  // by end()
         if (signal != SIGHUP) {
             log_.info("stopping on signal {}", signal);
             co_return;
         }
-        co_await reload();
+        reload_asked_ = true;
+        if (work_->size() == 0) reload_if_asked();
     }
+}
+
+/// However often it was asked for while something else was going on, once is enough.
+void Daemon::reload_if_asked()
+{
+    if (std::exchange(reload_asked_, false)) work_->spawn("reload", reload());
 }
 
 Task<> Daemon::reload()
 {
     systemd::notify_reloading();
     log_.info("reloading the configuration");
-    auto read = [sources = options_.sources]() -> Result<std::expected<config::Value, config::Mistakes>> {
-        return config::load(sources, all_sections());
-    };
-    auto root = co_await files_.run(std::move(read));
-    config::Mistakes mistakes;
-    if (!root)
-        mistakes.push_back({{}, "", root.error().message});
-    else if (!*root)
-        mistakes = std::move(root->error());
-    if (mistakes.empty()) {
-        auto plan = make_plan(std::move(**root));
-        if (!plan) {
-            mistakes = std::move(plan.error());
-        } else {
-            plan->auth.credentials_directory = options_.paths.credentials;
-            co_await put_in_force(std::move(*plan), mistakes);
-        }
-    }
+    const Running running{*server_, *access_, *supervisor_, files_};
+    auto reloaded = co_await daemon::reload(options_, running);
+    if (reloaded) co_await apply(std::move(*reloaded));
+    if (stopping_) co_return;
+    note(reloaded ? config::Mistakes{} : reloaded.error());
+    systemd::notify_ready(reloaded ? "serving"
+                                   : "serving with the old configuration: the last reload was refused");
+    reload_if_asked();
+}
+
+void Daemon::note(const config::Mistakes& mistakes)
+{
     config_state_.last_reload_ok = mistakes.empty();
     config_state_.mistakes.clear();
     for (const auto& mistake : mistakes) {
@@ -363,27 +300,6 @@ Task<> Daemon::reload()
     else
         log_.error("cannot reload: {} mistake(s), listed above; the old configuration stays in force",
                    mistakes.size());
-    systemd::notify_ready(
-        mistakes.empty() ? "serving" : "serving with the old configuration: the last reload was refused");
-}
-
-/// All or nothing: what can be refused is read before anything changes.
-Task<> Daemon::put_in_force(Plan plan, config::Mistakes& mistakes)
-{
-    auto read = [options = plan.auth]() -> Result<> {
-        const auto material = http::read_auth_material(options);
-        if (!material) return fail(material.error());
-        return {};
-    };
-    const auto readable = co_await files_.run(std::move(read));
-    if (!readable) mistakes.push_back({{}, "auth", readable.error().message});
-    const auto certificates = server_->reload_certificates();
-    if (!certificates) mistakes.push_back({{}, "http.listen", certificates.error().message});
-    if (mistakes.empty()) co_await supervisor_->reload(plan.root, mistakes);
-    if (!mistakes.empty()) co_return;
-    const auto access = co_await access_->reload(plan.auth);
-    if (!access) mistakes.push_back({{}, "auth", access.error().message});
-    co_await apply(std::move(plan));
 }
 
 /// Puts the daemon's own sections in force.
@@ -433,17 +349,40 @@ Task<> with_grace(Executor executor, Clock& clock, std::chrono::milliseconds gra
 Task<> Daemon::stop()
 {
     const auto executor = co_await asio::this_coro::executor;
-    systemd::notify_stopping("stopping");
-    server_->drain();
-    const auto grace = plan_.http.stop_grace;
+    stopping_ = true;
+    if (serving_) systemd::notify_stopping("stopping");
     const auto last_resort = [this] {
         auto late = RetiredThreads::of(io_.get_executor()).names();
+        if (work_) std::ranges::copy(work_->names(), std::back_inserter(late));
         if (supervisor_) std::ranges::copy(supervisor_->running(), std::back_inserter(late));
         log_.error("cannot stop in order: {} do not end; leaving without them", fmt::join(late, ", "));
         std::_Exit(exit_failed);
     };
     TaskGroup limit{executor, [](std::string_view, std::exception_ptr) {}};
-    limit.spawn("last resort", call_after(clock_, 2 * grace + last_wait, last_resort));
+    limit.spawn("last resort", call_after(clock_, 2 * plan_.http.stop_grace + last_wait, last_resort));
+    work_->cancel();
+    if (!serving_) co_await end_tasks(work_);  // a start: nothing runs that it could wait for
+    if (serving_) co_await stop_serving();
+    co_await end_tasks(work_);
+    co_await end_tasks(identity_);
+    co_await end_tasks(tasks_);
+    // The last requests are answered: what modules own ends here, within the limit.
+    server_.reset();
+    router_.reset();
+    supervisor_.reset();
+    if (access_) co_await access_->stop();
+    files_.retire(nullptr);
+    co_await RetiredThreads::of(executor).ended();
+    limit.cancel();
+    co_await limit.join();
+    if (serving_) log_.info("stopped");
+}
+
+/// Modules first, then connections. A reload under way ends with the module that it waits for.
+Task<> Daemon::stop_serving()
+{
+    const auto executor = co_await asio::this_coro::executor;
+    const auto grace = plan_.http.stop_grace;
     const auto name_modules = [this, grace] {
         log_.warning("modules still stopping after {} ms: {}", grace.count(),
                      fmt::join(supervisor_->running(), ", "));
@@ -453,19 +392,9 @@ Task<> Daemon::stop()
                      grace.count());
         server_->abort();
     };
+    server_->drain();
     co_await with_grace(executor, clock_, grace, supervisor_->stop(), name_modules);
     co_await with_grace(executor, clock_, grace, server_->joined(), cut_connections);
-    co_await end_tasks(identity_);
-    co_await end_tasks(tasks_);
-    // The last requests are answered: what modules own ends here, within the limit.
-    server_.reset();
-    router_.reset();
-    supervisor_.reset();
-    co_await access_->stop();
-    co_await RetiredThreads::of(executor).ended();
-    limit.cancel();
-    co_await limit.join();
-    log_.info("stopped");
 }
 
 }  // namespace

@@ -2,12 +2,12 @@
 // The daemon: start, reload, stop. In: configuration, signals, what systemd passes. Out: modules that run, an
 // API that answers, and an exit status.
 //
-//   start   read the configuration (all mistakes, or a plan), open the store, create the modules, bind, run,
-//           READY=1 once every module has its first data or says why not
-//   SIGHUP  RELOADING=1, build the new plan beside the old one, replace what changed, keep all of the old on
-//   any
-//           mistake, read certificates again, READY=1
-//   SIGTERM STOPPING=1, no new connections, modules end, requests in flight finish within http.stop_grace
+//   start   read the configuration (all mistakes, or a plan), open the store (not waiting for long), create
+//           the modules, bind, run, READY=1 once every module has its first data or says why not
+//   SIGHUP  RELOADING=1, read certificates again, build the new plan beside the old one, replace what
+//           changed, keep all of the old on any mistake, READY=1
+//   SIGTERM STOPPING=1, no new connections, modules end, requests in flight finish within http.stop_grace; at
+//           any time, also while a start or a reload hangs
 //
 // Exit statuses: 0 stopped by a signal, 78 configuration refused, 1 anything else (the reason is the last
 // line).

@@ -70,7 +70,7 @@ struct Supervisor::Slot final : ModuleReporter {
     void run()
     {
         halting = false;
-        group = std::make_unique<TaskGroup>(
+        group = std::make_shared<TaskGroup>(
             owner.environment_.executor, [this](std::string_view, std::exception_ptr e) {
                 failed("the supervisor itself failed: "
                        + describe(e).what);  // a bug: supervise() catches everything
@@ -84,12 +84,14 @@ struct Supervisor::Slot final : ModuleReporter {
         if (group) group->cancel();
     }
 
+    /// Also twice at once: a stop may come while a reload waits for the module.
     Task<> halt()
     {
-        if (!group) co_return;
+        const auto ending = group;
+        if (!ending) co_return;
         cancel();
-        co_await group->join();
-        group.reset();
+        co_await ending->join();
+        if (group == ending) group.reset();
     }
 
     Supervisor& owner;
@@ -98,7 +100,7 @@ struct Supervisor::Slot final : ModuleReporter {
     Services services;
     config::Value section;
     std::shared_ptr<Module> module;
-    std::unique_ptr<TaskGroup> group;
+    std::shared_ptr<TaskGroup> group;
     bool halting = false;  ///< cancelled by us: its end is no failure
 };
 
@@ -194,14 +196,19 @@ Task<> Supervisor::supervise(Slot& slot)
     }
 }
 
-Task<> Supervisor::reload(const config::Value& root, config::Mistakes& mistakes)
+struct Supervisor::Changes::Change {
+    Slot* slot;
+    config::Value section;
+    std::shared_ptr<Module> module;
+};
+
+Supervisor::Changes::Changes() = default;
+Supervisor::Changes::Changes(Changes&& other) noexcept = default;
+Supervisor::Changes::~Changes() = default;
+
+Supervisor::Changes Supervisor::prepare(const config::Value& root, config::Mistakes& mistakes)
 {
-    struct Change {
-        Slot* slot;
-        config::Value section;
-        std::shared_ptr<Module> module;
-    };
-    std::vector<Change> changes;
+    Changes changes;
     for (auto& slot : slots_) {
         const auto* section = root.find(slot.entry.name);
         const auto wanted = section != nullptr ? *section : config::Value{};
@@ -210,22 +217,28 @@ Task<> Supervisor::reload(const config::Value& root, config::Mistakes& mistakes)
         if (!made)
             mistakes.push_back({wanted.where, slot.entry.name, made.error().message});
         else
-            changes.push_back({&slot, wanted, std::move(*made)});
+            changes.all_.push_back({&slot, wanted, std::move(*made)});
     }
-    if (!mistakes.empty()) co_return;
-    for (auto& change : changes) {
+    return changes;
+}
+
+Task<> Supervisor::replace(Changes changes)
+{
+    for (auto& change : changes.all_) {
         change.slot->services.log.info("restarting with its new configuration");
         co_await change.slot->halt();
+        if (stopping_) co_return;
         change.slot->section = std::move(change.section);
         change.slot->module = std::move(change.module);
         change.slot->enter(ModuleCondition::starting, {});
         change.slot->run();
     }
-    if (!changes.empty() && routes_changed_) routes_changed_();
+    if (!changes.all_.empty() && routes_changed_) routes_changed_();
 }
 
 Task<> Supervisor::stop()
 {
+    stopping_ = true;
     for (auto& slot : slots_) {
         slot.cancel();
     }

@@ -40,8 +40,12 @@ public:
     void create(const config::Value& root, config::Mistakes& mistakes);
     /// Starts what create() made.
     void start();
-    /// Replaces the modules whose section differs. With a mistake nothing changes.
-    Task<> reload(const config::Value& root, config::Mistakes& mistakes);
+    /// Modules made for a new configuration, in the places of those that run.
+    class Changes;
+    /// Creates the modules whose section differs; all refusals are appended. Changes nothing.
+    Changes prepare(const config::Value& root, config::Mistakes& mistakes);
+    /// Ends the old modules and starts the new ones, one by one. A stop() meanwhile ends it.
+    Task<> replace(Changes changes);
     /// Asks all modules to end and waits for them.
     Task<> stop();
     /// Names of tasks that have not ended, for the log of a slow stop.
@@ -64,6 +68,20 @@ private:
     Environment environment_;
     std::list<Slot> slots_;
     std::function<void()> routes_changed_;
+    bool stopping_ = false;
+};
+
+class Supervisor::Changes {
+public:
+    Changes();
+    Changes(Changes&& other) noexcept;
+    Changes& operator=(Changes&&) = delete;
+    ~Changes();
+
+private:
+    friend Supervisor;
+    struct Change;
+    std::vector<Change> all_;
 };
 
 }  // namespace opsd::daemon

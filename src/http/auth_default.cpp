@@ -171,16 +171,6 @@ Caller DefaultAuthenticator::by_peer(const Credentials::Peer& peer) const
     return {fmt::format("uid {}", peer.uid), std::max(role, anonymous()), "peer", {}};
 }
 
-Task<Result<>> DefaultAuthenticator::reload(AuthOptions options)
-{
-    auto tokens = co_await store_.reload();
-    auto job = [options = std::move(options)] { return read_auth_material(options); };
-    auto material = co_await store_.file_thread().run(std::move(job));
-    if (!material) co_return fail(std::move(material).error());
-    material_ = std::move(*material);
-    co_return tokens;
-}
-
 Task<Result<std::string>> DefaultAuthenticator::log_in(std::string name, std::string password, Caller from)
 {
     const auto key = from.via == "peer" ? from.name : FailureLimiter::key_of(from.address);

@@ -35,9 +35,8 @@ public:
     /// working.
     [[nodiscard]] Result<Caller> identify(const Credentials& credentials) override;
 
-    /// Reads auth.json, key files and groups again, on the store's thread. On an error of key files the old
-    /// ones stay.
-    Task<Result<>> reload(AuthOptions options);
+    /// Puts other options, keys and groups in force.
+    void use(AuthMaterial material) { material_ = std::move(material); }
 
     /// Checks a password and makes a JWT. Errc::denied, unavailable.
     Task<Result<std::string>> log_in(std::string name, std::string password, Caller from);

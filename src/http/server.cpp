@@ -24,6 +24,27 @@ std::int64_t descriptors_for_connections(std::int64_t reserved)
 
 }  // namespace
 
+Result<std::optional<net::TlsServer>> read_certificate(const Listener& listener)
+{
+    if (listener.certificate_file.empty()) return std::nullopt;
+    auto tls = net::load_tls_server({.certificate_file = listener.certificate_file,
+                                     .key_file = listener.key_file,
+                                     .client_ca_file = listener.client_ca_file});
+    if (!tls) return fail(std::move(tls).error());
+    return std::move(*tls);
+}
+
+Result<Certificates> read_certificates(const std::map<std::string, Listener>& listeners)
+{
+    Certificates all;
+    for (const auto& [name, listener] : listeners) {
+        auto tls = read_certificate(listener);
+        if (!tls) return fail(std::move(tls).error());
+        if (*tls) all.emplace(name, std::move(**tls));
+    }
+    return all;
+}
+
 Server::Impl::Place::Place(Impl& server, const net::Endpoint& peer)
   : impl{&server}
   , address{net::is_loopback(peer) ? "" : net::host_of(peer)}
@@ -81,21 +102,13 @@ void Server::Impl::set_limits(Limits limits)
     }
 }
 
-Result<net::TlsServer> Server::Impl::load(const Listener& listener) const
-{
-    auto tls = net::load_tls_server({.certificate_file = listener.certificate_file,
-                                     .key_file = listener.key_file,
-                                     .client_ca_file = listener.client_ca_file});
-    if (tls && tls->not_after < service.clock.now()) {
-        // Served all the same: who checks sees it, and a node nobody can reach helps nobody.
-        service.log.error("certificate {} ({}) expired at {}: clients will refuse it; replace it and reload",
-                          listener.certificate_file, tls->subject, rfc3339(tls->not_after));
-    }
-    return tls;
-}
-
 void Server::Impl::use(Listening& listening, const net::TlsServer& tls)
 {
+    if (tls.not_after < service.clock.now()) {
+        // Served all the same: who checks sees it, and a node nobody can reach helps nobody.
+        service.log.error("certificate {} ({}) expired at {}: clients will refuse it; replace it and reload",
+                          listening.listener.certificate_file, tls.subject, rfc3339(tls.not_after));
+    }
     listening.tls = tls.context;
     const auto seconds = std::chrono::duration<double>{tls.not_after.time_since_epoch()}.count();
     service.registry
@@ -153,14 +166,10 @@ void Server::set_routes(std::shared_ptr<const Router> router)
 
 void Server::set_limits(Limits limits) { impl_->set_limits(limits); }
 
-Result<std::uint16_t> Server::listen(const Listener& listener)
+Result<std::uint16_t> Server::listen(const Listener& listener, const std::optional<net::TlsServer>& tls)
 {
-    std::optional<net::TlsServer> tls;
-    if (!listener.certificate_file.empty()) {
-        auto loaded = impl_->load(listener);
-        if (!loaded) return fail(std::move(loaded).error());
-        tls = std::move(*loaded);
-    }
+    if (tls.has_value() == listener.certificate_file.empty())  // it would be open to everybody
+        return fail(Errc::internal, "cannot listen: the certificate of the listener was not read before");
     auto socket = ListenSocket::open(listener);
     if (!socket) return fail(std::move(socket).error());
     const auto port = socket->port();
@@ -178,21 +187,24 @@ Result<std::uint16_t> Server::listen(const Listener& listener)
     return port;
 }
 
-Result<> Server::reload_certificates()
+std::map<std::string, Listener> Server::tls_listeners() const
 {
-    std::vector<std::pair<Impl::Listening*, net::TlsServer>> loaded;
-    for (auto& listening : impl_->listeners) {
-        if (!listening.tls) continue;
-        auto tls = impl_->load(listening.listener);
-        if (!tls) return fail(std::move(tls).error());
-        loaded.emplace_back(&listening, std::move(*tls));
+    std::map<std::string, Listener> all;
+    for (const auto& listening : impl_->listeners) {
+        if (listening.tls) all.emplace(listening.name, listening.listener);
     }
-    for (const auto& [listening, tls] : loaded)
-        impl_->use(*listening, tls);
+    return all;
+}
+
+void Server::use_certificates(const Certificates& certificates)
+{
+    for (auto& listening : impl_->listeners) {
+        const auto found = certificates.find(listening.name);
+        if (found != certificates.end()) impl_->use(listening, found->second);
+    }
     ++impl_->certificates;
     for (auto* session : impl_->service.sessions)
         session->drain_certified();
-    return {};
 }
 
 Task<> Server::run()

@@ -3,12 +3,15 @@
 
 #include "http/auth.hpp"
 #include "http/router.hpp"
+#include "io/net/tls.hpp"
 #include "opsd/clock.hpp"
 #include "opsd/config.hpp"
 #include "opsd/log.hpp"
 #include "opsd/telemetry.hpp"
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +44,14 @@ struct Listener {
     std::string client_ca_file;              ///< accept client certificates signed by it
 };
 
+/// What the certificate files of listeners held when they were read, by the listener's name.
+using Certificates = std::map<std::string, net::TlsServer>;
+
+/// Of one listener, nothing if it has no TLS, and of several: all or the first error. They block: for a
+/// thread of files.
+Result<std::optional<net::TlsServer>> read_certificate(const Listener& listener);
+Result<Certificates> read_certificates(const std::map<std::string, Listener>& listeners);
+
 class Server {
 public:
     Server(Executor executor, Limits limits, Authenticator& authenticator, AuditSink& audit,
@@ -52,13 +63,16 @@ public:
     /// New limits for connections and requests that begin from now on.
     void set_limits(Limits limits);
 
-    /// Binds and listens. Errors name the address and say what to do (in use, denied, bad certificate). An
-    /// expired certificate is served all the same, with an error in the log and its time in the metric: a
-    /// node must stay reachable for those who come to replace it. "::" is IPv6 only; 0 for a Unix socket.
-    Result<std::uint16_t> listen(const Listener& listener);
-    /// Reads the certificate files of all listeners again; on any error all old ones stay in use. Connections
-    /// that showed a client certificate end after the request in hand: who is trusted may have changed.
-    Result<> reload_certificates();
+    /// Binds and listens, with what read_certificate() said of it. Errors name the address and say what to do
+    /// (in use, denied). An expired certificate is served all the same, with an error in the log and its time
+    /// in the metric: a node must stay reachable for those who come to replace it. "::" is IPv6 only; 0 for a
+    /// Unix socket.
+    Result<std::uint16_t> listen(const Listener& listener, const std::optional<net::TlsServer>& tls = {});
+    /// The listeners with TLS, by name, for read_certificates().
+    [[nodiscard]] std::map<std::string, Listener> tls_listeners() const;
+    /// What new connections are shown from now on. Connections that showed a client certificate end after the
+    /// request in hand: who is trusted may have changed.
+    void use_certificates(const Certificates& certificates);
 
     /// Accepts until drain() or cancellation. A listener that is lost is opened again with back-off; throws
     /// when all were lost and none comes back.

@@ -75,7 +75,6 @@ public:
     Impl& operator=(const Impl&) = delete;
 
     void set_limits(Limits limits);
-    Result<net::TlsServer> load(const Listener& listener) const;
     void use(Listening& listening, const net::TlsServer& tls);
 
     // accept.cpp

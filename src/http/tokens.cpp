@@ -79,6 +79,12 @@ TokenStore::TokenStore(std::string path, const Clock& clock, ScryptCost cost)
 
 TokenStore::~TokenStore() = default;
 
+void TokenStore::retire(const std::shared_ptr<TokenStore>& self)
+{
+    file_thread_.retire(self);
+    hash_thread_.retire(self);
+}
+
 std::shared_ptr<const TokenStore::View> TokenStore::view() const
 {
     const std::lock_guard lock{mutex_};
@@ -99,10 +105,10 @@ Result<AuthState> TokenStore::read_or_make()
     const auto text = files::read_file(path_, max_auth_file);
     if (text) return parse_auth_state(*text, path_);
     if (text.error().code != Errc::not_found)
-        return fail(Errc::denied, "cannot check credentials: " + text.error().message);
+        return fail(Errc::unavailable, "cannot check credentials: " + text.error().message);
     auto state = new_auth_state();
     const auto written = files::write_atomic(path_, render(state), 0600);
-    if (!written) return fail(Errc::denied, "cannot check credentials: " + written.error().message);
+    if (!written) return fail(Errc::unavailable, "cannot check credentials: " + written.error().message);
     return state;
 }
 

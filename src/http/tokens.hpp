@@ -50,10 +50,10 @@ public:
     TokenStore(std::string path, const Clock& clock, ScryptCost cost = {});
     ~TokenStore();
 
-    /// Reads the file, or makes it with a new secret. Blocks: for the start. On an error everybody is
-    /// refused.
+    /// Reads the file, or makes it with a new secret. Blocks. On an error everybody is refused;
+    /// Errc::unavailable when the same may succeed later (a full disk, say): a damaged file needs somebody.
     Result<> load();
-    /// The same on the thread, for a reload.
+    /// The same on the thread.
     Task<Result<>> reload();
     /// Why everybody is refused; "" when all is well.
     [[nodiscard]] std::string damage() const;
@@ -79,8 +79,9 @@ public:
     [[nodiscard]] std::vector<UserInfo> users() const;
     [[nodiscard]] bool has_user(std::string_view name) const;
 
-    /// The thread of the files, for whoever reads others of them together with ours.
-    [[nodiscard]] WorkerThread& file_thread() noexcept { return file_thread_; }
+    /// Lets the threads end by themselves, for an end that must not wait for a disk that hangs; `self` is
+    /// this store, released after their last job. No call may follow.
+    void retire(const std::shared_ptr<TokenStore>& self);
 
 private:
     /// What is known: the state, or why there is none.

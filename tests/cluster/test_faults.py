@@ -254,12 +254,9 @@ class FullDisk(NodeTest):
         said = self.node.opsd("unit", "ack", "often.service", "--for", "1h", "--reason", "bigger disk")
         self.assertEqual(said.returncode, 0, said.stderr)
         self.assertIn("lost when opsd restarts", said.stderr)
+        self.assertIn("auth: ", str(self.node.get("/-/ready").json()["degraded"]), "no tokens could be made room for")
         self.node.sh("rm /var/lib/opsd/filler; mount -o remount,size=4m /var/lib/opsd")
-
-        def kept_again():
-            said = self.node.get("/-/ready").json()["degraded"]
-            return not [line for line in said if line.startswith(("store", "health"))]
-        eventually(kept_again, 90, 1)
+        eventually(lambda: self.node.get("/-/ready").json()["degraded"] == [], 90, 1)
         self.assertEqual(self.node.main_pid(), pid, "no restart was needed")
         self.node.exec("systemctl", "restart", "opsd")
         self.node.wait_unit("often.service", health=1)

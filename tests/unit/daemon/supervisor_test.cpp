@@ -1,80 +1,24 @@
 #include "daemon/supervisor.hpp"
 
-#include "support.hpp"
+#include "daemon_support.hpp"
 
 using namespace opsd;
 using namespace opsd::daemon;
 using namespace std::chrono_literals;
+using opsd::test::Lines;
+using opsd::test::NoStore;
+using opsd::test::Script;
+using opsd::test::Scripted;
 
 namespace {
-
-class NoStore final : public Store {
-public:
-    Task<Result<>> migrate(std::string, std::vector<std::string>) override { co_return Result<>{}; }
-    Task<Result<std::vector<Row>>> read(Statement, std::size_t) override { co_return std::vector<Row>{}; }
-    Task<Result<Written>> write(std::vector<Statement>) override { co_return Written{}; }
-};
-
-struct Lines final : LogSink {
-    void write(Level, std::string_view line) override { all.emplace_back(line); }
-    [[nodiscard]] bool wants(Level) const noexcept override { return true; }
-    void set_level(Level) override {}
-    std::vector<std::string> all;
-};
-
-/// What the module under test does, and what happened to it.
-struct Script {
-    int created = 0;
-    int started = 0;
-    int alive = 0;
-    bool throws = false;
-    bool refuses = false;
-};
-
-class Scripted final : public Module {
-public:
-    Scripted(Script& script, Services& services) : script_{script}, services_{services}
-    {
-        ++script_.created;
-        ++script_.alive;
-    }
-    ~Scripted() override { --script_.alive; }
-    std::vector<http::Route> routes() override
-    {
-        return {{http::Method::get, "/scripted", http::Access::open, "test", answer, {}}};
-    }
-    Task<> run() override
-    {
-        ++script_.started;
-        if (script_.throws) throw std::runtime_error{"the wheel came off"};
-        services_.status.running();
-        asio::steady_timer forever{services_.executor, never};
-        co_await forever.async_wait(asio::use_awaitable);
-    }
-
-private:
-    static Task<http::Response> answer(const http::Request&) { co_return http::Response{}; }
-    Script& script_;
-    Services& services_;
-};
-
-struct ScriptOptions {
-    std::int64_t number = 0;
-};
 
 /// A supervisor with one scripted module on a hand-driven clock.
 struct House {
     House()
     {
-        config::Schema<ScriptOptions> schema;
-        schema.field(&ScriptOptions::number, "number", "test");
-        auto create = [this](const config::Value*, Services& services) -> Result<std::unique_ptr<Module>> {
-            if (script.refuses) return fail(Errc::invalid_argument, "cannot use this section: test");
-            return std::make_unique<Scripted>(script, services);
-        };
         supervisor = std::make_unique<Supervisor>(
             Environment{io.get_executor(), clock, board, feeds, store, metrics, paths, Log{lines, "test"}},
-            std::vector{CatalogEntry{"scripted", "a test", config::AnySchema{schema}, create}});
+            std::vector{test::scripted_entry("scripted", script, &last)});
         config::Mistakes mistakes;
         supervisor->create(config::Value::map(), mistakes);
         EXPECT_TRUE(mistakes.empty());
@@ -90,6 +34,12 @@ struct House {
         });
         settle();
         EXPECT_TRUE(done);
+    }
+    /// As a reload does.
+    void reload(const config::Value& root, config::Mistakes& mistakes)
+    {
+        auto changes = supervisor->prepare(root, mistakes);
+        if (mistakes.empty()) finish(supervisor->replace(std::move(changes)));
     }
     void settle()
     {
@@ -116,6 +66,7 @@ struct House {
     Paths paths;
     std::shared_ptr<Lines> lines = std::make_shared<Lines>();
     Script script;
+    Scripted* last = nullptr;
     std::unique_ptr<Supervisor> supervisor;
 };
 
@@ -160,9 +111,9 @@ TEST(Supervisor, AReloadReplacesOnlyAModuleWhoseSectionChanged)
     house.supervisor->start();
     house.settle();
     config::Mistakes mistakes;
-    house.finish(house.supervisor->reload(config::Value::map(), mistakes));
+    house.reload(config::Value::map(), mistakes);
     EXPECT_EQ(house.script.created, 1);
-    house.finish(house.supervisor->reload(House::section("7"), mistakes));
+    house.reload(House::section("7"), mistakes);
     EXPECT_EQ(house.script.created, 2);
     EXPECT_EQ(house.script.alive, 1);
     EXPECT_EQ(house.state().condition, ModuleCondition::running);
@@ -176,12 +127,55 @@ TEST(Supervisor, ARefusedSectionKeepsTheOldModuleRunning)
     house.settle();
     house.script.refuses = true;
     config::Mistakes mistakes;
-    house.finish(house.supervisor->reload(House::section("7"), mistakes));
+    house.reload(House::section("7"), mistakes);
     ASSERT_EQ(mistakes.size(), 1U);
     EXPECT_EQ(mistakes.front().path, "scripted");
     EXPECT_EQ(house.script.started, 1);
     EXPECT_EQ(house.state().condition, ModuleCondition::running);
     house.script.refuses = false;
+}
+
+TEST(Supervisor, PreparingAReloadChangesNothing)
+{
+    House house;
+    house.supervisor->start();
+    house.settle();
+    config::Mistakes mistakes;
+    {
+        const auto changes = house.supervisor->prepare(House::section("7"), mistakes);
+        EXPECT_EQ(house.script.alive, 2);
+    }
+    house.settle();
+    EXPECT_EQ(house.script.alive, 1);
+    EXPECT_EQ(house.script.started, 1);
+    EXPECT_EQ(house.state().condition, ModuleCondition::running);
+}
+
+TEST(Supervisor, AStopWhileAReloadWaitsForAModuleEndsBothWhenThatLetsGo)
+{
+    House house;
+    house.script.stubborn = true;
+    house.supervisor->start();
+    house.settle();
+    auto* old = house.last;
+    config::Mistakes mistakes;
+    int ended = 0;
+    const auto begin = [&](Task<> task) {
+        asio::co_spawn(house.io, std::move(task), [&](std::exception_ptr e) {
+            EXPECT_FALSE(e);
+            ++ended;
+        });
+        house.settle();
+    };
+    begin(house.supervisor->replace(house.supervisor->prepare(House::section("7"), mistakes)));
+    begin(house.supervisor->stop());
+    EXPECT_EQ(ended, 0);
+    EXPECT_EQ(house.supervisor->running(), std::vector<std::string>{"scripted"}) << "it is named";
+    old->let_go();
+    house.settle();
+    EXPECT_EQ(ended, 2);
+    EXPECT_EQ(house.script.started, 1) << "the new one is not started any more";
+    EXPECT_TRUE(house.supervisor->running().empty());
 }
 
 TEST(Supervisor, ARequestInFlightKeepsItsModuleAlive)
@@ -191,7 +185,7 @@ TEST(Supervisor, ARequestInFlightKeepsItsModuleAlive)
     house.settle();
     const auto routes = house.supervisor->routes();
     config::Mistakes mistakes;
-    house.finish(house.supervisor->reload(House::section("7"), mistakes));
+    house.reload(House::section("7"), mistakes);
     EXPECT_EQ(house.script.alive, 2) << "the old route table still holds the first instance";
 }
 

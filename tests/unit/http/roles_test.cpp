@@ -156,7 +156,7 @@ TEST(HttpRoles, AReloadOfCertificatesEndsConnectionsThatShowedOne)
         // From now on another authority is trusted.
         const Certificate other{{.name = "other", .authority = true}};
         other.write(folder / "ca.pem", "");
-        EXPECT_TRUE(live.server.reload_certificates().has_value());
+        EXPECT_TRUE(live.reload_certificates().has_value());
         co_await live.connections_become(1);
         auto again = co_await certified.send(request);
         EXPECT_FALSE(again.has_value() && again->status == 200) << "ada is not trusted any more";

@@ -37,10 +37,27 @@ struct LiveServer {
         server.set_routes(build(std::move(routes)));
     }
 
+    /// Reads the certificate, as the daemon does on a thread, and listens.
+    Result<std::uint16_t> listen(const http::Listener& listener)
+    {
+        auto tls = http::read_certificate(listener);
+        if (!tls) return fail(tls.error());
+        return server.listen(listener, *tls);
+    }
+
+    /// As a reload does.
+    Result<> reload_certificates()
+    {
+        const auto read = http::read_certificates(server.tls_listeners());
+        if (!read) return fail(read.error());
+        server.use_certificates(*read);
+        return {};
+    }
+
     /// The port.
     std::uint16_t start(http::Listener listener = {.port = 0})
     {
-        auto port = server.listen(listener);
+        auto port = listen(listener);
         if (!port) ADD_FAILURE() << port.error().message;
         group.spawn("run", server.run());
         return port.value_or(0);

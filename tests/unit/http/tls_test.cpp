@@ -183,7 +183,7 @@ TEST(HttpTls, APinnedAuthorityMustHaveSignedTheServerForItsName)
         const Certificate impostor{{.name = "node"}};  // shows the authority, is not signed by it
         impostor.write(pki.certificate, pki.key);
         std::ofstream{pki.certificate, std::ios::app} << std::ifstream{pki.ca}.rdbuf();
-        EXPECT_TRUE(live.server.reload_certificates());
+        EXPECT_TRUE(live.reload_certificates());
         auto refused = co_await ask(port, pinned);
         EXPECT_EQ(refused.error().code, Errc::denied);
         co_await live.stop();
@@ -207,7 +207,7 @@ TEST(HttpTls, ReloadChangesNewConnectionsAndKeepsTheOldOnError)
         const Certificate replaced{{.name = "new", .valid_until = std::chrono::hours{1000}},
                                    &other_authority};
         replaced.write(pki.certificate, pki.folder / "new.key");
-        auto mismatch = live.server.reload_certificates();
+        auto mismatch = live.reload_certificates();
         EXPECT_FALSE(mismatch.has_value());
         EXPECT_NE(mismatch.error().message.find("that belongs to the certificate"), std::string::npos)
             << mismatch.error().message;
@@ -216,7 +216,7 @@ TEST(HttpTls, ReloadChangesNewConnectionsAndKeepsTheOldOnError)
 
         replaced.write(pki.certificate, pki.key);
         other_authority.write(pki.folder / "other.pem", "");
-        auto reloaded = live.server.reload_certificates();
+        auto reloaded = live.reload_certificates();
         EXPECT_TRUE(reloaded.has_value());
         const net::TlsClientOptions trusting_other{.ca_file = pki.folder / "other.pem"};
         auto after = co_await ask(port, trusting_other);
@@ -236,7 +236,7 @@ TEST(HttpTls, SaysWhatIsWrongWithTheFiles)
         const Pki pki;
         LiveServer live{executor, basic_routes()};
         const auto refusal = [&](http::Listener listener) {
-            auto refused = live.server.listen(listener);
+            auto refused = live.listen(listener);
             return refused ? std::string{"accepted"} : refused.error().message;
         };
         auto listener = pki.listener();

@@ -163,6 +163,7 @@ TEST(Tokens, ADamagedFileRefusesEverybodyAndIsKept)
 
         const auto reloaded = co_await f.store.reload();
         EXPECT_FALSE(reloaded.has_value());
+        EXPECT_FALSE(reloaded.error().retryable()) << "reading it again does not mend it";
         for (const auto& refused : {f.store.check_token(made.text), f.store.check_jwt(jwt, {})}) {
             EXPECT_EQ(refused.error().code, Errc::denied);
             EXPECT_EQ(refused.error().message,
@@ -220,6 +221,7 @@ TEST(Tokens, AnUnusableDirectoryRefusesEverybodyWithTheReason)
     TokenStore store{dir / "missing/auth.json", clock, cheap};
     const auto loaded = store.load();
     ASSERT_FALSE(loaded);
+    EXPECT_TRUE(loaded.error().retryable()) << "somebody may make the directory";
     EXPECT_NE(loaded.error().message.find(dir / "missing/auth.json"), std::string::npos);
     EXPECT_EQ(store.check_token("opsd_x").error().message, loaded.error().message);
 }

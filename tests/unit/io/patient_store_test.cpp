@@ -59,6 +59,13 @@ struct House {
     std::optional<PatientStore> store;
 };
 
+Task<std::unique_ptr<TaskGroup>> watched()
+{
+    const auto executor = co_await asio::this_coro::executor;
+    co_return std::make_unique<TaskGroup>(
+        executor, [](std::string_view, const std::exception_ptr& e) { ADD_FAILURE() << describe(e).what; });
+}
+
 Task<Result<>> make_notes(Store& store)
 {
     std::vector<std::string> steps{"CREATE TABLE note (id INTEGER PRIMARY KEY)"};
@@ -72,12 +79,11 @@ TEST(PatientStore, IsOpenAtOnceWhereNothingIsWrong)
     test::run([]() -> Task<> {
         House house;
         house.mend();
-        co_await house.store->open();
+        co_await house.store->run();  // nothing to wait for
         EXPECT_EQ(house.store->problem(), "");
         EXPECT_EQ(house.metric("opsd_store_open"), "1");
         const auto done = co_await make_notes(*house.store);
         EXPECT_TRUE(done);
-        co_await house.store->run();  // nothing to wait for
         EXPECT_TRUE(house.lines->all.empty());
         house.store.reset();
     });
@@ -86,10 +92,11 @@ TEST(PatientStore, IsOpenAtOnceWhereNothingIsWrong)
 TEST(PatientStore, FailsWithTheReasonAndOpensLaterWithoutARestart)
 {
     test::run([]() -> Task<> {
-        const auto executor = co_await asio::this_coro::executor;
         House house;
         auto& store = *house.store;
-        co_await store.open();
+        auto group = co_await watched();
+        group->spawn("store", store.run());
+        co_await store.first_attempt(10s);
         EXPECT_NE(store.problem().find("File exists"), std::string::npos) << store.problem();
         EXPECT_EQ(house.metric("opsd_store_open"), "0");
         const auto refused = co_await make_notes(store);
@@ -101,10 +108,6 @@ TEST(PatientStore, FailsWithTheReasonAndOpensLaterWithoutARestart)
         const auto written = co_await store.write({});
         EXPECT_FALSE(written);
 
-        TaskGroup group{executor, [](std::string_view, const std::exception_ptr& e) {
-                            ADD_FAILURE() << describe(e).what;
-                        }};
-        group.spawn("store", store.run());
         co_await house.pass(1s, 2);
         co_await house.pass(1s, 2);  // it backs off
         EXPECT_EQ(house.metric("opsd_store_open_failures_total"), "2");
@@ -118,7 +121,100 @@ TEST(PatientStore, FailsWithTheReasonAndOpensLaterWithoutARestart)
         EXPECT_EQ(house.metric("opsd_store_open"), "1");
         const auto done = co_await make_notes(store);
         EXPECT_TRUE(done);
-        co_await group.join();  // it has done its work
+        co_await group->join();  // it has done its work
+        house.store.reset();
+    });
+}
+
+namespace {
+
+/// A disk that hangs until it is let go.
+struct HangingDisk {
+    explicit HangingDisk(const Executor& executor) : answered{executor, never} {}
+    PatientStore::Open open()
+    {
+        return [this](StoreOptions, const Clock&, telemetry::Registry& metrics) { return answer(metrics); };
+    }
+    Task<Result<OpenedStore>> answer(telemetry::Registry& metrics)
+    {
+        co_await wait_event(answered);
+        auto opened = co_await open_memory_store(metrics);
+        co_return opened;
+    }
+    asio::steady_timer answered;
+};
+
+/// Lets the loop do what it can.
+Task<> settle() { co_await test::sleep(1ms); }
+
+/// A call whose answer shows when it has come.
+Task<> make_notes_later(Store& store, std::optional<Result<>>& answer)
+{
+    auto done = co_await make_notes(store);
+    answer = std::move(done);
+}
+
+}  // namespace
+
+TEST(PatientStore, ADiskThatHangsHoldsNobodyUpForLong)
+{
+    test::run([]() -> Task<> {
+        House house;
+        HangingDisk disk{co_await asio::this_coro::executor};
+        StoreOptions options;
+        options.path = "/x/state.db";
+        house.store.emplace(options, house.clock, house.metrics, Log{house.lines, "store"}, disk.open());
+        auto& store = *house.store;
+        auto group = co_await watched();
+        auto started = false;
+        auto start = [](PatientStore& waited_for, bool& done) -> Task<> {
+            co_await waited_for.first_attempt(50ms);
+            done = true;
+        };
+        group->spawn("store", store.run());
+        group->spawn("start", start(store, started));
+        std::optional<Result<>> early;
+        group->spawn("early call", make_notes_later(store, early));
+        co_await settle();
+        house.clock.advance(50ms, [] {});
+        co_await settle();
+        EXPECT_TRUE(started);
+        EXPECT_NE(store.problem().find("/x/state.db: it is still being opened"), std::string::npos);
+        EXPECT_EQ(house.lines->all.size(), 1U);
+        EXPECT_FALSE(early) << "the answer may still come: a slow disk must not cost what it remembers";
+
+        house.clock.advance(1950ms, [] {});
+        co_await settle();
+        EXPECT_TRUE(early && !*early && early->error().code == Errc::unavailable);
+        const auto late = co_await make_notes(store);
+        EXPECT_EQ(late.error().message, store.problem()) << "from now on at once";
+
+        disk.answered.cancel();
+        co_await group->join();
+        EXPECT_EQ(store.problem(), "");
+        EXPECT_NE(house.lines->all.back().find("is open now"), std::string::npos);
+        const auto done = co_await make_notes(store);
+        EXPECT_TRUE(done);
+        house.store.reset();
+    });
+}
+
+TEST(PatientStore, ACallWhileASlowDiskOpensIsAnsweredWhenItHas)
+{
+    test::run([]() -> Task<> {
+        House house;
+        HangingDisk disk{co_await asio::this_coro::executor};
+        house.store.emplace(StoreOptions{}, house.clock, house.metrics, Log{house.lines, "store"},
+                            disk.open());
+        auto group = co_await watched();
+        group->spawn("store", house.store->run());
+        std::optional<Result<>> answer;
+        group->spawn("call", make_notes_later(*house.store, answer));
+        co_await settle();
+        EXPECT_FALSE(answer);
+        disk.answered.cancel();
+        co_await group->join();
+        EXPECT_TRUE(answer && *answer);
         house.store.reset();
     });
 }
