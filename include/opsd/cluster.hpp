@@ -113,6 +113,7 @@ struct Cluster {
     bool watching = false;    ///< false: no source is configured, the cluster is this node alone
     std::string incomplete;   ///< why members may be missing; "" when none are known to be
     WallTime confirmed_at{};  ///< no member that answers was heard of longer ago; the epoch when none answers
+    WallTime changed_at{};    ///< when anything but times of answers last changed; the epoch: not said
 };
 
 /// A transition of a unit on some member, or of a member itself (unit ""), in the order this node learned of
@@ -121,8 +122,9 @@ struct ClusterTransition {
     std::int64_t id = 0;  ///< ascending on this node: the SSE id of its /api/v1/events
     std::string address;
     std::string hostname;
-    WallTime seen_at{};     ///< our clock
-    Transition transition;  ///< as the member recorded it; its id is the member's own
+    WallTime seen_at{};                        ///< our clock
+    std::chrono::milliseconds clock_offset{};  ///< the member's clock minus ours when we learned of it
+    Transition transition;  ///< as the member recorded it, by its clock; its id is the member's own
 };
 
 }  // namespace opsd

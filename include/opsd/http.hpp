@@ -111,10 +111,11 @@ struct Content {
     std::optional<WallTime> last_modified;
 };
 /// Makes a Content: the ETag is a hash of the body; compressed when `compress` and larger than 1 KiB.
-std::shared_ptr<const Content> make_content(std::string body, std::string type = "application/json",
-                                            bool compress = true);
+std::shared_ptr<Content> make_content(std::string body, std::string type = "application/json",
+                                      bool compress = true);
 
-/// An answer. Server adds Date, ETag handling (304), gzip, HEAD, Content-Length, X-Request-Id, nosniff.
+/// An answer. Server adds Date, gzip, HEAD, Content-Length, X-Request-Id, nosniff, and 304 by the ETag and
+/// the Last-Modified of the content or the headers.
 struct Response {
     unsigned status = 200;
     std::string type = "text/plain; charset=utf-8";

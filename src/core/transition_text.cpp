@@ -102,7 +102,8 @@ void append_cluster_transition(std::string& out, const ClusterTransition& transi
     json.open('{');
     append_transition_members(json, row);
     json.text("address", transition.address).text("hostname", transition.hostname);
-    json.text("seen_at", rfc3339(transition.seen_at)).close('}');
+    json.text("seen_at", rfc3339(transition.seen_at));
+    json.number("clock_offset_ms", transition.clock_offset.count()).close('}');
 }
 
 std::string page_json(const TransitionPage& page)

@@ -73,6 +73,7 @@ public:
     {
         out_->status = response_.status;
         type_ = response_.content ? std::string_view{response_.content->type} : response_.type;
+        find_modified();
     }
 
     std::unique_ptr<Outgoing> run()
@@ -98,6 +99,15 @@ private:
     [[nodiscard]] bool is_read() const
     {
         return request_ != nullptr && (request_->method == Method::get || request_->method == Method::head);
+    }
+
+    void find_modified()
+    {
+        const auto* given = find(response_.headers, "Last-Modified");
+        if (response_.content && response_.content->last_modified)
+            modified_ = std::chrono::floor<std::chrono::seconds>(*response_.content->last_modified);
+        else if (given != nullptr)
+            modified_ = parse_http_date(*given);
     }
 
     void find_version()
@@ -131,8 +141,16 @@ private:
         const auto if_none_match = asked("if-none-match");
         if (!if_none_match.empty()) return !etag_.empty() && etag_matches(if_none_match, etag_);
         const auto since = parse_http_date(asked("if-modified-since"));
-        const auto changed = response_.content ? response_.content->last_modified : std::nullopt;
-        return since && changed && std::chrono::floor<std::chrono::seconds>(*changed) <= *since;
+        // A date that is yet to come was given before the clock was set back: it says nothing.
+        return since && modified_ && *modified_ <= *since && *since <= parse_http_date(envelope_.date);
+    }
+
+    /// What changed within the present second may do so again: dated a second back, it will be asked for
+    /// anew.
+    [[nodiscard]] WallTime told_modified() const
+    {
+        const auto now = parse_http_date(envelope_.date);
+        return now ? std::min(*modified_, *now - std::chrono::seconds{1}) : *modified_;
     }
 
     void not_modified()
@@ -183,9 +201,7 @@ private:
         if (encoded_) line("Content-Encoding", "gzip");
         if (varies_) line("Vary", "Accept-Encoding");
         if (!etag_.empty()) line("ETag", etag_);
-        if (response_.content && response_.content->last_modified) {
-            line("Last-Modified", http_date(*response_.content->last_modified));
-        }
+        if (modified_) line("Last-Modified", http_date(told_modified()));
         write_policy();
         if (response_.producer && envelope_.http11) line("Transfer-Encoding", "chunked");
         if (!envelope_.keep_alive) line("Connection", "close");
@@ -212,7 +228,8 @@ private:
         constexpr std::string_view framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Date",
                                                 "Server"};
         const auto same = [name](std::string_view other) { return same_word(name, other); };
-        return std::ranges::any_of(framing, same) || (same("ETag") && !etag_.empty());
+        return std::ranges::any_of(framing, same) || (same("ETag") && !etag_.empty())
+               || (same("Last-Modified") && modified_.has_value());
     }
 
     Response response_;
@@ -221,6 +238,7 @@ private:
     std::unique_ptr<Outgoing> out_ = std::make_unique<Outgoing>();
     std::string_view type_;  // response_ has it
     std::string etag_;
+    std::optional<WallTime> modified_;  // whole seconds
     bool pretty_ = false;
     bool varies_ = false;
     bool encoded_ = false;

@@ -135,7 +135,7 @@ unsigned status_of(Errc code)
 
 }  // namespace
 
-std::shared_ptr<const Content> make_content(std::string body, std::string type, bool compress)
+std::shared_ptr<Content> make_content(std::string body, std::string type, bool compress)
 {
     auto content = std::make_shared<Content>();
     content->etag = etag_of(body);

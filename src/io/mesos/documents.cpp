@@ -86,6 +86,8 @@ public:
         if (*field == "active" && event.kind == Kind::boolean) agent.active = event.boolean;
         if (*field == "port" && agent.port == 0) agent.port = port_of(event);
         if (*field == "attributes.public_ip") agent.public_ip = truthy(event);
+        if ((*field == "registered_time" || *field == "reregistered_time") && event.kind == Kind::number)
+            agent.registered = std::max(agent.registered, event.number);
         if (*field == "pid" && event.kind == Kind::text) {
             if (auto at = parse_pid(event.text)) {
                 agent.address = std::move(at->host);

@@ -20,6 +20,7 @@ struct Agent {
     std::uint16_t port = 0;  ///< of the agent's process
     bool active = true;      ///< false: disconnected or deactivated
     bool public_ip = false;  ///< the DC/OS attribute public_ip is set truthy: a public agent
+    double registered = 0;   ///< when it (re-)registered last, seconds since the epoch; 0 when not said
 };
 
 struct AgentList {

@@ -29,8 +29,8 @@ bool Answers::is_good(const Entry& entry, std::uint64_t version, bool gzip) cons
            || (body > large && clock_.monotonic() - entry.made_at < Monotonic{limits_.large_max_age});
 }
 
-Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, ClusterSnapshot snapshot, bool gzip,
-                                                        Render render)
+Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, ClusterSnapshot snapshot,
+                                                        WallTime modified, bool gzip, Render render)
 {
     auto& place = entries_[key];
     if (!place) place = std::make_shared<Entry>(executor_);
@@ -41,13 +41,14 @@ Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, Cluster
             co_await wait_event(entry->changed);
             continue;
         }
-        co_await make(entry, snapshot, gzip, render);
+        co_await make(entry, snapshot, modified, gzip, render);
     }
     trim(entry.get());
     co_return entry->content;
 }
 
-Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, bool gzip, Render render)
+Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, WallTime modified, bool gzip,
+                     Render render)
 {
     // Whoever makes it may go away meanwhile: the next one who waits then makes it himself.
     struct Making {
@@ -62,13 +63,13 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, boo
         }
     };
     const Making making{*entry};
-    std::shared_ptr<const http::Content> made;
+    std::shared_ptr<http::Content> made;
     auto body = co_await render(snapshot->value);
     ++rendered_;
     if (body.size() <= large) {
         made = http::make_content(std::move(body), "application/json", gzip);
     } else {
-        auto pack = [body = std::move(body), gzip]() mutable -> Result<std::shared_ptr<const http::Content>> {
+        auto pack = [body = std::move(body), gzip]() mutable -> Result<std::shared_ptr<http::Content>> {
             return http::make_content(std::move(body), "application/json", gzip);
         };
         if (!packer_) packer_.emplace("opsd-answers", 16);
@@ -76,6 +77,7 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, boo
         if (!packed) throw std::runtime_error{packed.error().message};
         made = std::move(*packed);
     }
+    made->last_modified = modified;
     entry->packed = gzip;
     entry->content = std::move(made);
     entry->version = snapshot->version;

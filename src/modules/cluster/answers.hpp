@@ -32,9 +32,10 @@ public:
 
     Answers(const Executor& executor, Clock& clock, AnswerLimits limits);
 
-    /// The answer `key` for the snapshot, or one of a newer version.
-    Task<std::shared_ptr<const http::Content>> get(std::string key, ClusterSnapshot snapshot, bool gzip,
-                                                   Render render);
+    /// The answer `key` for the snapshot, or one of a newer version. `modified`: when what it shows of that
+    /// snapshot last changed.
+    Task<std::shared_ptr<const http::Content>> get(std::string key, ClusterSnapshot snapshot,
+                                                   WallTime modified, bool gzip, Render render);
 
     [[nodiscard]] std::size_t bytes() const noexcept;
     [[nodiscard]] std::uint64_t rendered() const noexcept { return rendered_; }
@@ -51,7 +52,8 @@ private:
         asio::steady_timer changed;
     };
     [[nodiscard]] bool is_good(const Entry& entry, std::uint64_t version, bool gzip) const;
-    Task<> make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, bool gzip, Render render);
+    Task<> make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, WallTime modified, bool gzip,
+                Render render);
     void trim(const Entry* keep);
 
     Executor executor_;

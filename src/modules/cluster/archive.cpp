@@ -87,7 +87,8 @@ Task<Result<>> Archive::read_positions()
     auto rows = co_await store_.read(std::move(query), 200'000);
     if (!rows) co_return fail(std::move(rows).error());
     for (const auto& row : *rows)
-        positions_.insert_or_assign(as_text(row.at(0)), Position{as_text(row.at(1)), as_integer(row.at(2))});
+        positions_.insert_or_assign(as_text(row.at(0)),
+                                    Position{.node_id = as_text(row.at(1)), .id = as_integer(row.at(2))});
     co_return Result<>{};
 }
 
@@ -105,18 +106,21 @@ Task<Result<>> Archive::reserve()
 ClusterTransition Archive::add(ClusterTransition transition, const std::string& node_id)
 {
     transition.id = next_id_++;
+    if (!transition.transition.unit.empty() && transition.transition.id > 0) {
+        auto& position = positions_[transition.address];
+        if (position.node_id != node_id) position = {.node_id = node_id};
+        position.id = std::max(position.id, transition.transition.id);
+        position.clock_offset = counted_offset(transition.clock_offset, position.clock_offset);
+        transition.clock_offset = position.clock_offset;
+    } else {
+        transition.clock_offset = {};  // it is by our clock
+    }
     if (queue_.size() >= most_queued) {
         ++dropped_;
         queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_));
     }
     Op op{.row = transition, .node_id = node_id};
     if (next_id_ + id_block / 2 > reserved_) op.reserve = reserved_ = next_id_ + id_block;
-    if (!transition.transition.unit.empty() && transition.transition.id > 0) {
-        auto& position = positions_[transition.address];
-        const bool same = position.node_id == node_id;
-        position = {node_id,
-                    same ? std::max(position.id, transition.transition.id) : transition.transition.id};
-    }
     queue_.push_back(std::move(op));
     news_.cancel();
     return transition;
@@ -191,11 +195,11 @@ Task<bool> Archive::write_batch()
     const Landed landed{in_flight_};
     auto written = co_await store_.write(std::move(all));
     if (!written) {
-        report_(fmt::format("the cluster's history is incomplete: {}", written.error().message));
+        report_("history", fmt::format("the cluster's history is incomplete: {}", written.error().message));
         co_return false;
     }
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
-    report_("");
+    report_("history", "");
     co_return true;
 }
 
@@ -203,9 +207,9 @@ Task<> Archive::save_loop()
 {
     for (;;) {
         co_await clock_.sleep_for(save_pause);
-        if (!loaded_ || dirty_.empty()) continue;
+        if (!loaded_) continue;
         auto saved = co_await save(false);
-        if (!saved) report_(fmt::format("the members are not kept: {}", saved.error().message));
+        report_("members", saved ? "" : fmt::format("the members are not kept: {}", saved.error().message));
     }
 }
 
@@ -266,6 +270,13 @@ Task<> Archive::flush()
     }
     auto saved = co_await save(true);
     if (!saved) log_.warning("cannot keep all members: {}", saved.error().message);
+}
+
+Duration counted_offset(Duration measured, Duration last) noexcept
+{
+    constexpr Duration alike = 1s;
+    if (std::chrono::abs(measured - last) < alike) return last;
+    return std::chrono::abs(measured) < alike ? Duration{} : measured;
 }
 
 }  // namespace opsd::cluster

@@ -36,15 +36,16 @@ struct ArchiveQuery {
 
 class Archive {
 public:
-    /// "" or why the archive is incomplete.
-    using Report = std::function<void(const std::string& sentence)>;
+    /// What is in trouble, and why; "" mends that.
+    using Report = std::function<void(const std::string& part, const std::string& sentence)>;
     Archive(Executor executor, Clock& clock, Store& store, const ArchiveOptions& options, Report report,
             Log log);
 
     /// Makes the tables and reads the members of an earlier run. Until it succeeded nothing is written.
     Task<Result<std::vector<Member>>> load(TextPool& pool);
 
-    /// Gives the transition its id and keeps it. Of a member's unit also the position, under its node id.
+    /// Gives the transition its id and keeps it. Of a member's unit also the position, under its node id, and
+    /// the difference of the clocks that its times are read by.
     ClusterTransition add(ClusterTransition transition, const std::string& node_id);
     /// The newest transition of that node that is kept; 0: none.
     [[nodiscard]] std::int64_t position(const std::string& address, const std::string& node_id) const;
@@ -67,16 +68,22 @@ public:
         std::int64_t last_id = 0;  ///< oldest first: where the next page begins
         bool more = false;         ///< oldest first: there may be a next page
     };
+    /// Errc::unavailable until load() succeeded.
     Task<Result<Page>> read(ArchiveQuery query);
 
-    /// What says how the units of one member were at a time.
+    // --- what says how the units were at a time (past.hpp): a page of members after another
+    /// All addresses that have written rows, sorted; those of `node` (address or host name) unless it is "".
+    Task<Result<std::vector<std::string>>> addresses(std::string node);
+    /// As the store has them: they are many, and decoded elsewhere.
     struct Around {
-        std::vector<Transition> rows;
-        std::optional<WallTime> begins;
-        std::string hostname;
+        std::vector<Row> rows;    ///< of each unit those next to the time: transition_from()
+        std::vector<Row> begins;  ///< address, when the first transition that is kept was made
     };
-    /// By address. `node` "": all.
-    Task<Result<std::map<std::string, Around>>> around(WallTime time, std::string node);
+    /// Of the addresses from `first` to `last`. Errc::unavailable when they have more than `most_rows`.
+    Task<Result<Around>> around(WallTime time, std::string first, std::string last,
+                                std::size_t most_rows = 100'000);
+    /// What is not written yet. To be taken before the store is asked.
+    [[nodiscard]] std::vector<ClusterTransition> waiting() const;
 
     [[nodiscard]] std::size_t queued() const noexcept { return queue_.size(); }
     [[nodiscard]] std::size_t unsaved() const noexcept { return dirty_.size(); }
@@ -94,6 +101,7 @@ private:
     struct Position {
         std::string node_id;
         std::int64_t id = 0;
+        Duration clock_offset{};  // that counts for its rows
     };
     struct Dirty {
         std::shared_ptr<const Member> member;  // null: forgotten
@@ -126,6 +134,11 @@ private:
     std::int64_t reserved_ = 0;
     std::uint64_t dropped_ = 0;
 };
+
+/// The difference of clocks that counts. It is measured anew with every answer and never twice the same: what
+/// lies within a second of the one that counted last is the same, so that the rows of a member keep their
+/// order, and below a second there is none.
+[[nodiscard]] Duration counted_offset(Duration measured, Duration last = {}) noexcept;
 
 /// The steps that make the tables, for Store::migrate.
 [[nodiscard]] std::vector<std::string> archive_schema_steps();

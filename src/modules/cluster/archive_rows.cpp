@@ -1,5 +1,6 @@
 #include "modules/cluster/archive_rows.hpp"
 
+#include "core/transition_row.hpp"
 #include "modules/cluster/archive.hpp"
 
 #include <fmt/format.h>
@@ -10,45 +11,45 @@
 namespace opsd::cluster {
 namespace {
 
-std::int64_t micros(WallTime time) { return time.time_since_epoch().count(); }
-WallTime wall(const Cell& cell) { return WallTime{std::chrono::microseconds{as_integer(cell)}}; }
-int small(const Cell& cell) { return static_cast<int>(as_integer(cell)); }
-std::int64_t number(Health health) { return static_cast<int>(health); }
-
-Health health_of(const Cell& cell)
-{
-    const auto word = as_integer(cell);
-    if (word == 0) return Health::healthy;
-    return word == 1 ? Health::unhealthy : Health::unknown;
-}
+/// Times of rows are the member's own, by which they are known again; whoever looks for a time means ours.
+constexpr std::string_view first_at = "first_at - clock_offset";
+constexpr std::string_view last_at = "last_at - clock_offset";
 
 bool wanted(const ClusterTransition& row, const ArchiveQuery& query)
 {
     if (!query.node.empty() && row.address != query.node && row.hostname != query.node) return false;
     if (!query.unit.empty() && row.transition.unit != query.unit) return false;
     if (row.id <= query.after) return false;
-    if (query.since && row.transition.last_at < *query.since) return false;
-    return !query.until || row.transition.at < *query.until;
+    if (query.since && row.transition.last_at - row.clock_offset < *query.since) return false;
+    return !query.until || row.transition.at - row.clock_offset < *query.until;
 }
 
 Statement select_rows(const ArchiveQuery& query)
 {
     Statement select{"SELECT " + transition_columns() + " FROM cluster_transitions WHERE seq > ?1",
                      {query.after}};
-    const auto also = [&select](std::string_view condition, Cell value) {
+    const auto bind = [&select](Cell value) {
         select.values.push_back(std::move(value));
-        select.sql += " AND " + fmt::format(fmt::runtime(condition), select.values.size());
+        return select.values.size();
     };
-    if (!query.node.empty()) also("(address = ?{0} OR hostname = ?{0})", query.node);
-    if (!query.unit.empty()) also("unit = ?{0}", query.unit);
-    if (query.since) also("last_at >= ?{0}", micros(*query.since));
-    if (query.until) also("first_at < ?{0}", micros(*query.until));
+    if (!query.node.empty())
+        select.sql += fmt::format(" AND (address = ?{0} OR hostname = ?{0})", bind(query.node));
+    if (!query.unit.empty()) select.sql += fmt::format(" AND unit = ?{}", bind(query.unit));
+    if (query.since) select.sql += fmt::format(" AND {} >= ?{}", last_at, bind(micros(*query.since)));
+    if (query.until) select.sql += fmt::format(" AND {} < ?{}", first_at, bind(micros(*query.until)));
     select.sql += query.newest_first ? " ORDER BY seq DESC" : " ORDER BY seq";
     select.sql += fmt::format(" LIMIT {}", query.limit);
     return select;
 }
 
-/// Is `newer` the same row as `older`, folded further?
+std::unexpected<Error> not_read_yet()
+{
+    return fail(Errc::unavailable, "cannot read the cluster's history: the store has not been read yet; try "
+                                   "again when /-/ready says that it was");
+}
+
+}  // namespace
+
 bool supersedes(const ClusterTransition& newer, const ClusterTransition& older)
 {
     const auto& a = newer.transition;
@@ -56,8 +57,6 @@ bool supersedes(const ClusterTransition& newer, const ClusterTransition& older)
     return a.count > 1 && newer.id > older.id && newer.address == older.address && a.unit == b.unit
            && a.at == b.at && a.from == b.from && a.to == b.to && !a.unit.empty();
 }
-
-}  // namespace
 
 std::vector<std::string> archive_schema_steps()
 {
@@ -77,14 +76,15 @@ std::vector<std::string> archive_schema_steps()
         "NOT NULL) "
         "WITHOUT ROWID;"
         "CREATE TABLE cluster_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
+        // Microseconds that the member's clock was before ours when its transition was learned.
+        "ALTER TABLE cluster_transitions ADD COLUMN clock_offset INTEGER NOT NULL DEFAULT 0;",
     };
 }
 
 std::string transition_columns()
 {
-    return "seq, address, hostname, seen_at, member_seq, unit, first_at, last_at, count, from_state, "
-           "to_state, "
-           "from_health, to_health, result, code, status, invocation, reason";
+    return fmt::format("seq, address, hostname, seen_at, member_seq, clock_offset, {}",
+                       transition_value_columns);
 }
 
 ClusterTransition transition_from(const Row& row)
@@ -93,22 +93,11 @@ ClusterTransition transition_from(const Row& row)
     all.id = as_integer(row.at(0));
     all.address = as_text(row.at(1));
     all.hostname = as_text(row.at(2));
-    all.seen_at = wall(row.at(3));
-    auto& t = all.transition;
-    t.id = as_integer(row.at(4));
-    t.unit = as_text(row.at(5));
-    t.at = wall(row.at(6));
-    t.last_at = wall(row.at(7));
-    t.count = static_cast<std::uint32_t>(as_integer(row.at(8)));
-    t.from = as_text(row.at(9));
-    t.to = as_text(row.at(10));
-    t.from_health = health_of(row.at(11));
-    t.to_health = health_of(row.at(12));
-    t.result = as_text(row.at(13));
-    t.main_code = small(row.at(14));
-    t.main_status = small(row.at(15));
-    t.invocation_id = as_text(row.at(16));
-    t.reason = as_text(row.at(17));
+    all.seen_at = wall_time(row.at(3));
+    const std::chrono::microseconds offset{as_integer(row.at(5))};
+    all.clock_offset = std::chrono::duration_cast<std::chrono::milliseconds>(offset);
+    all.transition = transition_at(row, 6);
+    all.transition.id = as_integer(row.at(4));
     return all;
 }
 
@@ -120,13 +109,13 @@ void append_statements(std::vector<Statement>& all, const ClusterTransition& row
                        "AND from_state = ?4 AND to_state = ?5 AND seq < ?6",
                        {row.address, t.unit, micros(t.at), t.from, t.to, row.id}});
     }
-    all.push_back(
-        {"INSERT OR REPLACE INTO cluster_transitions (" + transition_columns()
-             + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-               "?18)",
-         {row.id, row.address, row.hostname, micros(row.seen_at), t.id, t.unit, micros(t.at),
-          micros(t.last_at), std::int64_t{t.count}, t.from, t.to, number(t.from_health), number(t.to_health),
-          t.result, std::int64_t{t.main_code}, std::int64_t{t.main_status}, t.invocation_id, t.reason}});
+    const std::chrono::microseconds offset{row.clock_offset};
+    Statement insert{
+        {}, {row.id, row.address, row.hostname, micros(row.seen_at), t.id, std::int64_t{offset.count()}}};
+    append_values(insert.values, t);
+    insert.sql = fmt::format("INSERT OR REPLACE INTO cluster_transitions ({}) VALUES ({})",
+                             transition_columns(), placeholders(insert.values.size()));
+    all.push_back(std::move(insert));
     if (t.unit.empty() || t.id == 0) return;
     all.push_back(
         {"INSERT INTO cluster_positions (address, node_id, last_id) VALUES (?1, ?2, ?3) "
@@ -157,22 +146,19 @@ Statement reserve_ids(std::int64_t end)
 
 Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
 {
+    if (!loaded_) co_return not_read_yet();
     // Taken before the store is asked: what is written meanwhile is then seen twice, never missed.
-    std::vector<ClusterTransition> queued;
-    for (const auto& op : queue_)
-        queued.push_back(op.row);
+    auto queued = waiting();
+    auto stored = co_await store_.read(select_rows(query), query.limit);
+    if (!stored) co_return fail(std::move(stored).error());
     std::map<std::int64_t, ClusterTransition> rows;
     Page page;
-    if (loaded_) {
-        auto stored = co_await store_.read(select_rows(query), query.limit);
-        if (!stored) co_return fail(std::move(stored).error());
-        for (const auto& row : *stored) {
-            auto transition = transition_from(row);
-            page.last_id = transition.id;
-            rows.insert_or_assign(transition.id, std::move(transition));
-        }
-        page.more = !query.newest_first && stored->size() == query.limit;
+    for (const auto& row : *stored) {
+        auto transition = transition_from(row);
+        page.last_id = transition.id;
+        rows.insert_or_assign(transition.id, std::move(transition));
     }
+    page.more = !query.newest_first && stored->size() == query.limit;
     for (auto& row : queued) {
         std::erase_if(rows, [&row](const auto& old) { return supersedes(row, old.second); });
         const bool later_page = page.more && row.id > page.last_id;
@@ -187,49 +173,65 @@ Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
     co_return page;
 }
 
-Task<Result<std::map<std::string, Archive::Around>>> Archive::around(WallTime time, std::string node)
+std::vector<ClusterTransition> Archive::waiting() const
 {
-    constexpr std::size_t most_rows = 400'000;
-    std::map<std::string, Around> all;
-    const auto take = [&all](ClusterTransition row) {
-        auto& place = all[row.address];
-        place.hostname = row.hostname;
-        place.rows.push_back(std::move(row.transition));
-    };
+    std::vector<ClusterTransition> rows;
+    rows.reserve(queue_.size());
     for (const auto& op : queue_)
-        if (node.empty() || op.row.address == node || op.row.hostname == node) take(op.row);
-    if (loaded_) {
-        const std::string_view only = node.empty() ? "" : "(address = ?2 OR hostname = ?2) AND ";
-        // Times are milliseconds: of two rows of the same one the id decides.
-        const auto sql = fmt::format(
-            "SELECT {0} FROM cluster_transitions WHERE {1} first_at <= ?1 AND last_at > ?1 "
-            "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY address, unit "
-            "ORDER BY last_at DESC, seq DESC) AS place FROM cluster_transitions WHERE {1} last_at <= ?1) "
-            "WHERE place = 1 "
-            "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY address, unit "
-            "ORDER BY first_at, seq) AS place FROM cluster_transitions WHERE {1} first_at > ?1) WHERE place "
-            "= 1",
-            transition_columns(), only);
-        Statement query{sql, {micros(time)}};
-        if (!node.empty()) query.values.emplace_back(node);
-        auto rows = co_await store_.read(std::move(query), most_rows);
-        if (!rows) co_return fail(std::move(rows).error());
-        for (const auto& row : *rows)
-            take(transition_from(row));
-        query = {"SELECT address, MIN(last_at) FROM cluster_transitions WHERE unit <> '' GROUP BY address",
-                 {}};
-        auto first = co_await store_.read(std::move(query), most_rows);
-        if (!first) co_return fail(std::move(first).error());
-        for (const auto& row : *first) {
-            const auto known = all.find(as_text(row.at(0)));
-            if (known != all.end()) known->second.begins = wall(row.at(1));
-        }
-    }
-    for (auto& around : std::views::values(all)) {
-        for (const auto& row : around.rows)
-            if (!row.unit.empty()) around.begins = std::min(around.begins.value_or(row.last_at), row.last_at);
-    }
+        rows.push_back(op.row);
+    return rows;
+}
+
+Task<Result<std::vector<std::string>>> Archive::addresses(std::string node)
+{
+    if (!loaded_) co_return not_read_yet();
+    Statement query{"SELECT DISTINCT address FROM cluster_transitions", {}};
+    if (!node.empty()) query = {query.sql + " WHERE address = ?1 OR hostname = ?1", {std::move(node)}};
+    query.sql += " ORDER BY address";
+    constexpr std::size_t most = 200'000;  // twice cluster.max_members
+    auto rows = co_await store_.read(std::move(query), most + 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    if (rows->size() > most)
+        co_return fail(Errc::unavailable,
+                       fmt::format("cannot tell how all were: more than {} members are in the history; ask "
+                                   "for one node",
+                                   most));
+    std::vector<std::string> all;
+    for (const auto& row : *rows)
+        all.push_back(as_text(row.at(0)));
     co_return all;
+}
+
+Task<Result<Archive::Around>> Archive::around(WallTime time, std::string first, std::string last,
+                                              std::size_t most_rows)
+{
+    if (!loaded_) co_return not_read_yet();
+    // Times are milliseconds: of two rows of the same one the id decides.
+    const auto sql = fmt::format(
+        "WITH members AS NOT MATERIALIZED (SELECT *, {1} AS begun, {2} AS ended FROM cluster_transitions "
+        "WHERE address BETWEEN ?2 AND ?3) "
+        "SELECT {0} FROM members WHERE begun <= ?1 AND ended > ?1 "
+        "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY address, unit "
+        "ORDER BY ended DESC, seq DESC) AS place FROM members WHERE ended <= ?1) WHERE place = 1 "
+        "UNION ALL SELECT {0} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY address, unit "
+        "ORDER BY begun, seq) AS place FROM members WHERE begun > ?1) WHERE place = 1",
+        transition_columns(), first_at, last_at);
+    Statement query{sql, {micros(time), first, last}};
+    auto rows = co_await store_.read(std::move(query), most_rows + 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    if (rows->size() > most_rows)
+        co_return fail(
+            Errc::unavailable,
+            fmt::format("cannot tell how all were: more than {} transitions of {} to {} lie around "
+                        "that time; ask for one node",
+                        most_rows, first, last));
+    query = {fmt::format("SELECT address, MIN({}) FROM cluster_transitions WHERE address BETWEEN ?1 AND ?2 "
+                         "AND unit <> '' GROUP BY address",
+                         last_at),
+             {first, last}};
+    auto begins = co_await store_.read(std::move(query), most_rows);
+    if (!begins) co_return fail(std::move(begins).error());
+    co_return Around{std::move(*rows), std::move(*begins)};
 }
 
 }  // namespace opsd::cluster

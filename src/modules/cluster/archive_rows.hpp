@@ -11,6 +11,8 @@ namespace opsd::cluster {
 
 [[nodiscard]] std::string transition_columns();
 [[nodiscard]] ClusterTransition transition_from(const Row& row);
+/// Is `newer` the same row as `older`, folded further?
+[[nodiscard]] bool supersedes(const ClusterTransition& newer, const ClusterTransition& older);
 /// The row, the older versions of a folded row that it replaces, and the member's position.
 void append_statements(std::vector<Statement>& all, const ClusterTransition& transition,
                        const std::string& node_id);

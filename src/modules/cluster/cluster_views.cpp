@@ -69,7 +69,8 @@ Task<std::string> render_units(const Cluster& cluster)
 Task<Response> units(Shared views, const Request& request)
 {
     const auto snapshot = snapshot_of(*views);
-    auto content = co_await views->answers.get("cluster units", snapshot, takes_gzip(request), render_units);
+    auto content = co_await views->answers.get("cluster units", snapshot, changed_at(*snapshot),
+                                               takes_gzip(request), render_units);
     co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 

@@ -67,8 +67,12 @@ Core::Core(ClusterOptions settings, Services& all, bool watch, Outside outside)
             all.clock,
             all.store,
             options.history,
-            [this](const std::string& sentence) { trouble("archive", sentence); },
+            [this](const std::string& part, const std::string& sentence) {
+                trouble("archive's " + part, sentence);
+            },
             all.log}
+  , readers{options.history.concurrent, "cluster.history.concurrent"}
+  , past{"opsd-past", 64}
   , send{std::move(outside.send)}
   , reach{reach_of(options)}
   , followers{follow_parts(*this, outside)}
@@ -166,7 +170,10 @@ void Core::tell(const std::string& address, Transition transition, const std::st
     const auto member = table.find(address);
     ClusterTransition event;
     event.address = address;
-    if (member) event.hostname = member->identity.hostname;
+    if (member) {
+        event.hostname = member->identity.hostname;
+        event.clock_offset = member->clock_offset;
+    }
     event.seen_at = services.clock.now();
     event.transition = std::move(transition);
     auto told = archive.add(std::move(event), node_id);
@@ -273,11 +280,14 @@ Task<> Core::publish_when_due()
 
 void Core::publish()
 {
+    const auto now = services.clock.now();
+    if (changed_) changed_at_ = now;
     changed_ = touched_ = false;
     auto cluster = table.cluster(watching);
+    cluster.changed_at = changed_at_;
     cluster.incomplete = crowded_;
     if (watching && !named_) cluster.incomplete = "no source has named the members yet";
-    services.board.cluster.publish(std::move(cluster), services.clock.now());
+    services.board.cluster.publish(std::move(cluster), now);
 }
 
 Task<> Core::publish_loop()

@@ -2,6 +2,7 @@
 // Everything one instance of the module consists of, shared with its handlers: a request or an event stream
 // in flight keeps what it reads.
 
+#include "core/read_slots.hpp"
 #include "modules/cluster/archive.hpp"
 #include "modules/cluster/follower.hpp"
 #include "modules/cluster/own_document.hpp"
@@ -70,6 +71,8 @@ struct Core final : MemberSink, std::enable_shared_from_this<Core> {
     Table table;
     std::shared_ptr<OwnDocument> own;
     Archive archive;
+    ReadSlots readers;  ///< of the archive, for answers
+    WorkerThread past;  ///< where answers about the past are made
     Followers::Send send;
     Reach reach;  ///< with the token, once it is read
     Followers followers;
@@ -88,6 +91,7 @@ private:
     void log_news();
 
     asio::steady_timer news_;
+    WallTime changed_at_{};
     bool named_ = false;   // some source has given its list, or an earlier run kept members
     std::string crowded_;  // why not all that are named are watched
     bool changed_ = true;

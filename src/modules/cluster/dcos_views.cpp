@@ -1,6 +1,6 @@
 // /system/health/v1/...: the aggregated routes in the shapes of DC/OS.
 
-#include "modules/cluster/report.hpp"
+#include "http/content.hpp"
 #include "modules/cluster/view_parts.hpp"
 
 #include <boost/asio/post.hpp>
@@ -9,7 +9,8 @@
 namespace opsd::cluster {
 namespace {
 
-constexpr std::size_t slice = 2'000;  // members rendered before others get their turn
+constexpr std::size_t slice = 2'000;              // members rendered before others get their turn
+constexpr std::size_t packed_here = 128U * 1024;  // beyond, compressing would hold up the loop
 
 Response not_found(std::string_view what) { return Response::text(fmt::format("{} not found\n", what), 404); }
 
@@ -43,13 +44,35 @@ Task<std::string> render_nodes(const Cluster& cluster)
     co_return out;
 }
 
+Health health_in_unit(const ViewOptions& options, const Member& member, const MemberUnit& of)
+{
+    return options.node_health_in_units ? member.health : member.current(of);
+}
+
+Task<std::string> render_unit_nodes(const Cluster& cluster, std::string id, ViewOptions options)
+{
+    std::string out;
+    JsonText json{out};
+    json.open('{').key("nodes").open('[');
+    const auto executor = co_await asio::this_coro::executor;
+    for (std::size_t i = 0; i < cluster.members.size(); ++i) {
+        const auto& member = *cluster.members[i];
+        const auto* its = member.find(id);
+        if (its != nullptr) append_node(json, member, health_in_unit(options, member, *its));
+        if (i % slice == slice - 1) co_await asio::post(executor, asio::use_awaitable);
+    }
+    json.close(']').close('}');
+    out += '\n';
+    co_return out;
+}
+
 Task<Response> list(Shared views, const Request& request, std::string key, Answers::Render render)
 {
     auto refusal = co_await refreshed(views, request);
     if (refusal) co_return std::move(*refusal);
     const auto snapshot = snapshot_of(*views);
-    auto content =
-        co_await views->answers.get(std::move(key), snapshot, takes_gzip(request), std::move(render));
+    auto content = co_await views->answers.get(std::move(key), snapshot, changed_at(*snapshot),
+                                               takes_gzip(request), std::move(render));
     co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 
@@ -65,11 +88,11 @@ Task<Response> nodes(Shared views, const Request& request)
 
 // --- the report
 
-Task<std::string> render_report(ClusterSnapshot snapshot, ReportOptions options)
+Task<std::string> render_report(ClusterSnapshot snapshot, ReportOptions options, std::size_t size)
 {
     const auto executor = co_await asio::this_coro::executor;
     std::string out;
-    out.reserve(estimated_report_size(snapshot->value, options));
+    out.reserve(size);
     ReportWriter writer{snapshot, options};
     while (writer.next(out))
         co_await asio::post(executor, asio::use_awaitable);
@@ -93,18 +116,22 @@ Task<Response> report(Shared views, const Request& request)
     if (refusal) co_return std::move(*refusal);
     const auto snapshot = snapshot_of(*views);
     const ReportOptions options{.with_journal = request.caller.may_read(), .full = request.query.has("full")};
-    // What would take most of the room for kept answers is made anew for each reader, a piece at a time.
-    if (estimated_report_size(snapshot->value, options) > views->options.answers.bytes / 2) {
+    const auto size = views->report_sizes.of(*snapshot, options);
+    // It says itself when it was made. What would take most of the room for kept answers is made anew for
+    // each reader, a piece at a time.
+    if (size > views->options.answers.bytes / 2) {
         const auto producer = [snapshot, options](http::StreamWriter& out) {
             return stream_report(snapshot, options, out);
         };
-        co_return dated(Response::stream("application/json", producer), *views, *snapshot);
+        auto response = Response::stream("application/json", producer);
+        response.with("Last-Modified", http::http_date(snapshot->at));
+        co_return dated(std::move(response), *views, *snapshot);
     }
     const auto key = fmt::format("report {} {}", options.with_journal, options.full);
-    const Answers::Render render = [snapshot, options](const Cluster&) {
-        return render_report(snapshot, options);
+    const Answers::Render render = [snapshot, options, size](const Cluster&) {
+        return render_report(snapshot, options, size);
     };
-    auto content = co_await views->answers.get(key, snapshot, takes_gzip(request), render);
+    auto content = co_await views->answers.get(key, snapshot, snapshot->at, takes_gzip(request), render);
     co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 
@@ -122,7 +149,9 @@ Response shown(const Shared& views, const Request& request, const ClusterSnapsho
                const Member* member = nullptr)
 {
     body += '\n';
-    auto content = http::make_content(std::move(body), "application/json", takes_gzip(request));
+    const bool gzip = body.size() <= packed_here && takes_gzip(request);
+    auto content = http::make_content(std::move(body), "application/json", gzip);
+    content->last_modified = changed_at(*snapshot);
     return dated(Response::shared(std::move(content)), *views, *snapshot, member);
 }
 
@@ -139,11 +168,6 @@ Task<Response> unit(Shared views, const Request& request)
     co_return shown(views, request, snapshot, std::move(out));
 }
 
-Health health_in_unit(const Views& views, const Member& member, const MemberUnit& of)
-{
-    return views.options.node_health_in_units ? member.health : member.current(of);
-}
-
 Task<Response> unit_nodes(Shared views, const Request& request)
 {
     auto refusal = co_await refreshed(views, request);
@@ -151,15 +175,12 @@ Task<Response> unit_nodes(Shared views, const Request& request)
     const auto snapshot = snapshot_of(*views);
     const auto id = request.path_params.get("unit");
     if (find_unit(snapshot->value, id) == nullptr) co_return not_found(id);
-    std::string out;
-    JsonText json{out};
-    json.open('{').key("nodes").open('[');
-    for (const auto& member : snapshot->value.members) {
-        const auto* its = member->find(id);
-        if (its != nullptr) append_node(json, *member, health_in_unit(*views, *member, *its));
-    }
-    json.close(']').close('}');
-    co_return shown(views, request, snapshot, std::move(out));
+    const Answers::Render render = [id = std::string{id}, options = views->options](const Cluster& cluster) {
+        return render_unit_nodes(cluster, id, options);
+    };
+    auto content = co_await views->answers.get(fmt::format("nodes of {}", id), snapshot,
+                                               changed_at(*snapshot), takes_gzip(request), render);
+    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 
 Task<Response> unit_node(Shared views, const Request& request)
@@ -175,7 +196,7 @@ Task<Response> unit_node(Shared views, const Request& request)
     if (its == nullptr) co_return not_found(request.path_params.get("node"));
     std::string out;
     JsonText json{out};
-    append_unit_node(json, *found.member, *its, health_in_unit(*views, *found.member, *its),
+    append_unit_node(json, *found.member, *its, health_in_unit(views->options, *found.member, *its),
                      request.caller.may_read());
     co_return shown(views, request, snapshot, std::move(out), found.member.get());
 }

@@ -81,6 +81,12 @@ void write_metrics(const Core& core, Page& page)
            "Members whose last picture is not written yet.", count(core.archive.unsaved()));
     single(page, "opsd_cluster_archive_dropped_total", Kind::counter,
            "Transitions lost because the store could not be written.", count(core.archive.dropped()));
+    single(page, "opsd_cluster_archive_reads", Kind::gauge,
+           "Answers about the past that are being read, cluster.history.concurrent at most.",
+           static_cast<double>(core.readers.taken()));
+    single(page, "opsd_cluster_archive_reads_refused_total", Kind::counter,
+           "Questions about the past that were refused because cluster.history.concurrent were being read.",
+           count(core.readers.refused()));
     single(page, "opsd_cluster_own_transitions_missed_total", Kind::counter,
            "Transitions of this node that came too fast for the cluster's list.", count(core.own_missed));
     single(page, "opsd_cluster_event_streams", Kind::gauge, "Clients that follow /api/v1/events.",

@@ -74,7 +74,8 @@ Task<Response> members(Shared views, const Request& request)
         co_return dated(Response::json(std::move(body)), *views, *snapshot);
     }
     const Answers::Render render = [](const Cluster& cluster) { return render_members(cluster, {}); };
-    auto content = co_await views->answers.get("members", snapshot, takes_gzip(request), render);
+    auto content =
+        co_await views->answers.get("members", snapshot, snapshot->at, takes_gzip(request), render);
     co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 

@@ -74,8 +74,10 @@ Schema<ArchiveOptions> archive_schema()
         .field(&ArchiveOptions::max_rows_per_member, "max_rows_per_member",
                "Transitions kept of one member at most", between<std::int64_t>(10, 1'000'000))
         .field(&ArchiveOptions::save_interval, "save_interval",
-               "A member's last picture is written at most this often",
-               between(Duration{10s}, Duration{24h}));
+               "A member's last picture is written at most this often", between(Duration{10s}, Duration{24h}))
+        .field(&ArchiveOptions::concurrent, "concurrent",
+               "Answers about the past that are read from the store at a time; more are refused",
+               between<std::int64_t>(1, 64));
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ struct ArchiveOptions {
     std::int64_t max_rows = 200'000;
     std::int64_t max_rows_per_member = 2'000;
     Duration save_interval{std::chrono::minutes{5}};
+    std::int64_t concurrent = 4;
 };
 
 struct ClusterOptions {

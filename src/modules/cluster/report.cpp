@@ -2,6 +2,8 @@
 
 #include "modules/cluster/render.hpp"
 
+#include <utility>
+
 namespace opsd::cluster {
 namespace {
 
@@ -149,7 +151,9 @@ void ReportWriter::append_unit_of(std::string& out, const Member& member, const 
     json.text("Timestamp", rfc3339(member.changed_at)).text("PrettyName", unit.label->name).close('}');
 }
 
-std::size_t estimated_report_size(const Cluster& cluster, const ReportOptions& options)
+namespace {
+
+std::size_t estimated_size(const Cluster& cluster, const ReportOptions& options)
 {
     std::size_t units = 0;
     std::size_t outputs = 0;
@@ -162,6 +166,16 @@ std::size_t estimated_report_size(const Cluster& cluster, const ReportOptions& o
         units += member->units.size();
     }
     return 400 * units + outputs + 300 * cluster.members.size();
+}
+
+}  // namespace
+
+std::size_t ReportSizes::of(const Snapshot<Cluster>& snapshot, const ReportOptions& options)
+{
+    if (std::exchange(version_, snapshot.version) != snapshot.version) sizes_ = {};
+    auto& size = sizes_[(options.with_journal ? 1U : 0U) + (options.full ? 2U : 0U)];
+    if (!size) size = estimated_size(snapshot.value, options);
+    return *size;
 }
 
 }  // namespace opsd::cluster

@@ -8,7 +8,10 @@
 #include "opsd/board.hpp"
 #include "opsd/cluster.hpp"
 
+#include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace opsd::cluster {
@@ -50,7 +53,15 @@ private:
     WallTime newest_{};  // of the nodes within the present unit
 };
 
-/// About how large the report will be, for the choice between keeping and streaming it.
-[[nodiscard]] std::size_t estimated_report_size(const Cluster& cluster, const ReportOptions& options);
+/// About how large the report will be, for the choice between keeping and streaming it. All units of all
+/// members say so, therefore once a version.
+class ReportSizes {
+public:
+    [[nodiscard]] std::size_t of(const Snapshot<Cluster>& snapshot, const ReportOptions& options);
+
+private:
+    std::uint64_t version_ = 0;
+    std::array<std::optional<std::size_t>, 4> sizes_;  // by options
+};
 
 }  // namespace opsd::cluster

@@ -1,14 +1,15 @@
 #include "modules/cluster/routes.hpp"
 
-#include "core/timeline.hpp"
 #include "core/transition_text.hpp"
+#include "http/content.hpp"
+#include "modules/cluster/past.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
-#include <set>
+#include <utility>
 
 namespace opsd::cluster {
 
@@ -80,7 +81,7 @@ Task<Response> history(std::shared_ptr<Core> core, const Request& request)
 {
     auto query = query_of(*core, request);
     if (!query) co_return Response::problem(query.error());
-    auto page = co_await core->archive.read(std::move(*query));
+    auto page = co_await read_archive(core, std::move(*query));
     if (!page) co_return Response::problem(page.error());
     std::string out;
     JsonText json{out};
@@ -95,53 +96,25 @@ Task<Response> history(std::shared_ptr<Core> core, const Request& request)
     co_return Response::json(std::move(out));
 }
 
-/// Was the member answering then? Its own transitions (unit "") and what is known now say.
-bool answered_then(const std::vector<StateThen>& states, const Member* now, WallTime time, std::string& why)
+/// Page by page: what ten thousand members did would hold up the store, and fill the memory, all at once.
+Task<Result<>> gather(std::shared_ptr<Core> core, std::shared_ptr<Past> past, WallTime time, std::string node)
 {
-    const auto own = std::ranges::find(states, std::string{}, &StateThen::unit);
-    if (own != states.end() && own->state != "unknown") {
-        if (own->state == "fresh" || own->state == "replaced") return true;
-        why =
-            fmt::format("it was {}: {}", own->state, own->reason.empty() ? "it did not answer" : own->reason);
-        return false;
+    constexpr std::size_t members_a_page = 50;
+    auto addresses = co_await core->archive.addresses(node);
+    if (!addresses) co_return fail(std::move(addresses).error());
+    const auto step = node.empty() ? members_a_page : 1;
+    for (std::size_t begin = 0; begin < addresses->size(); begin += step) {
+        const auto end = std::min(begin + step, addresses->size());
+        auto page = co_await core->archive.around(time, addresses->at(begin), addresses->at(end - 1));
+        if (!page) co_return fail(std::move(page).error());
+        auto work = [past, page = std::move(*page)]() -> Result<> {
+            past->take(page);
+            return {};
+        };
+        auto taken = co_await core->past.run(std::move(work));
+        if (!taken) co_return fail(std::move(taken).error());
     }
-    if (now != nullptr && now->freshness == Freshness::fresh) return true;
-    if (now != nullptr && time <= now->answered_at) return true;
-    why = "it did not answer";
-    return false;
-}
-
-/// Known by then: named by a source, or with a row that begins before.
-bool was_there(const Member* member, const Archive::Around& around, WallTime time)
-{
-    const auto before = [time](const Transition& row) { return row.at <= time; };
-    if (std::ranges::any_of(around.rows, before)) return true;
-    if (member == nullptr) return false;
-    const auto known = [time](const MemberSource& source) { return source.first <= time; };
-    return member->self || std::ranges::any_of(member->sources, known);
-}
-
-NodeThen node_then(const std::string& address, const Member* member, const Archive::Around& around,
-                   WallTime time)
-{
-    std::vector<StateNow> now;
-    if (member != nullptr) {
-        for (const auto& unit : member->units)
-            now.push_back({.unit = unit.label->id,
-                           .health = unit.verdict->health,
-                           .state = unit.verdict->state,
-                           .reason = unit.verdict->reason,
-                           .since = unit.since});
-    }
-    NodeThen node;
-    node.address = address;
-    node.hostname = member != nullptr ? member->identity.hostname : around.hostname;
-    node.begins = around.begins;
-    auto states = states_at(time, around.rows, now, around.begins);
-    node.answered = answered_then(states, member, time, node.why);
-    std::erase_if(states, [](const StateThen& state) { return state.unit.empty(); });
-    node.units = std::move(states);
-    return node;
+    co_return Result<>{};
 }
 
 Task<Response> at(std::shared_ptr<Core> core, const Request& request)
@@ -150,26 +123,21 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
     if (!time) co_return Response::problem(time.error());
     if (*time > core->services.clock.now())
         co_return Response::problem(400, "cannot tell how it will be: the time is in the future");
-    const auto only = address_of(*core, request.query.get("node"));
-    auto around = co_await core->archive.around(*time, only);
-    if (!around) co_return Response::problem(around.error());
-    std::map<std::string, const Member*, AddressLess> members;
-    const auto cluster = core->services.board.cluster.get();
-    if (cluster) {
-        for (const auto& member : cluster->value.members)
-            if (only.empty() || member->address == only) members[member->address] = member.get();
-    }
-    for (const auto& [address, rows] : *around)
-        members.try_emplace(address, nullptr);
-    std::vector<NodeThen> nodes;
-    for (const auto& [address, member] : members) {
-        const auto& rows = (*around)[address];
-        if (was_there(member, rows, *time)) nodes.push_back(node_then(address, member, rows, *time));
-    }
-    if (!only.empty() && nodes.empty())
-        co_return Response::problem(
-            404, fmt::format("cannot find the node \"{}\" at that time", request.query.get("node")));
-    co_return Response::json(report_json(*time, nodes, is_set(request, "full")));
+    const auto slot = core->readers.take();
+    if (!slot) co_return Response::problem(slot.error());
+    PastQuestion question{.time = *time,
+                          .node = address_of(*core, request.query.get("node")),
+                          .full = is_set(request, "full"),
+                          .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};
+    const auto node = question.node;
+    auto past = std::make_shared<Past>(std::move(question), core->services.board.cluster.get(),
+                                       core->archive.waiting());
+    auto gathered = co_await gather(core, past, *time, node);
+    if (!gathered) co_return Response::problem(gathered.error());
+    auto render = [past = std::move(past)]() mutable { return std::exchange(past, nullptr)->report(); };
+    auto content = co_await core->past.run(std::move(render));
+    if (!content) co_return Response::problem(content.error());
+    co_return Response::shared(std::move(*content));
 }
 
 using Answer = Task<Response> (*)(std::shared_ptr<Core>, const Request&);
@@ -224,6 +192,14 @@ void add_watching(std::vector<http::Route>& rows, const std::shared_ptr<Core>& c
 }
 
 }  // namespace
+
+Task<Result<Archive::Page>> read_archive(std::shared_ptr<Core> core, ArchiveQuery query)
+{
+    const auto slot = core->readers.take();
+    if (!slot) co_return fail(slot.error());
+    auto page = co_await core->archive.read(std::move(query));
+    co_return page;
+}
 
 std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
 {

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 namespace opsd::cluster {
 namespace {
@@ -82,28 +84,53 @@ public:
     Task<> news() override { return masters_->changed(seen_); }
 
 private:
+    enum class Presence { recovered, inactive, active };
+    /// An agent that was restarted under a new id is known by the old one for a while, too. What of two is at
+    /// an address: the one that is active, of two such the one that registered later.
+    struct Named {
+        FoundMember member;
+        Presence presence = Presence::recovered;
+        double registered = 0;
+        bool operator<(const Named& other) const
+        {
+            return std::tie(presence, registered) < std::tie(other.presence, other.registered);
+        }
+    };
     std::vector<FoundMember> members(const mesos::AgentList& list, const Result<mesos::Master>& leader)
     {
-        std::map<std::string, FoundMember> agents;  // by Mesos id
+        std::map<std::string, Named> agents;  // by Mesos id
         for (const auto& agent : list.recovered) {
             const auto before = agents_.find(agent.id);
-            agents.insert_or_assign(agent.id, before == agents_.end() ? member_of(agent) : before->second);
+            agents.insert_or_assign(
+                agent.id, Named{before == agents_.end() ? member_of(agent) : before->second.member});
         }
-        for (const auto& agent : list.agents)
-            agents.insert_or_assign(agent.id, member_of(agent));
+        for (const auto& agent : list.agents) {
+            const auto presence = agent.active ? Presence::active : Presence::inactive;
+            agents.insert_or_assign(agent.id, Named{member_of(agent), presence, agent.registered});
+        }
         agents_ = std::move(agents);
+        std::map<std::string_view, const Named*> at;  // of each address the one that is there
+        std::set<std::string_view> names;             // of those that came back
+        for (const auto& [id, agent] : agents_) {
+            auto& best = at[agent.member.host];
+            if (best == nullptr || !(agent < *best)) best = &agent;
+            if (agent.presence != Presence::recovered) names.insert(agent.member.hostname);
+        }
         std::vector<FoundMember> all;
-        all.reserve(agents_.size() + 1);
+        all.reserve(at.size() + 1);
         if (leader) all.push_back(member_of(*leader));
-        for (const auto& [id, member] : agents_)
-            all.push_back(member);
+        for (const auto& [id, agent] : agents_) {
+            // A recovered one has no address but its name, where it was not seen before.
+            const bool back = agent.presence == Presence::recovered && names.contains(agent.member.host);
+            if (at[agent.member.host] == &agent && !back) all.push_back(agent.member);
+        }
         return all;
     }
 
     milliseconds timeout_;
     std::shared_ptr<mesos::MesosMasters> masters_;
     std::uint64_t seen_ = 0;
-    std::map<std::string, FoundMember> agents_;  // of the last list; at most max_agents
+    std::map<std::string, Named> agents_;  // of the last list; at most max_agents
 };
 
 class Exhibitor final : public Source {

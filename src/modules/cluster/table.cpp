@@ -19,46 +19,12 @@ void TableChanges::merge(TableChanges other)
 
 Table::Table(TableOptions options) : options_{options} {}
 
-// --- the roll-up
-
-namespace {
-
-/// Does `other` have that unit of `member` too, and say the same of it?
-bool counts_alike(const Member& member, std::size_t index, const Member& other)
-{
-    const auto& unit = member.units[index];
-    const bool same_place = index < other.units.size() && other.units[index].label == unit.label;
-    const auto* its = same_place ? &other.units[index] : other.find(unit.label->id);
-    return its != nullptr && its->label == unit.label && other.current(*its) == member.current(unit);
-}
-
-}  // namespace
-
-/// What `beside`, an older or newer picture of the same member, counts alike is left as it is: of a node that
-/// flaps one unit changes, hundreds do not.
-void Table::account(const Member& member, int by, const Member* beside)
-{
-    nodes_.add(member.health, by);
-    for (std::size_t i = 0; i < member.units.size(); ++i) {
-        if (beside != nullptr && counts_alike(member, i, *beside)) continue;
-        const auto& unit = member.units[i];
-        auto& roll = rolls_[unit.label->id];
-        roll.nodes.add(member.current(unit), by);
-        auto at = std::ranges::find(roll.labels, unit.label,
-                                    &std::pair<std::shared_ptr<const UnitLabel>, std::uint32_t>::first);
-        if (at == roll.labels.end()) at = roll.labels.insert(at, {unit.label, 0});
-        at->second = static_cast<std::uint32_t>(static_cast<std::int64_t>(at->second) + by);
-        if (at->second == 0) roll.labels.erase(at);
-        if (roll.labels.empty()) rolls_.erase(unit.label->id);
-    }
-}
-
 /// Puts a new picture of a member in the place of the old one.
 void Table::replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes)
 {
     if (entry.shown) {
-        if (entry.member) account(*entry.member, -1, member.get());
-        account(*member, 1, entry.member.get());
+        if (entry.member) rollup_.remove(*entry.member, member.get());
+        rollup_.add(*member, entry.member.get());
     }
     changes.changed.insert(member->address);
     entry.member = std::move(member);
@@ -67,7 +33,10 @@ void Table::replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& 
 void Table::show(Entry& entry, bool shown, TableChanges& changes)
 {
     if (entry.shown == shown) return;
-    account(*entry.member, shown ? 1 : -1);
+    if (shown)
+        rollup_.add(*entry.member);
+    else
+        rollup_.remove(*entry.member);
     entry.shown = shown;
     changes.changed.insert(entry.member->address);
 }
@@ -144,7 +113,7 @@ void Table::remove(Entries::iterator at, const std::string& why, WallTime now, T
 {
     const auto address = at->first;
     const auto member = at->second.member;
-    if (at->second.shown) account(*member, -1);
+    if (at->second.shown) rollup_.remove(*member);
     entries_.erase(at);
     drop_from_instance(member->instance, address, changes);
     changes.follow.erase(address);
@@ -464,7 +433,8 @@ Cluster Table::cluster(bool watching) const
 {
     Cluster cluster;
     cluster.watching = watching;
-    cluster.nodes = nodes_;
+    cluster.nodes = rollup_.nodes();
+    cluster.units = rollup_.units();
     cluster.members.reserve(entries_.size());
     for (const auto& [address, entry] : entries_) {
         if (!entry.shown) continue;
@@ -474,15 +444,6 @@ Cluster Table::cluster(bool watching) const
         const bool first = cluster.confirmed_at == WallTime{};
         cluster.confirmed_at =
             first ? member.answered_at : std::min(cluster.confirmed_at, member.answered_at);
-    }
-    cluster.units.reserve(rolls_.size());
-    for (const auto& [id, roll] : rolls_) {
-        const auto better = [](const auto& a, const auto& b) {
-            if (a.second != b.second) return a.second > b.second;
-            return std::tie(a.first->name, a.first->description)
-                   < std::tie(b.first->name, b.first->description);
-        };
-        cluster.units.push_back({std::ranges::min_element(roll.labels, better)->first, roll.nodes});
     }
     return cluster;
 }

@@ -9,6 +9,7 @@
 
 #include "modules/cluster/document.hpp"
 #include "modules/cluster/found_member.hpp"
+#include "modules/cluster/rollup.hpp"
 
 #include <map>
 #include <set>
@@ -103,16 +104,11 @@ private:
         std::string own_ip;  // what the node calls its address
         bool shown = true;   // false: another address of the same process is shown
     };
-    struct Roll {
-        HealthCounts nodes;
-        std::vector<std::pair<std::shared_ptr<const UnitLabel>, std::uint32_t>> labels;
-    };
     using Entries = std::map<std::string, Entry, AddressLess>;
 
     Entry* add(const std::string& address, WallTime now, TableChanges& changes);
     void replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes);
     void remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes);
-    void account(const Member& member, int by, const Member* beside = nullptr);
     void choose_shown(const std::string& instance, TableChanges& changes);
     void show(Entry& entry, bool shown, TableChanges& changes);
     void drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes);
@@ -124,8 +120,7 @@ private:
     TextPool pool_;
     Entries entries_;
     std::map<std::string, Addresses> instances_;  // members by the process that answered last
-    std::map<std::string, Roll, std::less<>> rolls_;
-    HealthCounts nodes_;
+    Rollup rollup_;
     std::string self_;
     std::uint64_t refused_ = 0;
 };

@@ -32,7 +32,10 @@ struct FoundNode {
 
 [[nodiscard]] const UnitRollup* find_unit(const Cluster& cluster, std::string_view id);
 
-/// The times of an answer about the whole cluster, or about one member.
+/// When anything but the times of answers last changed: Last-Modified of what shows no such times.
+[[nodiscard]] WallTime changed_at(const Snapshot<Cluster>& snapshot) noexcept;
+
+/// The times of an answer about the whole cluster, or about one member: how old what is known is.
 [[nodiscard]] Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot,
                              const Member* member = nullptr);
 

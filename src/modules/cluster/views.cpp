@@ -67,6 +67,11 @@ WallTime confirmed_at(const Snapshot<Cluster>& snapshot)
 
 }  // namespace
 
+WallTime changed_at(const Snapshot<Cluster>& snapshot) noexcept
+{
+    return snapshot.value.changed_at == WallTime{} ? snapshot.at : snapshot.value.changed_at;
+}
+
 Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)
 {
     const auto confirmed = member != nullptr && !member->self ? member->answered_at : confirmed_at(snapshot);

@@ -6,6 +6,7 @@
 // node alone, and the same routes answer for it.
 
 #include "modules/cluster/answers.hpp"
+#include "modules/cluster/report.hpp"
 #include "opsd/module.hpp"
 
 #include <functional>
@@ -35,6 +36,7 @@ struct Views {
     Services& services;
     Actions actions;
     Answers answers;
+    ReportSizes report_sizes;
 };
 
 [[nodiscard]] std::vector<http::Route> view_routes(const std::shared_ptr<Views>& views);

@@ -1,5 +1,6 @@
 #include "modules/health/history_rows.hpp"
 
+#include "core/transition_row.hpp"
 #include "modules/health/history.hpp"
 
 #include <fmt/format.h>
@@ -12,17 +13,6 @@ namespace opsd::health {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::int64_t micros(WallTime time) { return time.time_since_epoch().count(); }
-WallTime wall(const Cell& cell) { return WallTime{std::chrono::microseconds{as_integer(cell)}}; }
-int small(const Cell& cell) { return static_cast<int>(as_integer(cell)); }
-
-Health health_of(const Cell& cell)
-{
-    const auto number = as_integer(cell);
-    if (number == 0) return Health::healthy;
-    return number == 1 ? Health::unhealthy : Health::unknown;
-}
 
 /// "from to count from to count ...", microseconds since boot.
 std::string text_of(const std::vector<RestartBucket>& buckets)
@@ -147,40 +137,22 @@ std::vector<std::string> history_schema_steps()
     };
 }
 
-std::string transition_columns()
-{
-    return "seq, unit, first_at, last_at, count, from_state, to_state, from_health, to_health, result, code, "
-           "status, "
-           "invocation, reason";
-}
+std::string transition_columns() { return fmt::format("seq, {}", transition_value_columns); }
 
 Transition transition_from(const Row& row)
 {
-    Transition t;
-    t.id = as_integer(row.at(0));
-    t.unit = as_text(row.at(1));
-    t.at = wall(row.at(2));
-    t.last_at = wall(row.at(3));
-    t.count = static_cast<std::uint32_t>(as_integer(row.at(4)));
-    t.from = as_text(row.at(5));
-    t.to = as_text(row.at(6));
-    t.from_health = health_of(row.at(7));
-    t.to_health = health_of(row.at(8));
-    t.result = as_text(row.at(9));
-    t.main_code = small(row.at(10));
-    t.main_status = small(row.at(11));
-    t.invocation_id = as_text(row.at(12));
-    t.reason = as_text(row.at(13));
-    return t;
+    auto transition = transition_at(row, 1);
+    transition.id = as_integer(row.at(0));
+    return transition;
 }
 
-Statement insert_transition(const Transition& t)
+Statement insert_transition(const Transition& transition)
 {
-    return {"INSERT OR REPLACE INTO health_transitions (" + transition_columns()
-                + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            {t.id, t.unit, micros(t.at), micros(t.last_at), std::int64_t{t.count}, t.from, t.to,
-             std::int64_t{static_cast<int>(t.from_health)}, std::int64_t{static_cast<int>(t.to_health)},
-             t.result, std::int64_t{t.main_code}, std::int64_t{t.main_status}, t.invocation_id, t.reason}};
+    Statement insert{{}, {transition.id}};
+    append_values(insert.values, transition);
+    insert.sql = fmt::format("INSERT OR REPLACE INTO health_transitions ({}) VALUES ({})",
+                             transition_columns(), placeholders(insert.values.size()));
+    return insert;
 }
 
 std::string known_columns()
@@ -192,12 +164,12 @@ std::string known_columns()
 Known known_from(const Row& row)
 {
     return {.state = as_text(row.at(1)),
-            .health = health_of(row.at(2)),
-            .since = wall(row.at(3)),
+            .health = health_from(row.at(2)),
+            .since = wall_time(row.at(3)),
             .boot_id = as_text(row.at(4)),
             .result = as_text(row.at(5)),
-            .main_code = small(row.at(6)),
-            .main_status = small(row.at(7)),
+            .main_code = small_integer(row.at(6)),
+            .main_status = small_integer(row.at(7)),
             .invocation_id = as_text(row.at(8)),
             .job_result = as_text(row.at(9)),
             .started = as_integer(row.at(10)) != 0,
@@ -219,8 +191,8 @@ Acknowledgement acknowledgement_from(const Row& row)
 {
     return {.by = as_text(row.at(1)),
             .reason = as_text(row.at(2)),
-            .at = wall(row.at(3)),
-            .until = wall(row.at(4))};
+            .at = wall_time(row.at(3)),
+            .until = wall_time(row.at(4))};
 }
 
 Statement upsert_acknowledgement(const std::string& unit, const Acknowledgement& ack)

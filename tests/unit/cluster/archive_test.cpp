@@ -1,6 +1,8 @@
 #include "modules/cluster/archive.hpp"
 
+#include "core/transition_row.hpp"
 #include "io/store/sqlite_store.hpp"
+#include "modules/cluster/archive_rows.hpp"
 #include "opsd/task_group.hpp"
 
 #include "support.hpp"
@@ -21,6 +23,34 @@ public:
     void set_level(Level) override {}
 };
 
+/// Refuses to write one table.
+class Faulty final : public Store {
+public:
+    explicit Faulty(Store& inner) : inner_{inner} {}
+    Task<Result<>> migrate(std::string owner, std::vector<std::string> steps) override
+    {
+        return inner_.migrate(std::move(owner), std::move(steps));
+    }
+    Task<Result<std::vector<Row>>> read(Statement query, std::size_t max_rows) override
+    {
+        return inner_.read(std::move(query), max_rows);
+    }
+    Task<Result<Written>> write(std::vector<Statement> statements) override
+    {
+        const auto about = [this](const Statement& one) {
+            return !refuses.empty() && one.sql.find(refuses) != std::string::npos;
+        };
+        if (std::ranges::any_of(statements, about))
+            co_return fail(Errc::unavailable, "cannot write: no room");
+        auto written = co_await inner_.write(std::move(statements));
+        co_return written;
+    }
+    std::string refuses;
+
+private:
+    Store& inner_;
+};
+
 /// One run of opsd on a store that outlives it; it ends without a word, as by SIGKILL.
 struct Era {
     Era(const Executor& executor, Store& store, ArchiveOptions options = {})
@@ -28,7 +58,7 @@ struct Era {
                 clock,
                 store,
                 options,
-                [this](const std::string& why) { trouble = why; },
+                [this](const std::string& part, const std::string& why) { troubles[part] = why; },
                 Log{std::make_shared<Quiet>(), "cluster"}}
     {}
     Task<std::vector<Member>> load()
@@ -46,9 +76,10 @@ struct Era {
         if (!page) co_return std::vector<ClusterTransition>{};
         co_return std::move(page->rows);
     }
+    [[nodiscard]] std::string trouble(const std::string& part) { return troubles[part]; }
     ManualClock clock{noon};
     TextPool pool;
-    std::string trouble;
+    std::map<std::string, std::string> troubles;
     Archive archive;
 };
 
@@ -93,6 +124,16 @@ std::shared_ptr<const Member> member(const std::string& address, TextPool& pool)
         std::make_shared<const Acknowledgement>(Acknowledgement{"ann", "disk", noon, noon + 1h});
     one.units.push_back(unit);
     return std::make_shared<const Member>(std::move(one));
+}
+
+/// Lets time pass until it holds.
+Task<> until(Era& era, std::function<bool()> holds)
+{
+    for (int i = 0; i < 5'000 && !holds(); ++i) {
+        era.clock.advance(500ms, [] {});
+        co_await opsd::test::sleep(1ms);
+    }
+    EXPECT_TRUE(holds());
 }
 
 Task<std::unique_ptr<Store>> memory_store(telemetry::Registry& metrics)
@@ -257,18 +298,151 @@ TEST(Archive, AroundATimeAreTheRowsNextToItOfEachUnitOfEachMember)
         one.archive.add(change("10.0.0.2", 2, "running", noon - 2h), "m");
         one.archive.add(change("10.0.0.2", 3, "failed", noon - 1h), "m");
         one.archive.add(change("10.0.0.2", 4, "running", noon - 30min), "m");
+        one.archive.add(change("10.0.0.4", 1, "failed", noon - 10min), "o");
         co_await one.archive.flush();
         one.archive.add(change("10.0.0.3", 1, "failed", noon - 10min), "n");
-        const auto around = co_await one.archive.around(noon - 90min, "");
+        const auto all = co_await one.archive.addresses("");
+        EXPECT_EQ(all.value(), (std::vector<std::string>{"10.0.0.2", "10.0.0.4"}));
+        const auto some = co_await one.archive.addresses("host-10.0.0.4");
+        EXPECT_EQ(some.value(), (std::vector<std::string>{"10.0.0.4"}));
+        EXPECT_EQ(one.archive.waiting().size(), 1U);
+        const auto around = co_await one.archive.around(noon - 90min, "10.0.0.2", "10.0.0.3");
         EXPECT_TRUE(around) << around.error().message;
         if (!around) co_return;
-        const auto& rows = around->at("10.0.0.2").rows;
-        EXPECT_EQ(rows.size(), 2U);
-        EXPECT_EQ(rows.at(0).id + rows.at(1).id, 5);
-        EXPECT_EQ(around->at("10.0.0.2").begins, noon - 3h);
-        EXPECT_EQ(around->at("10.0.0.3").begins, noon - 10min);
-        const auto only = co_await one.archive.around(noon - 90min, "host-10.0.0.3");
-        EXPECT_EQ(only->size(), 1U);
+        EXPECT_EQ(around->rows.size(), 2U);
+        EXPECT_EQ(transition_from(around->rows.at(0)).transition.id
+                      + transition_from(around->rows.at(1)).transition.id,
+                  5);
+        EXPECT_EQ(around->begins.size(), 1U);
+        EXPECT_EQ(wall_time(around->begins.at(0).at(1)), noon - 3h);
+    });
+}
+
+TEST(Archive, WhatIsMoreThanMayBeReadIsRefusedNotCut)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        one.archive.add(change("10.0.0.2", 1, "failed", noon - 3h), "m");
+        one.archive.add(change("10.0.0.2", 2, "running", noon - 1h), "m");
+        co_await one.archive.flush();
+        const auto fits = co_await one.archive.around(noon - 2h, "10.0.0.2", "10.0.0.2", 2);
+        EXPECT_TRUE(fits);
+        const auto more = co_await one.archive.around(noon - 2h, "10.0.0.2", "10.0.0.2", 1);
+        EXPECT_FALSE(more);
+        if (!more) EXPECT_EQ(more.error().code, Errc::unavailable);
+    });
+}
+
+TEST(Archive, UntilTheStoreWasReadTheHistoryIsNotShort)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        one.archive.add(change("10.0.0.2", 1), "m");
+        const auto page = co_await one.archive.read({});
+        EXPECT_FALSE(page);
+        if (!page) EXPECT_EQ(page.error().code, Errc::unavailable);
+        const auto addresses = co_await one.archive.addresses("");
+        EXPECT_FALSE(addresses);
+        const auto around = co_await one.archive.around(noon, "", "z");
+        EXPECT_FALSE(around);
+        co_await one.load();
+        const auto rows = co_await one.rows();
+        EXPECT_EQ(rows.size(), 1U);
+    });
+}
+
+TEST(Archive, TimesAreLookedForByOurClockAndToldByTheMembers)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        auto ahead = change("10.0.0.2", 1, "failed", noon - 50min);  // an hour ago, in truth
+        ahead.clock_offset = 10min;
+        one.archive.add(ahead, "m");
+        one.archive.add(change("10.0.0.3", 1, "failed", noon - 50min), "n");
+        for (int i = 0; i < 2; ++i) {  // queued, then written
+            ArchiveQuery query;
+            query.until = noon - 55min;
+            auto rows = co_await one.rows(query);
+            EXPECT_EQ(rows.size(), 1U);
+            EXPECT_EQ(rows.at(0).address, "10.0.0.2");
+            EXPECT_EQ(rows.at(0).transition.at, noon - 50min);
+            EXPECT_EQ(rows.at(0).clock_offset, 10min);
+            query = {};
+            query.since = noon - 55min;
+            rows = co_await one.rows(query);
+            EXPECT_EQ(rows.size(), 1U);
+            EXPECT_EQ(rows.at(0).address, "10.0.0.3");
+            co_await one.archive.flush();
+        }
+        const auto around = co_await one.archive.around(noon - 55min, "10.0.0.2", "10.0.0.2");
+        EXPECT_EQ(wall_time(around->begins.at(0).at(1)), noon - 1h);
+    });
+}
+
+TEST(Archive, RowsOfAMemberKeepTheirOrderHoweverItsClockIsMeasured)
+{
+    EXPECT_EQ(counted_offset(900ms), 0ms) << "below a second there is none";
+    EXPECT_EQ(counted_offset(-10min), -10min);
+    EXPECT_EQ(counted_offset(10min + 900ms, 10min), 10min) << "measured a little differently";
+    EXPECT_EQ(counted_offset(300ms, 10min), 0ms) << "its clock was set right";
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        for (int i = 1; i <= 3; ++i) {
+            auto row = change("10.0.0.2", i);
+            row.clock_offset = 10min + i * 100ms;
+            EXPECT_EQ(one.archive.add(row, "m").clock_offset, 10min + 100ms);
+        }
+        auto ours = change("10.0.0.9", 0);
+        ours.clock_offset = 10min;
+        EXPECT_EQ(one.archive.add(ours, "").clock_offset, 0ms) << "by our own clock";
+    });
+}
+
+TEST(Archive, EachTroubleIsMendedByItsOwnSuccess)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto inner = co_await memory_store(metrics);
+        Faulty store{*inner};
+        Era one{executor, store};
+        co_await one.load();
+        TaskGroup group{executor, [](std::string_view, std::exception_ptr) {}};
+        group.spawn("archive", one.archive.run());
+        store.refuses = "cluster_members";
+        one.archive.keep(member("10.0.0.2", one.pool));
+        co_await until(one, [&] { return one.trouble("members") != ""; });
+        one.archive.add(change("10.0.0.2", 1), "m");
+        co_await until(one, [&] { return one.archive.queued() == 0; });
+        EXPECT_NE(one.trouble("members"), "") << "a transition was written, the member was not";
+        EXPECT_EQ(one.trouble("history"), "");
+        store.refuses.clear();
+        co_await until(one, [&] { return one.trouble("members") == ""; });
+        store.refuses = "cluster_transitions";
+        one.archive.add(change("10.0.0.2", 2), "m");
+        co_await until(one, [&] { return one.trouble("history") != ""; });
+        one.archive.keep(member("10.0.0.3", one.pool));
+        co_await until(one, [&] { return one.archive.unsaved() == 0; });
+        EXPECT_NE(one.trouble("history"), "") << "a member was written, the transition was not";
+        store.refuses.clear();
+        co_await until(one, [&] { return one.trouble("history") == ""; });
+        group.cancel();
+        co_await group.join();
     });
 }
 

@@ -30,8 +30,10 @@ struct Scripted {
     std::string instance = "run-1";
     std::string node_id = "machine";
     std::uint64_t version = 1;
-    bool failed = false;  // its only unit
-    std::string padding;  // of the unit's output
+    const Clock* clock = nullptr;
+    std::chrono::milliseconds clock_ahead{};  // its clock, of ours
+    bool failed = false;                      // its only unit
+    std::string padding;                      // of the unit's output
     std::int64_t last_transition = 0;
     std::vector<std::string> history;  // pages, each given once
     std::vector<net::ClientRequest> asked;
@@ -39,6 +41,7 @@ struct Scripted {
     std::optional<Errc> broken;  // the connection of those who wait
     asio::steady_timer news;
 
+    [[nodiscard]] WallTime now() const { return clock->now() + clock_ahead; }
     [[nodiscard]] std::string etag() const { return fmt::format("\"{}.{}\"", instance, version); }
     [[nodiscard]] std::string document(std::uint64_t base = 0) const
     {
@@ -51,7 +54,7 @@ struct Scripted {
                + fmt::format(
                    R"(,"node":{{"id":"{}","instance":"{}","version":{},"base":{},"health":{},"reason":"",)"
                    R"("systemd_readable":true,"time":"{}","last_transition":{}}}}})",
-                   node_id, instance, version, base, failed ? 1 : 0, rfc3339(noon), last_transition);
+                   node_id, instance, version, base, failed ? 1 : 0, rfc3339(now()), last_transition);
     }
     void change()
     {
@@ -73,6 +76,7 @@ protected:
     Scripted& add(const std::string& address)
     {
         const auto made = members.try_emplace("http://" + address + ":1050", io.get_executor());
+        made.first->second.clock = &clock;
         return made.first->second;
     }
     void start(const std::vector<std::string>& addresses)

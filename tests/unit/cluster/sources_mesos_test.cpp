@@ -1,5 +1,7 @@
 #include "sources_rig.hpp"
 
+#include <nlohmann/json.hpp>
+
 namespace opsd::cluster::test {
 namespace {
 
@@ -147,6 +149,85 @@ TEST_F(MesosSources, AgentsThatHaveNotComeBackKeepTheirAddress)
     leader.recovered.clear();
     again("mesos", 20s);
     EXPECT_EQ(heard.hosts("mesos"), "10.0.0.9 10.0.0.1") << "gone by the leader's word";
+}
+
+/// The answer of a real master to /slaves, with two agents at one address: S1 and S0, which registered first.
+struct Captured {
+    nlohmann::json s1;
+    nlohmann::json s0;
+    Captured()
+    {
+        auto list = nlohmann::json::parse(fixture("master/slaves.json"))["slaves"];
+        s1 = std::move(list[0]);
+        s0 = std::move(list[1]);
+    }
+    /// As in recovered_slaves: what the registry has.
+    static nlohmann::json recovered(nlohmann::json agent)
+    {
+        for (const auto* name : {"pid", "active", "deactivated", "registered_time", "version"})
+            agent.erase(name);
+        return agent;
+    }
+};
+
+TEST_F(MesosSources, OfTwoIdsAtOneAddressTheActiveAgentWins)
+{
+    const Captured real;
+    const auto s0 = real.s0.at("id").get<std::string>();
+    const auto s1 = real.s1.at("id").get<std::string>();
+    const auto inactive = [](nlohmann::json agent) {
+        agent["active"] = false;
+        agent["reregistered_time"] = 1795999999.5;
+        return agent;
+    };
+    auto later = real.s0;
+    later["registered_time"] = 1795365663.5;
+    auto back = real.s0;
+    back["reregistered_time"] = 1795365663.5;
+    struct Row {
+        std::string_view what;
+        std::vector<nlohmann::json> agents;
+        std::vector<nlohmann::json> recovered;
+        std::string id;
+    };
+    const Row rows[] = {
+        {"as it was: both active, S1 registered later", {real.s1, real.s0}, {}, s1},
+        {"the other order", {real.s0, real.s1}, {}, s1},
+        {"S1 has gone, the same agent is S0 now", {inactive(real.s1), real.s0}, {}, s0},
+        {"S1 is in the registry only", {real.s0}, {Captured::recovered(real.s1)}, s0},
+        {"an inactive one is more than a recovered one",
+         {inactive(real.s0)},
+         {Captured::recovered(real.s1)},
+         s0},
+        {"S0 registered later", {real.s1, later}, {}, s0},
+        {"S0 registered again later", {real.s1, back}, {}, s0},
+    };
+    Leader leader;
+    follow(leader);
+    const auto joined = [](const std::vector<nlohmann::json>& agents) {
+        std::string text;
+        for (const auto& agent : agents)
+            text += (text.empty() ? "" : ",") + agent.dump();
+        return text;
+    };
+    for (const auto& row : rows) {
+        leader.agents = joined(row.agents);
+        leader.recovered = joined(row.recovered);
+        again("mesos", 20s);
+        const auto& list = heard.lists["mesos"];
+        ASSERT_EQ(list.size(), 2U) << row.what;
+        EXPECT_EQ(list[1].mesos_id, row.id) << row.what;
+        EXPECT_EQ(list[1].host, "127.0.0.1") << row.what;
+    }
+}
+
+TEST_F(MesosSources, AnAgentThatIsBackUnderANewIdIsNotNamedByItsNameToo)
+{
+    Leader leader;
+    leader.agents = R"({"id":"S7","hostname":"h","pid":"slave(1)@10.0.0.1:5051","active":true})";
+    leader.recovered = R"({"id":"S2","hostname":"h"})";
+    follow(leader);
+    EXPECT_EQ(heard.hosts("mesos"), "10.0.0.9 10.0.0.1");
 }
 
 TEST_F(MesosSources, AnOldMasterIsReadByItsState)

@@ -189,6 +189,54 @@ TEST_F(DcosViews, AnswersCarryTheirAge)
     EXPECT_FALSE(response.content->etag.empty());
 }
 
+TEST_F(DcosViews, AnswersSayWhenWhatTheyShowLastChanged)
+{
+    auto cluster = table.cluster(true);
+    cluster.changed_at = noon - 1h;
+    board.cluster.publish(std::move(cluster), noon);
+    clock.advance(90s, [] {});
+    for (const auto* path : {"/system/health/v1/units", "/system/health/v1/units/b.service",
+                             "/system/health/v1/units/b.service/nodes",
+                             "/system/health/v1/units/b.service/nodes/10.0.0.10", "/system/health/v1/nodes",
+                             "/system/health/v1/nodes/10.0.0.10", "/system/health/v1/nodes/10.0.0.10/units",
+                             "/system/health/v1/nodes/10.0.0.10/units/b.service", "/api/v1/cluster/units"}) {
+        const auto response = ask(path);
+        ASSERT_TRUE(response.content) << path;
+        EXPECT_EQ(response.content->last_modified, noon - 1h) << path;
+        EXPECT_EQ(header(response, "Age"), "90") << path;
+        EXPECT_NE(header(response, "Last-Modified-3DT"), "") << path;
+    }
+    EXPECT_EQ(ask("/system/health/v1/report").content->last_modified, noon) << "it says when it was made";
+    make({.answers = {.bytes = 100}});
+    const auto streamed = ask("/system/health/v1/report");
+    ASSERT_TRUE(streamed.producer);
+    EXPECT_EQ(header(streamed, "Last-Modified"), "Wed, 18 Nov 2026 11:06:40 GMT");
+}
+
+TEST_F(DcosViews, TheNodesOfAUnitAreRenderedOnceAVersion)
+{
+    const auto path = "/system/health/v1/units/a.service/nodes";
+    const auto first = ask(path).content;
+    EXPECT_EQ(first, ask(path).content);
+    EXPECT_EQ(views->answers.rendered(), 1U);
+    EXPECT_NE(first, ask("/system/health/v1/units/b.service/nodes").content);
+    kill("10.0.0.9");
+    EXPECT_EQ(json(path)["nodes"][0]["health"], 3);
+}
+
+TEST_F(DcosViews, TheSizeOfTheReportIsEstimatedOnceAVersion)
+{
+    ReportSizes sizes;
+    Snapshot<Cluster> snapshot{.version = 1, .at = noon, .value = table.cluster(true)};
+    const auto two = sizes.of(snapshot, {});
+    EXPECT_GT(sizes.of(snapshot, {.with_journal = true}), two);
+    EXPECT_GT(sizes.of(snapshot, {.full = true}), two);
+    snapshot.value.members.clear();
+    EXPECT_EQ(sizes.of(snapshot, {}), two) << "nobody counts again what did not change";
+    snapshot.version = 2;
+    EXPECT_LT(sizes.of(snapshot, {}), two);
+}
+
 TEST_F(DcosViews, OneRenderingServesAllWhoAsk)
 {
     const auto first = ask("/system/health/v1/nodes").content;

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <list>
+
 namespace opsd::cluster {
 namespace {
 
@@ -139,23 +141,35 @@ protected:
             if (member->address == address) return member;
         return nullptr;
     }
-    nlohmann::json get(const std::string& path, std::vector<std::pair<std::string, std::string>> query = {})
+    using Query = std::vector<std::pair<std::string, std::string>>;
+    nlohmann::json get(const std::string& path, const Query& query = {})
+    {
+        const auto response = ask(path, query);
+        return nlohmann::json::parse(response.content ? response.content->body : response.body);
+    }
+    http::Response ask(const std::string& path, const Query& query = {})
+    {
+        const auto answer = begin_to_ask(path, query);
+        until([&] { return answer->has_value(); });
+        return **answer;
+    }
+    std::shared_ptr<std::optional<http::Response>> begin_to_ask(const std::string& path, const Query& query)
     {
         http::Request request;
         request.path = path;
         request.caller.role = http::Role::viewer;
-        for (auto& [name, value] : query)
+        for (const auto& [name, value] : query)
             request.query.add(name, value);
         for (const auto& route : routes) {
             if (route.pattern != path || route.method != http::Method::get) continue;
-            std::optional<http::Response> response;
-            asio::co_spawn(io, route.handler(request),
-                           [&](std::exception_ptr, http::Response r) { response = std::move(r); });
-            until([&] { return response.has_value(); });
-            return nlohmann::json::parse(response->content ? response->content->body : response->body);
+            auto& kept = requests.emplace_back(std::move(request));  // as long as its handler may read it
+            auto response = std::make_shared<std::optional<http::Response>>();
+            asio::co_spawn(io, route.handler(kept),
+                           [response](std::exception_ptr, http::Response r) { *response = std::move(r); });
+            return response;
         }
         ADD_FAILURE() << "no route for " << path;
-        return {};
+        return std::make_shared<std::optional<http::Response>>(http::Response{});
     }
     void change_with_history(Scripted& member, const std::string& from, const std::string& to)
     {
@@ -164,8 +178,8 @@ protected:
         member.history.push_back(fmt::format(
             R"({{"transitions":[{{"id":{},"unit":"a.service","at":"{}","last_at":"{}","from":"{}","to":"{}",)"
             R"("from_health":{},"to_health":{}}}],"last_id":{},"more":false}})",
-            member.last_transition, rfc3339(clock.now()), rfc3339(clock.now()), from, to, 1 - failed, failed,
-            member.last_transition));
+            member.last_transition, rfc3339(member.now()), rfc3339(member.now()), from, to, 1 - failed,
+            failed, member.last_transition));
         member.change();
         settle_all();
     }
@@ -181,6 +195,7 @@ protected:
     std::shared_ptr<Core> core;
     std::unique_ptr<ClusterModule> module;
     std::vector<http::Route> routes;
+    std::list<http::Request> requests;
     std::unique_ptr<TaskGroup> tasks;
 
 private:
@@ -260,6 +275,79 @@ TEST_F(WatchingNode, TellsHowItWasAtATime)
     EXPECT_EQ(now["health"], 0) << now;
     const auto before = get("/api/v1/health/at", {{"time", rfc3339(broke - 30s)}, {"node", "host"}});
     EXPECT_EQ(before["health"], 3) << "unknown before the first kept transition: " << before;
+}
+
+TEST_F(WatchingNode, TellsHowItWasByItsOwnClockWhateverTheMembersClocksSay)
+{
+    auto& member = add("10.0.0.1");
+    auto& other = add("10.0.0.2");
+    settings.sources.fixed.hosts.items = {"10.0.0.1", "10.0.0.2"};
+    member.instance = "run-1";
+    other.instance = "run-2";
+    other.clock_ahead = 10min;
+    begin();
+    advance_all(1min);
+    change_with_history(member, "running", "failed");
+    change_with_history(other, "running", "failed");
+    const auto broke = clock.now();
+    advance_all(5min);
+    change_with_history(member, "failed", "running");
+    change_with_history(other, "failed", "running");
+    advance_all(20min);
+    for (const auto* node : {"10.0.0.1", "10.0.0.2"}) {
+        const auto state = [&](WallTime time) {
+            return get("/api/v1/health/at",
+                       {{"time", rfc3339(time)}, {"node", node}, {"full", ""}})["members"][0]["units"][0];
+        };
+        EXPECT_EQ(state(broke + 1min)["state"], "failed") << node;
+        EXPECT_EQ(state(broke + 1min)["since"], rfc3339(broke)) << node << " by our clock";
+        EXPECT_EQ(state(broke + 6min)["state"], "running") << node;
+        const auto rows = get("/api/v1/health/history",
+                              {{"node", node}, {"unit", "a.service"}, {"until", rfc3339(broke + 1min)}});
+        ASSERT_EQ(rows["transitions"].size(), 1U) << node;
+    }
+    const auto row = get("/api/v1/health/history", {{"node", "10.0.0.2"}, {"unit", "a.service"}});
+    EXPECT_EQ(row["transitions"][1]["at"], rfc3339(broke + 10min)) << "as the member recorded it";
+    EXPECT_EQ(row["transitions"][1]["clock_offset_ms"], 600'000);
+}
+
+TEST_F(WatchingNode, RefusesTheFutureAndMoreReadersThanItHasPlacesFor)
+{
+    settings.history.concurrent = 2;
+    begin();
+    const Query past{{"time", rfc3339(clock.now())}};
+    EXPECT_EQ(ask("/api/v1/health/at", {{"time", rfc3339(clock.now() + 1s)}}).status, 400U);
+    const auto first = begin_to_ask("/api/v1/health/at", past);
+    const auto second = begin_to_ask("/api/v1/health/history", {});
+    const auto third = begin_to_ask("/api/v1/health/at", past);
+    until([&] { return first->has_value() && second->has_value() && third->has_value(); });
+    EXPECT_EQ((*first)->status, 200U);
+    EXPECT_EQ((*second)->status, 200U);
+    EXPECT_EQ((*third)->status, 503U);
+    EXPECT_EQ(ask("/api/v1/health/at", past).status, 200U) << "the places are free again";
+    EXPECT_EQ(core->readers.refused(), 1U);
+}
+
+TEST_F(WatchingNode, APastThatWasNotReadYetIsUnavailableNotEmpty)
+{
+    store->broken = true;
+    begin();
+    EXPECT_EQ(ask("/api/v1/health/history").status, 503U);
+    EXPECT_EQ(ask("/api/v1/health/at", {{"time", rfc3339(clock.now())}}).status, 503U);
+}
+
+TEST_F(WatchingNode, OnlyAChangeMakesThePictureNewer)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    const auto changed = board.cluster.get()->value.changed_at;
+    const auto version = board.cluster.version();
+    advance_all(2min);
+    EXPECT_GT(board.cluster.version(), version);
+    EXPECT_EQ(board.cluster.get()->value.changed_at, changed) << "only times of answers moved";
+    member.change();
+    advance_all(1s);
+    EXPECT_GT(board.cluster.get()->value.changed_at, changed);
 }
 
 TEST_F(WatchingNode, AMemberThatDidNotAnswerThenIsUnknownThen)

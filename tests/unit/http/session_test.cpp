@@ -483,6 +483,36 @@ TEST(HttpSession, HonoursIfModifiedSince)
     EXPECT_NE(conversation.metrics.find("code=\"200\"} 2"), std::string::npos) << conversation.metrics;
 }
 
+TEST(HttpSession, ADateThatCannotTellTwoVersionsApartIsNotTrusted)
+{
+    struct Row {
+        std::string_view what;
+        std::string modified;
+        std::string since;
+        int status;
+        std::string told;
+    };
+    const Row rows[] = {
+        {"a header of the handler", "10:00:00", "10:00:00", 304, "10:00:00"},
+        {"it changed since", "10:00:01", "10:00:00", 200, "10:00:01"},
+        {"changed in the present second", "15:26:27", "15:26:26", 200, "15:26:26"},
+        {"given before the clock was set back", "10:00:00", "16:00:00", 200, "10:00:00"},
+    };
+    const auto date = [](const std::string& time) { return "Sun, 22 Nov 2026 " + time + " GMT"; };
+    for (const auto& row : rows) {
+        Conversation conversation;
+        conversation.router = build({route([&](const http::Request&) -> Task<http::Response> {
+            auto response = http::Response::shared(http::make_content("{}"));
+            response.with("Last-Modified", date(row.modified));
+            co_return response;
+        })});
+        const auto answer = conversation.say(get("/test", "If-Modified-Since: " + date(row.since) + "\r\n"));
+        EXPECT_EQ(status_of(answer), row.status) << row.what;
+        EXPECT_TRUE(has_header(answer, "Last-Modified: " + date(row.told))) << row.what << answer;
+        EXPECT_EQ(answer.find("Last-Modified"), answer.rfind("Last-Modified")) << row.what;
+    }
+}
+
 TEST(HttpSession, AThrowingHandlerCostsItsOwnRequest)
 {
     Conversation conversation;

@@ -62,6 +62,7 @@ TEST(MesosDocuments, SlavesOfARealMaster)
     EXPECT_EQ(list.agents[0].port, 5051);
     EXPECT_EQ(list.agents[0].hostname, "127.0.0.1");
     EXPECT_TRUE(list.agents[0].active);
+    EXPECT_DOUBLE_EQ(list.agents[0].registered, 1795365662.395939);
     EXPECT_FALSE(list.agents[0].public_ip);
     EXPECT_EQ(list.agents[1].port, 5052);
     EXPECT_TRUE(list.recovered.empty());

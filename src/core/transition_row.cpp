@@ -1,0 +1,71 @@
+#include "core/transition_row.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace opsd {
+
+std::int64_t micros(WallTime time) noexcept { return time.time_since_epoch().count(); }
+
+WallTime wall_time(const Cell& cell) noexcept
+{
+    return WallTime{std::chrono::microseconds{as_integer(cell)}};
+}
+
+int small_integer(const Cell& cell) noexcept { return static_cast<int>(as_integer(cell)); }
+
+Health health_from(const Cell& cell) noexcept
+{
+    const auto number = as_integer(cell);
+    if (number == 0) return Health::healthy;
+    return number == 1 ? Health::unhealthy : Health::unknown;
+}
+
+void append_values(std::vector<Cell>& cells, const Transition& t)
+{
+    const Cell values[] = {t.unit,
+                           micros(t.at),
+                           micros(t.last_at),
+                           std::int64_t{t.count},
+                           t.from,
+                           t.to,
+                           std::int64_t{std::to_underlying(t.from_health)},
+                           std::int64_t{std::to_underlying(t.to_health)},
+                           t.result,
+                           std::int64_t{t.main_code},
+                           std::int64_t{t.main_status},
+                           t.invocation_id,
+                           t.reason};
+    cells.insert(cells.end(), std::begin(values), std::end(values));
+}
+
+Transition transition_at(const Row& row, std::size_t first)
+{
+    const auto cell = [&row, first](std::size_t index) -> const Cell& { return row.at(first + index); };
+    Transition t;
+    t.unit = as_text(cell(0));
+    t.at = wall_time(cell(1));
+    t.last_at = wall_time(cell(2));
+    t.count = static_cast<std::uint32_t>(as_integer(cell(3)));
+    t.from = as_text(cell(4));
+    t.to = as_text(cell(5));
+    t.from_health = health_from(cell(6));
+    t.to_health = health_from(cell(7));
+    t.result = as_text(cell(8));
+    t.main_code = small_integer(cell(9));
+    t.main_status = small_integer(cell(10));
+    t.invocation_id = as_text(cell(11));
+    t.reason = as_text(cell(12));
+    return t;
+}
+
+std::string placeholders(std::size_t count)
+{
+    std::string all;
+    for (std::size_t i = 1; i <= count; ++i)
+        all += fmt::format("{}?{}", i == 1 ? "" : ", ", i);
+    return all;
+}
+
+}  // namespace opsd

@@ -1,0 +1,32 @@
+#pragma once
+// How a transition becomes cells of a row, and back: the same columns in every table that keeps transitions.
+// Ids, and whose a transition is, are columns of each table's own.
+
+#include "opsd/model.hpp"
+#include "opsd/store.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace opsd {
+
+/// Microseconds since the epoch, as times are kept.
+[[nodiscard]] std::int64_t micros(WallTime time) noexcept;
+[[nodiscard]] WallTime wall_time(const Cell& cell) noexcept;
+[[nodiscard]] int small_integer(const Cell& cell) noexcept;
+/// What is neither 0 nor 1 is unknown.
+[[nodiscard]] Health health_from(const Cell& cell) noexcept;
+
+/// What a transition says, in the order of the two functions below.
+inline constexpr std::string_view transition_value_columns =
+    "unit, first_at, last_at, count, from_state, to_state, from_health, to_health, result, code, status, "
+    "invocation, reason";
+void append_values(std::vector<Cell>& cells, const Transition& transition);
+/// From the cells that begin at `first`; without an id.
+[[nodiscard]] Transition transition_at(const Row& row, std::size_t first);
+
+/// "?1, ?2, ?3" for three.
+[[nodiscard]] std::string placeholders(std::size_t count);
+
+}  // namespace opsd

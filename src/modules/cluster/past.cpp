@@ -1,0 +1,148 @@
+#include "modules/cluster/past.hpp"
+
+#include "core/transition_row.hpp"
+#include "modules/cluster/archive_rows.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace opsd::cluster {
+namespace {
+
+/// By our clock. Rows of one millisecond are in the order in which we learned of them.
+Transition by_our_clock(ClusterTransition row)
+{
+    auto transition = std::move(row.transition);
+    transition.id = row.id;
+    transition.at -= row.clock_offset;
+    transition.last_at -= row.clock_offset;
+    return transition;
+}
+
+std::vector<StateNow> states_now(const Member* member)
+{
+    std::vector<StateNow> now;
+    if (member == nullptr) return now;
+    const auto offset = counted_offset(member->clock_offset);
+    now.reserve(member->units.size());
+    for (const auto& unit : member->units)
+        now.push_back({.unit = unit.label->id,
+                       .health = unit.verdict->health,
+                       .state = unit.verdict->state,
+                       .reason = unit.verdict->reason,
+                       .since = unit.since == WallTime{} ? unit.since : unit.since - offset});
+    return now;
+}
+
+/// Was the member answering then? Its own transitions (unit "") and what is known now say.
+bool answered_then(const std::vector<StateThen>& states, const Member* now, WallTime time, std::string& why)
+{
+    const auto own = std::ranges::find(states, std::string{}, &StateThen::unit);
+    if (own != states.end() && own->state != "unknown") {
+        if (own->state == "fresh" || own->state == "replaced") return true;
+        why =
+            fmt::format("it was {}: {}", own->state, own->reason.empty() ? "it did not answer" : own->reason);
+        return false;
+    }
+    if (now != nullptr && now->freshness == Freshness::fresh) return true;
+    if (now != nullptr && time <= now->answered_at) return true;
+    why = "it did not answer";
+    return false;
+}
+
+/// Known by then: named by a source, or with a row that begins before.
+bool was_there(const Member* member, const std::vector<Transition>& rows, WallTime time)
+{
+    const auto before = [time](const Transition& row) { return row.at <= time; };
+    if (std::ranges::any_of(rows, before)) return true;
+    if (member == nullptr) return false;
+    const auto known = [time](const MemberSource& source) { return source.first <= time; };
+    return member->self || std::ranges::any_of(member->sources, known);
+}
+
+/// Rows in the store, and later versions of some of them that wait to be written.
+void add_waiting(std::vector<ClusterTransition>& rows, std::vector<ClusterTransition> waiting)
+{
+    for (auto& row : waiting) {
+        std::erase_if(rows, [&row](const ClusterTransition& old) { return supersedes(row, old); });
+        rows.push_back(std::move(row));
+    }
+}
+
+}  // namespace
+
+Past::Past(PastQuestion question, ClusterSnapshot cluster, std::vector<ClusterTransition> waiting)
+  : question_{std::move(question)}
+  , cluster_{std::move(cluster)}
+{
+    const auto& node = question_.node;
+    for (auto& row : waiting)
+        if (node.empty() || row.address == node || row.hostname == node)
+            waiting_[row.address].push_back(std::move(row));
+    if (!cluster_) return;
+    for (const auto& member : cluster_->value.members)
+        if (node.empty() || member->address == node) untold_.emplace(member->address, member.get());
+}
+
+void Past::take(const Archive::Around& page)
+{
+    std::map<std::string, Evidence> members;
+    for (const auto& row : page.rows) {
+        auto transition = transition_from(row);
+        members[transition.address].rows.push_back(std::move(transition));
+    }
+    for (const auto& row : page.begins) {
+        const auto known = members.find(as_text(row.at(0)));
+        if (known != members.end()) known->second.begins = wall_time(row.at(1));
+    }
+    for (auto& [address, evidence] : members)
+        take(address, std::move(evidence));
+}
+
+void Past::take(const std::string& address, Evidence evidence)
+{
+    if (auto waiting = waiting_.extract(address)) add_waiting(evidence.rows, std::move(waiting.mapped()));
+    const Member* member = nullptr;
+    if (auto known = untold_.extract(address)) member = known.mapped();
+    NodeThen node;
+    node.address = address;
+    if (member != nullptr)
+        node.hostname = member->identity.hostname;
+    else if (!evidence.rows.empty())
+        node.hostname = evidence.rows.back().hostname;
+    std::vector<Transition> rows;
+    rows.reserve(evidence.rows.size());
+    node.begins = evidence.begins;
+    for (auto& row : evidence.rows) {
+        rows.push_back(by_our_clock(std::move(row)));
+        const auto& last = rows.back();
+        if (!last.unit.empty()) node.begins = std::min(node.begins.value_or(last.last_at), last.last_at);
+    }
+    if (!was_there(member, rows, question_.time)) return;
+    auto states = states_at(question_.time, rows, states_now(member), node.begins);
+    node.answered = answered_then(states, member, question_.time, node.why);
+    std::erase_if(states, [](const StateThen& state) { return state.unit.empty(); });
+    node.units = std::move(states);
+    nodes_.insert_or_assign(address, std::move(node));
+}
+
+Result<std::shared_ptr<const http::Content>> Past::report()
+{
+    while (!waiting_.empty())
+        take(std::string{waiting_.begin()->first}, {});
+    while (!untold_.empty())
+        take(std::string{untold_.begin()->first}, {});
+    if (!question_.node.empty() && nodes_.empty())
+        return fail(Errc::not_found, fmt::format("cannot find the node \"{}\" at that time", question_.node));
+    std::vector<NodeThen> nodes;
+    nodes.reserve(nodes_.size());
+    for (auto& [address, node] : nodes_)
+        nodes.push_back(std::move(node));
+    nodes_.clear();
+    auto text = report_json(question_.time, nodes, question_.full);
+    return http::make_content(std::move(text), "application/json", question_.gzip);
+}
+
+}  // namespace opsd::cluster

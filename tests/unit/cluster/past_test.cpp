@@ -1,0 +1,147 @@
+#include "modules/cluster/past.hpp"
+
+#include "modules/cluster/archive_rows.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace opsd::cluster {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
+
+ClusterTransition change(std::int64_t id, std::string address, WallTime at, std::string from, std::string to)
+{
+    ClusterTransition row;
+    row.id = id;
+    row.address = std::move(address);
+    row.hostname = "host-" + row.address;
+    row.seen_at = at;
+    row.transition.id = id % 10;
+    row.transition.unit = "a.service";
+    row.transition.at = row.transition.last_at = at;
+    row.transition.from_health = from == "failed" ? Health::unhealthy : Health::healthy;
+    row.transition.to_health = to == "failed" ? Health::unhealthy : Health::healthy;
+    row.transition.from = std::move(from);
+    row.transition.to = std::move(to);
+    return row;
+}
+
+/// As the store has it.
+Row row_of(const ClusterTransition& transition)
+{
+    std::vector<Statement> statements;
+    append_statements(statements, transition, "m");
+    for (auto& statement : statements)
+        if (statement.sql.starts_with("INSERT OR REPLACE INTO cluster_transitions")) return statement.values;
+    return {};
+}
+
+ClusterSnapshot cluster_of(std::vector<Member> members)
+{
+    Snapshot<Cluster> snapshot{.version = 1, .at = noon, .value = {}};
+    for (auto& member : members)
+        snapshot.value.members.push_back(std::make_shared<const Member>(std::move(member)));
+    return std::make_shared<const Snapshot<Cluster>>(std::move(snapshot));
+}
+
+Member member(std::string address, std::chrono::milliseconds clock_offset = {})
+{
+    Member one;
+    one.address = std::move(address);
+    one.identity.hostname = "now-" + one.address;
+    one.freshness = Freshness::fresh;
+    one.clock_offset = clock_offset;
+    one.sources.push_back({.name = "static", .first = noon - 24h});
+    MemberUnit unit;
+    unit.label = std::make_shared<const UnitLabel>(UnitLabel{"a.service", "A", "About"});
+    unit.verdict = std::make_shared<const UnitVerdict>(UnitVerdict{Health::healthy, "running", "it runs"});
+    unit.since = noon - 3h + clock_offset;
+    one.units.push_back(std::move(unit));
+    return one;
+}
+
+nlohmann::json told(Past& past)
+{
+    auto content = past.report();
+    EXPECT_TRUE(content) << content.error().message;
+    return content ? nlohmann::json::parse((*content)->body) : nlohmann::json{};
+}
+
+}  // namespace
+
+TEST(Past, TellsOfMembersWithRowsInTheStoreInTheQueueAndWithNone)
+{
+    Past past{{.time = noon - 90min, .full = true},
+              cluster_of({member("10.0.0.10"), member("10.0.0.9"), member("10.0.0.2")}),
+              {change(21, "10.0.0.10", noon - 2h, "running", "failed")}};
+    Archive::Around page;
+    page.rows = {row_of(change(11, "10.0.0.9", noon - 2h, "running", "failed")),
+                 row_of(change(12, "10.0.0.9", noon - 1h, "failed", "running")),
+                 row_of(change(13, "10.0.0.1", noon - 2h, "failed", "running"))};
+    page.begins = {{std::string{"10.0.0.9"}, std::int64_t{(noon - 5h).time_since_epoch().count()}}};
+    past.take(page);
+    const auto all = told(past)["members"];
+    ASSERT_EQ(all.size(), 4U);
+    EXPECT_EQ(all[0]["hostname"], "host-10.0.0.1") << "one that is gone";
+    EXPECT_EQ(all[1]["address"], "10.0.0.2");
+    EXPECT_EQ(all[1]["units"][0]["state"], "running") << "it lasts until now";
+    EXPECT_EQ(all[2]["address"], "10.0.0.9") << "sorted by value";
+    EXPECT_EQ(all[2]["hostname"], "now-10.0.0.9");
+    EXPECT_EQ(all[2]["units"][0]["state"], "failed");
+    EXPECT_EQ(all[2]["history_begins"], rfc3339(noon - 5h));
+    EXPECT_EQ(all[3]["units"][0]["state"], "failed") << "not written yet";
+}
+
+TEST(Past, ReadsTheTimesOfAMemberByOurClock)
+{
+    auto row = change(11, "10.0.0.9", noon - 2h + 10min, "running", "failed");
+    row.clock_offset = 10min;
+    auto before = row;
+    before.id = 10;
+    before.transition.at = before.transition.last_at = noon - 150min;
+    before.clock_offset = {};  // its clock was right then
+    std::swap(before.transition.from, before.transition.to);
+    std::swap(before.transition.from_health, before.transition.to_health);
+    const auto state = [&](WallTime time) {
+        Past past{{.time = time, .full = true}, cluster_of({member("10.0.0.9", 10min)}), {}};
+        past.take({.rows = {row_of(row), row_of(before)}, .begins = {}});
+        return told(past)["members"][0];
+    };
+    EXPECT_EQ(state(noon - 119min)["units"][0]["state"], "failed");
+    EXPECT_EQ(state(noon - 119min)["units"][0]["since"], rfc3339(noon - 2h));
+    EXPECT_EQ(state(noon - 121min)["units"][0]["state"], "running");
+    EXPECT_EQ(state(noon - 121min)["history_begins"], rfc3339(noon - 150min));
+    Past quiet{{.time = noon - 175min, .full = true}, cluster_of({member("10.0.0.9", 10min)}), {}};
+    EXPECT_EQ(told(quiet)["members"][0]["units"][0]["since"], rfc3339(noon - 3h))
+        << "of the present state, too";
+}
+
+TEST(Past, AFoldedRowThatWaitsReplacesItsVersionInTheStore)
+{
+    auto old = change(11, "10.0.0.9", noon - 2h, "running", "failed");
+    auto newer = old;
+    newer.id = 12;
+    newer.transition.count = 3;
+    newer.transition.last_at = noon - 1h;
+    newer.clock_offset = 2s;  // measured anew since
+    Past past{{.time = noon - 90min, .full = true}, nullptr, {newer}};
+    past.take({.rows = {row_of(old)}, .begins = {}});
+    const auto unit = told(past)["members"][0]["units"][0];
+    EXPECT_EQ(unit["exact"], false);
+    EXPECT_NE(unit["reason"].get<std::string>().find("3 times"), std::string::npos) << unit;
+}
+
+TEST(Past, ANodeThatWasNotThereIsNotFound)
+{
+    Past past{{.time = noon - 90min, .node = "10.0.0.7"},
+              cluster_of({member("10.0.0.9")}),
+              {change(11, "10.0.0.9", noon - 2h, "running", "failed")}};
+    const auto report = past.report();
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code, Errc::not_found);
+}
+
+}  // namespace opsd::cluster
