@@ -136,9 +136,9 @@ class ThePast(unittest.TestCase):
                 eventually(lambda n=names[3]: any(t["to"] == "failed" for t in self.transitions(f"bad-once@{n}.service")), SOON)
                 eventually(lambda: metric(self.master, "opsd_cluster_archive_queue_length") == 0, SOON)
                 restart()
+                reader = pool.submit(self.follow, seen[-1][0], names[8])  # at once: what was kept is not yet read
                 self.fail_once(*names[4:6])
-                wait_node(self.master, self.address, hostname=self.agent.name)  # what was kept is read
-                reader = pool.submit(self.follow, seen[-1][0], names[8])
+                wait_node(self.master, self.address, hostname=self.agent.name)
                 wait_node(self.master, self.address, freshness="fresh")
                 self.fail_once(*names[6:8])
                 eventually(lambda: all(self.transitions(f"bad-once@{n}.service") for n in names[:8]), SOON)
