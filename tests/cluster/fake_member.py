@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """fake_member.py MODE ADDRESS PORT - a member of the cluster that answers wrongly, until it is ended.
 
-Modes: garbage, half, drip (a byte a second), huge (1 GiB), redirect (to 127.0.0.66), silent (accepts, never answers),
-deaf (does not even accept), empty (closes at once), reset.
+Modes: garbage, half, drip (a byte a second), huge (1 GiB), redirect (to the trap), silent (accepts, never answers),
+deaf (does not even accept), empty (closes at once), reset, trap (notes in /run/trap what it is sent).
 """
 
 import socket
@@ -12,12 +12,13 @@ import threading
 import time
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+TRAP = "127.0.0.66:2050"
 
 
 def answer(client, mode):
     client.settimeout(30)
     try:
-        client.recv(65536)
+        asked = client.recv(65536)
         if mode == "garbage":
             client.sendall(HEAD + b"Content-Length: 12\r\n\r\n<html>oops!\n")
         elif mode == "half":
@@ -32,11 +33,15 @@ def answer(client, mode):
             for _ in range(1 << 14):
                 client.sendall(b" " * 65536)
         elif mode == "redirect":
-            client.sendall(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.66:1/api/v1/node\r\nContent-Length: 0\r\n\r\n")
+            place = f"Location: http://{TRAP}/api/v1/node\r\n".encode()
+            client.sendall(b"HTTP/1.1 307 Temporary Redirect\r\n" + place + b"Content-Length: 0\r\n\r\n")
         elif mode == "silent":
             time.sleep(300)
         elif mode == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif mode == "trap" and asked:
+            with open("/run/trap", "ab") as file:
+                file.write(asked)
     except OSError:
         pass
     finally:

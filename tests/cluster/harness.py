@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import threading
@@ -19,6 +20,7 @@ SYSTEMD_NODE = os.path.join(TOP, "tests/testbed/systemd-node")
 OPSD_NODE = os.path.join(TOP, "tests/opsd-node")
 UNITS = os.path.join(TOP, "tests/testbed/units")
 OPSD = os.environ.get("OPSD_BINARY", os.path.join(TOP, "build/release/src/opsd"))
+LIBFAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -304,6 +306,20 @@ class Node:
             return eventually(matches, timeout, what=f"{name} {wanted}")
         except AssertionError as error:
             raise AssertionError(f"{error}\nseen: {self.get(f'/api/v1/units/{name}', via='unix')!r}") from None
+
+
+def integrity(node):
+    """What SQLite says of the state of a node whose opsd is stopped: "ok", or what is broken."""
+    with tempfile.TemporaryDirectory() as directory:  # SQLite cannot open it below /proc
+        source = f"{node.root}/var/lib/opsd"
+        for name in os.listdir(source):
+            if name.startswith("state.db"):
+                shutil.copy(os.path.join(source, name), directory)
+        database = sqlite3.connect(os.path.join(directory, "state.db"))
+        try:
+            return database.execute("PRAGMA integrity_check").fetchone()[0]
+        finally:
+            database.close()
 
 
 class NodeTest(unittest.TestCase):

@@ -2,15 +2,11 @@
 
 import json
 import os
-import shutil
-import sqlite3
-import tempfile
 import time
 
-from harness import UNITS, NodeTest, eventually
+from harness import LIBFAKETIME, UNITS, NodeTest, eventually, integrity
 
 VIEWER = "http: {anonymous: viewer}\n"
-LIBFAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
 class BusAndSystemd(NodeTest):
@@ -195,19 +191,7 @@ class SuddenDeath(NodeTest):
             self.assertEqual(modules["degraded"], [])
         self.node.exec("systemctl", "stop", "w@*.service")
         self.node.exec("systemctl", "stop", "opsd")
-        self.assertEqual(self.integrity(), "ok")
-
-    def integrity(self):
-        with tempfile.TemporaryDirectory() as directory:
-            source = f"{self.node.root}/var/lib/opsd"
-            for name in os.listdir(source):
-                if name.startswith("state.db"):
-                    shutil.copy(os.path.join(source, name), directory)
-            database = sqlite3.connect(os.path.join(directory, "state.db"))
-            try:
-                return database.execute("PRAGMA integrity_check").fetchone()[0]
-            finally:
-                database.close()
+        self.assertEqual(integrity(self.node), "ok")
 
 
 class FullDisk(NodeTest):

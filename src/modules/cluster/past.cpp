@@ -46,6 +46,10 @@ bool answered_then(const std::vector<StateThen>& states, const Member* now, Wall
             fmt::format("it was {}: {}", own->state, own->reason.empty() ? "it did not answer" : own->reason);
         return false;
     }
+    if (own != states.end()) {  // it came and went, but what is kept of that begins later
+        why = own->reason;
+        return false;
+    }
     if (now != nullptr && now->freshness == Freshness::fresh) return true;
     if (now != nullptr && time <= now->answered_at) return true;
     why = "it did not answer";

@@ -160,8 +160,7 @@ public:
             FoundMember member;
             member.host = server.hostname;
             member.role = "master";
-            member.hostname = name_of(server.hostname);
-            member.leader = server.leader;
+            member.hostname = name_of(server.hostname);  // its isLeader is about ZooKeeper, not Mesos
             round.members->push_back(std::move(member));
         }
         co_return round;

@@ -48,7 +48,7 @@ void Table::choose_shown(const std::string& instance, TableChanges& changes)
 {
     const auto group = instances_.find(instance);
     if (group == instances_.end()) return;
-    const auto at_home = [](const Entry& e) { return e.member->address == e.own_ip; };
+    const auto at_home = [](const Entry& e) { return e.member->address == e.own.ip; };
     const auto rank = [&at_home](const Entry& e) {
         return (e.member->self ? 0 : 4) + (e.member->freshness == Freshness::fresh ? 0 : 2)
                + (at_home(e) ? 0 : 1);
@@ -159,6 +159,7 @@ TableChanges Table::restore(std::vector<Member> kept, WallTime now)
         for (auto& source : member->sources)
             source.current = false;
         changes.follow.insert(member->address);
+        if (answered) entry->own = member->identity;
         replace(*entry, std::move(member), changes);
     }
     return changes;
@@ -199,8 +200,7 @@ TableChanges Table::named(const std::string& source, const std::vector<FoundMemb
             changes.touched = true;
             continue;
         }
-        identify(*member, entry,
-                 member->freshness == Freshness::unanswered ? NodeIdentity{} : member->identity);
+        identify(*member, entry, entry.own);
         replace(entry, std::move(member), changes);
     }
     return changes;
@@ -349,8 +349,8 @@ Result<TableChanges> Table::answered(const std::string& address, NodeDocument do
     member->health = document.health;
     member->reason = std::move(document.reason);
     member->systemd_readable = document.systemd_readable;
-    identify(*member, entry, document.identity);
-    entry.own_ip = document.identity.ip;
+    entry.own = document.identity;
+    identify(*member, entry, entry.own);
     entry.held_instance = document.instance;
     entry.held_version = document.version;
     if (member->replaced_at == now && member->previous_node_id != old->previous_node_id)

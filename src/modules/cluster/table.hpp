@@ -101,8 +101,8 @@ private:
         std::map<std::string, FoundMember> claims;  // what each source said last
         std::string held_instance;                  // of the document that the units come from
         std::uint64_t held_version = 0;
-        std::string own_ip;  // what the node calls its address
-        bool shown = true;   // false: another address of the same process is shown
+        NodeIdentity own;   // what the node says of itself, without what sources add
+        bool shown = true;  // false: another address of the same process is shown
     };
     using Entries = std::map<std::string, Entry, AddressLess>;
 

@@ -378,7 +378,8 @@ TEST_F(ExhibitorSources, ItsServersAreTheMasters)
         EXPECT_EQ(asked.path, "/exhibitor/v1/cluster/status");
         return answer(200, two_servers);
     });
-    EXPECT_EQ(heard.lists["exhibitor"][0], (FoundMember{"10.0.0.1", 0, "master", "", "", true}));
+    EXPECT_EQ(heard.lists["exhibitor"][0], (FoundMember{"10.0.0.1", 0, "master", "", "", false}))
+        << "who leads ZooKeeper says nothing of who leads Mesos";
     EXPECT_EQ(heard.lists["exhibitor"][1], (FoundMember{"m2.example", 0, "master", "", "m2.example", false}))
         << "one that is down is a member";
     EXPECT_TRUE(heard.ids.empty());

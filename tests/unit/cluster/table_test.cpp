@@ -268,6 +268,18 @@ TEST(Table, AnAgentUnderANewMesosIdIsTheSameMember)
     EXPECT_EQ(cast.member("10.0.0.1").previous_node_id, "");
 }
 
+TEST(Table, WhatOnlyASourceKnowsFollowsTheSource)
+{
+    Cast cast;
+    cast.table.named("mesos", {{.host = "10.0.0.1", .role = "agent", .mesos_id = "S1"}}, port, noon);
+    cast.answers("10.0.0.1", cast.document("a", {}));
+    EXPECT_EQ(cast.member("10.0.0.1").identity.mesos_id, "S1") << "the node itself does not know it";
+    const auto named = FoundMember{.host = "10.0.0.1", .role = "agent_public", .mesos_id = "S7"};
+    cast.table.named("mesos", {named}, port, noon);
+    EXPECT_EQ(cast.member("10.0.0.1").identity.mesos_id, "S7") << "though the node has not answered since";
+    EXPECT_EQ(cast.member("10.0.0.1").identity.role, "agent_public");
+}
+
 TEST(Table, AnotherMachineAtTheSameAddressIsSaid)
 {
     Cast cast;

@@ -370,6 +370,22 @@ TEST_F(WatchingNode, AMemberThatDidNotAnswerThenIsUnknownThen)
     EXPECT_EQ(now["health"], 0) << now;
 }
 
+TEST_F(WatchingNode, BeforeAMembersFirstAnswerItIsUnknownWhateverItsUnitsSayOfThemselves)
+{
+    auto& member = add("10.0.0.1");
+    member.way = Way::refused;
+    begin();
+    advance_all(1min);
+    const auto early = clock.now();
+    advance_all(1min);
+    member.way = Way::opsd;  // with a unit that it says runs since long ago
+    advance_all(1min);
+    const auto then = get("/api/v1/health/at", {{"time", rfc3339(early)}, {"node", "host"}});
+    ASSERT_EQ(then["members"].size(), 1U) << then;
+    EXPECT_EQ(then["members"][0]["health"], 3) << then;
+    EXPECT_NE(then["members"][0]["reason"], "") << then;
+}
+
 TEST_F(WatchingNode, AfterARestartADeadMemberIsThereWithItsLastUnitsAndItsDeathIsTold)
 {
     auto& member = add("10.0.0.1");
