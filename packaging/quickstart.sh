@@ -20,7 +20,7 @@ case ${1:-} in
 esac
 
 opsd=$top/build/release/src/opsd
-group=quickstart
+group=${OPSD_TESTBED_GROUP:-quickstart}
 scratch=
 daemon=
 waiter=

@@ -47,9 +47,9 @@ Result<std::string> read_password()
     const bool terminal = ::isatty(STDIN_FILENO) != 0;
     const auto ask = [terminal](const char* prompt) {
         std::string line;
-        if (terminal) fmt::print(stderr, "{}", prompt);
         {
-            const Silence silence;
+            const Silence silence;  // before the prompt: who types at once is not shown, and nothing typed is lost
+            if (terminal) fmt::print(stderr, "{}", prompt);
             std::getline(std::cin, line);
         }
         if (terminal) fmt::print(stderr, "\n");

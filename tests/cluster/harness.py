@@ -2,15 +2,20 @@
 
 import atexit
 import ctypes
+import fcntl
 import http.client
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -26,11 +31,15 @@ CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def environment(**more):
+    """This one's, without the settings of the tests: they are none of opsd's, which refuses what it does not know."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("OPSD_") or k.startswith("OPSD_TESTBED_")} | more
+
+
 def run(*command, check=True, timeout=60, stdin=None):
     """Runs a command and returns its result with text in stdout and stderr."""
-    # Settings of the tests are none of opsd's, which refuses what it does not know.
-    env = {k: v for k, v in os.environ.items() if not k.startswith("OPSD_") or k.startswith("OPSD_TESTBED_")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin, check=False, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin, check=False,
+                          env=environment())
     if check and done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done
@@ -50,6 +59,59 @@ def eventually(check, timeout=10.0, interval=0.02, what=None):
         if time.monotonic() > end:
             raise AssertionError(f"{what or 'condition'} not met in {timeout} s; last seen: {last!r}")
         time.sleep(interval)
+
+
+class Terminal:
+    """A command on a terminal of its own, 200 columns wide; `shown` is all that has been seen on it."""
+
+    def __init__(self, *command, **env):
+        self.shown = ""
+        self._seen = b""
+        self._read = 0   # of `shown`, by until()
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                        env=environment(**{"TERM": "xterm", **env}))
+        os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+        os.close(self._master)
+
+    def _more(self, end):
+        """Waits for more on the terminal; false when the last process has closed it."""
+        if not select.select([self._master], [], [], max(0.0, end - time.monotonic()))[0]:
+            raise AssertionError(f"no more came on the terminal after:\n{self.shown}")
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:   # EIO: nobody has it open any more
+            return False
+        self._seen += data
+        self.shown = self._seen.decode("utf-8", "replace").replace("\r\n", "\n")
+        return True
+
+    def until(self, text, timeout=60):
+        """Waits until the text appears below what earlier calls waited for."""
+        end = time.monotonic() + timeout
+        while text not in self.shown[self._read:]:
+            if not self._more(end):
+                raise AssertionError(f"ended without {text!r}:\n{self.shown}")
+        self._read = self.shown.index(text, self._read) + len(text)
+
+    def type(self, line):
+        os.write(self._master, line.encode() + b"\n")
+
+    def end(self, timeout=60):
+        """Waits for the end and returns the exit status."""
+        end = time.monotonic() + timeout
+        while self._more(end):
+            pass
+        return self.process.wait(max(1.0, end - time.monotonic()))
 
 
 class Answer:
@@ -168,6 +230,10 @@ class Node:
         """Runs the CLI in the node."""
         become = ("setpriv", "--reuid", user, "--regid", user, "--init-groups") if user else ()
         return self.exec("env", *env, *become, "opsd", *words, check=check)
+
+    def terminal(self, *words, **env):
+        """The CLI in the node, on a terminal."""
+        return Terminal(SYSTEMD_NODE, "-g", self.group, "exec", self.name, "opsd", *words, **env)
 
     def address(self):
         return self._testbed("addr", self.name).stdout.strip()

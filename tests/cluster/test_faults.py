@@ -1,10 +1,11 @@
 """What opsd lives through: systemd, the bus and journald in trouble, clocks, disks and a sudden death."""
 
+import itertools
 import json
 import os
 import time
 
-from harness import LIBFAKETIME, UNITS, NodeTest, eventually, integrity
+from harness import LIBFAKETIME, UNITS, Connection, NodeTest, eventually, integrity
 
 VIEWER = "http: {anonymous: viewer}\n"
 
@@ -76,14 +77,16 @@ class Journald(NodeTest):
 
 
 class Flapping(NodeTest):
-    config = VIEWER + "health: {globs: ['flap@*', 'fast.service', 'calm.service']}\n"
+    config = VIEWER + "health: {globs: ['flap-*', 'fast.service', 'calm.service']}\n"
     many = 1000
+    ends = {"well": "active", "over": "failed", "gone": "inactive"}   # how a third of them ends each
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.node.unit_file("flap@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=8s\n"
-                                            "ExecStart=/bin/false\n", reload=False)
+        for end in cls.ends:
+            cls.node.unit_file(f"flap-{end}@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\n"
+                                                       "RestartSec=8s\nExecStart=/bin/false\n", reload=False)
         cls.node.unit_file("fast.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=0\n"
                                            "ExecStart=/bin/false\n", reload=False)
         cls.node.unit_file("calm.service", "[Service]\nExecStart=/bin/sleep infinity\n")
@@ -108,13 +111,54 @@ class Flapping(NodeTest):
         rows = self.node.get("/api/v1/units/fast.service/history?limit=1000").json()["transitions"]
         self.assertLess(len(rows), 50, "repetitions are folded")
 
+    def bring_to_an_end(self, names):
+        """One third runs, one third gives up, one third is stopped: {name: active state}."""
+        self.node.unit_file("flap-well@.service.d/end.conf", "[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n", reload=False)
+        self.node.unit_file("flap-over@.service.d/end.conf", "[Service]\nRestartPreventExitStatus=1\n", reload=False)
+        self.node.exec("systemctl", "daemon-reload", timeout=120)
+        self.node.exec("systemctl", "stop", "flap-gone@*.service", timeout=180)
+        return {name: self.ends[name[5:9]] for name in names}
+
+    def active_states(self, names):
+        """{name: what systemd says}"""
+        text = self.node.exec("systemctl", "show", "-p", "Id", "-p", "ActiveState", *names, timeout=120).stdout
+        fields = [dict(line.split("=", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
+        return {block["Id"]: block["ActiveState"] for block in fields}
+
+    def served_states(self, names):
+        """{name: what opsd says}; it does not list an instance that systemd has unloaded."""
+        listed = {u["id"] for u in self.node.get("/api/v1/units").json()["units"]}
+        states = {}
+        connection = Connection(self.node.tcp)
+        for name in names:
+            connection.request("GET", f"/api/v1/units/{name}")
+            answer = connection.getresponse()
+            unit = json.loads(answer.read())
+            if answer.status == 200:
+                states[name] = unit["properties"]["active_state"]
+            elif answer.status == 404 and name not in listed:
+                states[name] = "inactive"
+        connection.close()
+        return states
+
+    def every_end_state_is_that_of_systemd(self, names, wanted):
+        """`wanted` is what systemd says, and goes on to say."""
+        def different():
+            served = self.served_states(names)
+            return {name: (served.get(name), state) for name, state in wanted.items() if served.get(name) != state}
+        try:
+            eventually(lambda: not different(), 60, 0.5)
+        except AssertionError:
+            self.fail(f"opsd and systemd differ: {different()}")
+        self.assertEqual(self.active_states(names), wanted)
+
     def test_a_thousand_units_flapping_at_once(self):
-        names = [f"flap@{i:04}.service" for i in range(self.many)]
-        self.node.exec("systemctl", "start", "--no-block", *names, timeout=120)
+        names = [f"flap-{end}@{i:04}.service" for i, end in zip(range(self.many), itertools.cycle(self.ends))]
+        self.node.exec("systemctl", "start", "--no-block", *names, timeout=300)
         pid = self.node.main_pid()
 
         def sick():
-            states = [u["health"] for u in self.node.health()["units"] if u["id"].startswith("flap@")]
+            states = [u["health"] for u in self.node.health()["units"] if u["id"].startswith("flap-")]
             return len(states) == self.many and states.count(1) >= self.many * 9 // 10
         eventually(sick, 90, 0.5)
         slowest = 0
@@ -125,12 +169,12 @@ class Flapping(NodeTest):
             time.sleep(0.1)
         self.assertLess(slowest, 2.0)
         self.assertLess(self.anonymous_memory(), 128 << 20)
-        self.node.exec("systemctl", "stop", "flap@*.service", timeout=180)
-
-        def settled():
-            units = {u["id"]: u["state"] for u in self.node.get("/api/v1/units").json()["units"]}
-            return all(units.get(n, "stopped") != "flapping" and units.get(n, "stopped") != "running" for n in names)
-        eventually(settled, 60, 0.5)
+        wanted = self.bring_to_an_end(names)
+        eventually(lambda: self.active_states(names) == wanted, 180, 1, what="every unit has come to its end")
+        self.every_end_state_is_that_of_systemd(names, wanted)
+        self.node.exec("systemctl", "stop", "flap-*.service", timeout=180)
+        self.node.exec("systemctl", "reset-failed", "flap-*.service", check=False)
+        self.every_end_state_is_that_of_systemd(names, dict.fromkeys(names, "inactive"))
         eventually(lambda: self.node.unit("calm.service")["health"] == 0, 15)
         self.assertEqual(self.node.main_pid(), pid)
         eventually(lambda: self.node.get("/-/ready").status == 200, 15)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -45,6 +46,7 @@ class Package(unittest.TestCase):
         self.serves()
         self.assertEqual(self.node.show("opsd", "ActiveState"), "active")
         self.assertEqual(self.node.show("opsd", "User"), "opsd")
+        self.settings_of_the_unit_are_in_force()
         self.assertEqual(self.node.exec("systemctl", "is-enabled", "opsd").stdout.strip(), "enabled")
         self.assertEqual(self.node.exec("systemctl", "is-enabled", "opsd.socket", check=False).stdout.strip(), "disabled")
         self.assertEqual(self.node.opsd("unit", "list").returncode, 0)
@@ -75,6 +77,18 @@ class Package(unittest.TestCase):
         left = self.files() - before
         self.assertEqual({name for name in left if "/var/lib/dpkg" not in name and "/var/cache" not in name}, set())
         self.assertEqual(self.node.sh("pgrep -u opsd", check=False).stdout, "")
+
+    def settings_of_the_unit_are_in_force(self):
+        wanted = {"Type": "notify", "Restart": "always", "RestartPreventExitStatus": "78", "WatchdogUSec": "20s",
+                  "MemoryHigh": str(384 << 20), "MemoryMax": str(512 << 20), "OOMScoreAdjust": "-500",
+                  "LimitNOFILE": "16384", "LimitNOFILESoft": "16384", "TasksMax": "64", "StartLimitIntervalUSec": "0",
+                  "StateDirectory": "opsd", "RuntimeDirectory": "opsd", "SupplementaryGroups": "systemd-journal"}
+        self.assertEqual({name: self.node.show("opsd", name) for name in wanted}, wanted)
+        pid = self.node.main_pid()
+        self.assertRegex(self.node.exec("cat", f"/proc/{pid}/limits").stdout, r"Max open files +16384 +16384 ")
+        security = self.node.exec("systemd-analyze", "security", "opsd", check=False).stdout
+        score = float(re.search(r"exposure level for opsd.service: ([0-9.]+)", security).group(1))
+        self.assertLessEqual(score, 2.0, security)
 
     def test_a_disabled_service_stays_disabled_over_an_upgrade(self):
         self.dpkg("--install", self.first)

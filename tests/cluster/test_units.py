@@ -1,18 +1,38 @@
 """The unit health of a node, end to end: every state that a unit can be in, seen over HTTP and by the CLI."""
 
 import json
+import os
 import signal
+import statistics
 import time
 
 from harness import UNITS, Events, NodeTest, eventually
 
 WATCHED = """
 health:
-  globs: ["ok-*", "bad-*", "odd-*", "many.dots.*"]
+  globs: ["ok-*", "bad-*", "odd-*", "many.*"]
   units: [missing.service, odd-masked.service, bad-setting.service, bad-dependency.service, odd-condition.service,
-          ok-oneshot-done.service]
+          ok-oneshot-done.service, bad-unmounted.mount, bad-idle.target]
   stuck_after: {activating: 2s, deactivating: 2s, reloading: 2s}
 """
+
+# Beside those of the test bed.
+MORE = {
+    "many.dots.in.its.name.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+    "many.dots@.service": "[Service]\nExecStart=/bin/sh -c 'test %i != x.y.z && exec sleep infinity'\n",
+    "ok-mounted.mount": "[Mount]\nWhat=tmpfs\nWhere=/ok/mounted\nType=tmpfs\n",
+    "bad-device.mount": "[Mount]\nWhat=/dev/nonexistent\nWhere=/bad/device\nType=ext4\n",
+    "bad-unmounted.mount": "[Mount]\nWhat=tmpfs\nWhere=/bad/unmounted\nType=tmpfs\n",
+    "ok-group.target": "[Unit]\nDescription=Some units\n",
+    "bad-idle.target": "[Unit]\nDescription=A group that nobody started\n",
+    "ok-served.socket": "[Socket]\nListenStream=/run/ok-served\n",
+    "ok-served.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+    "ok-late.timer": "[Timer]\nOnActiveSec=1h\nUnit=ok-late.service\n",
+    "ok-late.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+    "bad-tick.timer": "[Timer]\nOnActiveSec=100ms\n",
+    "bad-tick.service": "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+    "odd-masked-alive.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+}
 
 # unit: (health, state words that are right)
 EXPECTED = {
@@ -29,6 +49,7 @@ EXPECTED = {
     "bad-exit.service": (1, "failed"),
     "bad-signal.service": (1, "failed"),
     "bad-exec.service": (1, "failed"),
+    "bad-exec-oneshot.service": (1, "failed"),
     "bad-start-timeout.service": (1, "failed"),
     "bad-watchdog.service": (1, "failed"),
     "bad-start-limit.service": (1, "failed"),
@@ -42,9 +63,34 @@ EXPECTED = {
     "odd-deactivating.service": (1, "stuck"),
     "odd-reloading.service": (1, "stuck"),
     "many.dots.in.its.name.service": (0, "running"),
+    "many.dots@a.b.c.service": (0, "running"),
+    "many.dots@x.y.z.service": (1, "failed"),
+    "ok-mounted.mount": (0, "mounted"),
+    "bad-device.mount": (1, "failed"),
+    "bad-unmounted.mount": (1, "stopped"),         # was there, is expected, and is not any more
+    "ok-group.target": (0, "active"),
+    "bad-idle.target": (1, "not-started"),
+    # inactive is healthy when something starts it and its last run, if there was one, went well
+    "ok-tick.service": (0, "waiting"),
+    "ok-served.socket": (0, "listening"),
+    "ok-served.service": (0, "waiting"),
+    "ok-late.timer": (0, "waiting"),
+    "ok-late.service": (0, "waiting"),
+    "bad-tick.service": (1, "failed"),
+    "odd-masked-idle.service": (0, "masked"),      # nothing expects it
+    "odd-masked-alive.service": (1, "masked"),
 }
-STARTED = [name for name in EXPECTED
-           if name not in ("missing.service", "odd-masked.service", "bad-setting.service", "many.dots.in.its.name.service")]
+NOT_STARTED = ("missing.service", "odd-masked.service", "odd-masked-idle.service", "bad-setting.service", "bad-idle.target",
+               "ok-tick.service", "ok-served.service", "ok-late.service", "bad-tick.service")
+STARTED = [name for name in (*EXPECTED, "bad-tick.timer") if name not in NOT_STARTED]
+
+
+KILLS = int(os.environ.get("OPSD_TEST_KILLS", "5"))   # how often the time to the evidence is measured
+
+
+def figures(seconds):
+    ordered = sorted(seconds)
+    return f"min {ordered[0]:.3f}, median {statistics.median(ordered):.3f}, max {ordered[-1]:.3f} s"
 
 
 class UnitsOfEveryState(NodeTest):
@@ -54,12 +100,18 @@ class UnitsOfEveryState(NodeTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.node.unit_file("many.dots.in.its.name.service", "[Service]\nExecStart=/bin/sleep infinity\n")
-        cls.node.exec("systemctl", "start", "--no-block", "many.dots.in.its.name.service", *STARTED)
+        for name, text in MORE.items():
+            cls.node.unit_file(name, text, reload=False)
+        cls.node.exec("ln", "-s", "/dev/null", "/run/systemd/system/odd-masked-idle.service")
+        cls.node.exec("systemctl", "daemon-reload")
+        cls.node.exec("systemctl", "start", "--no-block", *STARTED)
         eventually(lambda: cls.node.show("odd-deactivating.service", "SubState") == "running")
         eventually(lambda: cls.node.show("odd-reloading.service", "SubState") == "running")
         cls.node.exec("systemctl", "stop", "--no-block", "odd-deactivating.service")
         cls.node.exec("systemctl", "reload", "--no-block", "odd-reloading.service")
+        cls.node.exec("systemctl", "mask", "odd-masked-alive.service")
+        eventually(lambda: cls.node.show("bad-unmounted.mount", "SubState") == "mounted")
+        cls.node.exec("systemctl", "stop", "bad-unmounted.mount")
 
     def test_every_state_has_its_verdict(self):
         wrong = {}
@@ -77,6 +129,14 @@ class UnitsOfEveryState(NodeTest):
             eventually(look, 20)
         except AssertionError:
             self.fail(json.dumps(wrong, indent=1))
+
+    def test_a_unit_between_the_runs_of_its_timer_is_never_red(self):
+        unit = self.node.wait_unit("ok-tick.service", health=0, state="waiting")
+        self.assertEqual(unit["properties"]["triggered_by"], ["ok-tick.timer"])
+        eventually(lambda: self.node.journal("ok-tick.service").count("tick\n") > 3)
+        rows = self.node.get("/api/v1/units/ok-tick.service/history?limit=1000", via="unix").json()["transitions"]
+        self.assertTrue(rows)
+        self.assertNotIn(1, [row["to_health"] for row in rows], rows)
 
     def test_node_health_has_the_seven_fields_of_dcos(self):
         answer = self.node.health()
@@ -158,20 +218,29 @@ class WhatHappensToUnits(NodeTest):
         self.node.exec("systemctl", "start", name)
         return self.node.wait_unit(name, health=0, state="running")
 
-    def test_a_killed_process_is_visible_at_once_and_its_evidence_within_a_second_and_a_half(self):
-        self.new_unit("work-kill.service")
-        process = int(self.node.show("work-kill.service", "MainPID"))
+    def killed(self, number):
+        """Kills a new unit; seconds until it is shown as failed, and until its output has all of its evidence."""
+        name = f"work-kill-{number}.service"
+        self.new_unit(name, "ExecStart=/bin/sh -c 'echo my last words; exec sleep infinity'")
+        process = int(self.node.show(name, "MainPID"))
+        begin = time.monotonic()
         self.node.exec("kill", "-9", str(process))
-        killed = time.monotonic()
-        unit = self.node.wait_unit("work-kill.service", health=1, state="failed")
-        self.assertLess(time.monotonic() - killed, 0.5)
+        unit = self.node.wait_unit(name, health=1, state="failed")
+        visible = time.monotonic() - begin
         self.assertIn("KILL", unit["reason"])
+        evidence = ("my last words", "code=killed, status=9/KILL", "Failed with result 'signal'")
 
-        def has_line():
-            output = {u["id"]: u["output"] for u in self.node.health(via="unix")["units"]}["work-kill.service"]
-            return "code=killed, status=9/KILL" in output
-        eventually(has_line, 10)
-        self.assertLess(time.monotonic() - killed, 1.5)
+        def complete():
+            unit = self.node.unit(name)
+            return unit["output_complete"] and all(line in unit["output"] for line in evidence)
+        eventually(complete)
+        return visible, time.monotonic() - begin
+
+    def test_a_killed_process_is_visible_at_once_and_its_evidence_within_a_second(self):
+        visible, complete = zip(*(self.killed(number) for number in range(KILLS)))
+        print("  visible after " + figures(visible) + "; output complete after " + figures(complete), flush=True)
+        self.assertLess(sorted(visible)[-2], 0.5, "all but the slowest")
+        self.assertLess(sorted(complete)[-2], 1.0, "all but the slowest")
 
     def test_transitions_are_history_and_events_and_a_reader_resumes_by_id(self):
         self.new_unit("work-events.service")
