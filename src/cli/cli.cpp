@@ -223,10 +223,14 @@ void add_cluster(CLI::App& app, Line& line)
         ->required();
     place_options(join, line);
     auto* renew = add(*cluster, line, "renew", "Get the same certificate with a later end; as root",
-                      [&line] { return cluster_renew(line.renew); });
+                      [&line] {
+                          line.renew.sources = line.sources;
+                          return cluster_renew(line.renew);
+                      });
     renew->add_option("--directory", line.renew.directory, "Where certificates and keys are");
     renew->add_option("--if-within", line.renew.within, "Only when less than this is left, such as 60d");
     renew->add_flag("--reload", line.renew.reload, "Reload opsd when it was renewed");
+    config_options(renew, line);
     auto* show = add(*cluster, line, "show", "The cluster, its authority and this node's certificate",
                      [&line] { return cluster_show(line.context, line.place.directory); });
     show->add_option("--directory", line.place.directory, "Where certificates are");

@@ -7,7 +7,6 @@
 #include "cli/json_text.hpp"
 #include "daemon/identity.hpp"
 #include "modules/pki/body.hpp"
-#include "modules/pki/options.hpp"
 #include "modules/pki/policy.hpp"
 
 #include <fmt/format.h>
@@ -66,12 +65,14 @@ struct Founded {
     pki::Issued own;
 };
 
-Result<Founded> found(const std::string& name, const std::vector<std::string>& addresses)
+Result<Founded> found(const std::string& name, const ClusterPlace& place)
 {
+    const auto lifetime = certificate_lifetime(place.sources);
+    if (!lifetime) return fail(lifetime.error());
     const auto now = SystemClock{}.now();
     auto authority = pki::found_cluster(name, now);
     if (!authority) return fail(std::move(authority).error());
-    auto names = node_names(addresses);
+    auto names = node_names(place.addresses);
     if (!names) return fail(std::move(names).error());
     if (names->addresses.empty()) {
         const auto address = daemon::address_of_default_route();
@@ -85,8 +86,7 @@ Result<Founded> found(const std::string& name, const std::vector<std::string>& a
     if (!key) return fail(std::move(key).error());
     auto request = pki::make_request(*key, names->hosts.front(), *names);
     if (!request) return fail(std::move(request).error());
-    auto own =
-        pki::issue(*authority, {std::move(*request), {}, {}}, now, pki::PkiOptions{}.certificate_lifetime);
+    auto own = pki::issue(*authority, {std::move(*request), {}, {}}, now, *lifetime);
     if (!own) return fail(std::move(own).error());
     return Founded{std::move(*authority), std::move(*key), std::move(*own)};
 }
@@ -156,7 +156,7 @@ int cluster_init(const ClusterPlace& place, std::string name)
     const pki::NodeFiles files{place.directory};
     const auto owner = prepare(place);
     if (!owner) return report(owner.error());
-    const auto founded = found(name, place.addresses);
+    const auto founded = found(name, place);
     if (!founded) return report(founded.error());
     const auto& says = founded->own.says;
     const auto url = fmt::format("https://{}:{}\n", in_url(says.names.addresses.front()), place.port);

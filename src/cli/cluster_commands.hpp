@@ -35,6 +35,7 @@ struct RenewOptions {
     std::string directory = "/etc/opsd/cluster";
     std::string within;   ///< only when the certificate has less than this left; "": now
     bool reload = false;  ///< systemctl reload opsd, when it was renewed
+    config::Sources sources;
 };
 int cluster_renew(const RenewOptions& options);
 

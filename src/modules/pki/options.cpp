@@ -13,7 +13,7 @@ config::Schema<PkiOptions> schema()
                "Where `opsd cluster init` and `join` put this node's certificates",
                {"an absolute path", [](const std::string& path) { return path.starts_with('/'); }, {}})
         .field(&PkiOptions::certificate_lifetime, "certificate_lifetime",
-               "How long a certificate lives that this node signs for another",
+               "How long a certificate lives that this node signs, for itself and for others",
                between(Duration{24h}, Duration{24h * 825}))
         .field(&PkiOptions::warn_before, "warn_before",
                "The module is degraded when a certificate of this node has less than this left",
