@@ -19,7 +19,10 @@ config::Schema<PkiOptions> schema()
                "The module is degraded when a certificate of this node has less than this left",
                between(Duration{0}, Duration{24h * 365}))
         .field(&PkiOptions::join_tokens, "join_tokens", "Join tokens that may wait to be used",
-               between<std::int64_t>(1, 10'000));
+               between<std::int64_t>(1, 10'000))
+        .field(&PkiOptions::issued_certificates, "issued_certificates",
+               "Running certificates that this node signed and remembers; beyond it no further node may join",
+               between<std::int64_t>(1, 100'000));
 }
 
 }  // namespace opsd::pki

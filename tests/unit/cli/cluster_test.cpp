@@ -148,6 +148,15 @@ TEST(ClusterCommands, TheConfiguredLifetimeHoldsForWhatTheSignerSignsForItself)
     EXPECT_NE(wrong.err.find("pki.yaml:1"), std::string::npos) << wrong.err;
 }
 
+TEST(ClusterCommands, AJoinTokenReplacesOnlyForANamedNode)
+{
+    for (const auto& more : {std::vector<std::string>{"--replace"}, {"--for", "agent1", "--uses", "2"}}) {
+        std::vector<std::string> words{"cluster", "token", "create", "--url", "unix:/nonexistent/opsd.sock"};
+        words.insert(words.end(), more.begin(), more.end());
+        EXPECT_EQ(run_opsd(words).status, exit_usage) << more.front();
+    }
+}
+
 TEST(ClusterCommands, ShowSaysWhatIsThereAndFailsWhenItIsNotValid)
 {
     const Place place;
