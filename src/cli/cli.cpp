@@ -35,7 +35,7 @@ struct Line {
     ClusterPlace place;
     JoinTarget join;
     RenewOptions renew;
-    int uses = 1;
+    TokenOptions join_token;
     std::function<int()> command;
 };
 
@@ -194,6 +194,27 @@ void place_options(CLI::App* command, Line& line)
     config_options(command, line);
 }
 
+void add_join_tokens(CLI::App& cluster, Line& line)
+{
+    auto& wanted = line.join_token;
+    auto* token = cluster.add_subcommand("token", "Tokens that let a new node join");
+    token->require_subcommand(1);
+    auto* create = add(*token, line, "create", "Make a join token; the command for the new node is printed",
+                       [&line] { return cluster_token_create(line.context, line.join_token); });
+    create->add_option("--ttl", wanted.lifetime, "How long it is good: 30m (the default), 1m to 7d");
+    auto* uses = create->add_option("--uses", wanted.uses, "For so many nodes")->check(CLI::Range(1, 1000));
+    auto* node =
+        create->add_option("--for", wanted.node, "Only for the node of this host name")->excludes(uses);
+    create
+        ->add_flag("--replace", wanted.replace,
+                   "That node was installed anew: its name may be taken over from its old certificate")
+        ->needs(node);
+    auto* revoke = add(*token, line, "revoke", "Make all join tokens useless",
+                       [&line] { return cluster_token_revoke(line.context); });
+    for (auto* command : {create, revoke})
+        api_options(command, line);
+}
+
 void add_cluster(CLI::App& app, Line& line)
 {
     const auto placed = [&line] {
@@ -207,14 +228,11 @@ void add_cluster(CLI::App& app, Line& line)
             [&line, placed] { return cluster_init(placed(), line.name); });
     init->add_option("--name", line.name, "Name of the cluster (default: opsd)");
     place_options(init, line);
-    auto* token =
-        add(*cluster, line, "token", "Make a join token; the command for the new node is printed", [&line] {
-            return cluster_token(line.context, line.lifetime.empty() ? "30m" : line.lifetime, line.uses);
-        });
-    token->add_option("--ttl", line.lifetime, "How long it is good: 30m (the default), 1m to 7d");
-    token->add_option("--uses", line.uses, "For so many nodes")->check(CLI::Range(1, 1000));
-    auto* revoke = add(*cluster, line, "revoke", "Make all join tokens useless",
-                       [&line] { return cluster_revoke(line.context); });
+    add_join_tokens(*cluster, line);
+    auto* revoke = add(*cluster, line, "revoke", "Renew a node's certificate no more; it runs until it ends",
+                       [&line] { return cluster_revoke(line.context, line.name); });
+    revoke->add_option("certificate", line.name, "Node, address or serial number")->required();
+    api_options(revoke, line);
     auto* join = add(*cluster, line, "join", "Get this node's certificate from another; as root",
                      [&line, placed] { return cluster_join(placed(), line.join); });
     join->add_option("url", line.join.url, "https://HOST:PORT of the node with the authority")->required();
@@ -222,17 +240,18 @@ void add_cluster(CLI::App& app, Line& line)
     join->add_option("--ca", line.join.fingerprint, "sha256:... of the authority; nothing else is trusted")
         ->required();
     place_options(join, line);
-    auto* renew = add(*cluster, line, "renew", "Get the same certificate with a later end; as root",
-                      [&line] { return cluster_renew(line.renew); });
+    auto* renew = add(*cluster, line, "renew", "Get the same certificate with a later end; as root", [&line] {
+        line.renew.sources = line.sources;
+        return cluster_renew(line.renew);
+    });
     renew->add_option("--directory", line.renew.directory, "Where certificates and keys are");
     renew->add_option("--if-within", line.renew.within, "Only when less than this is left, such as 60d");
     renew->add_flag("--reload", line.renew.reload, "Reload opsd when it was renewed");
+    config_options(renew, line);
     auto* show = add(*cluster, line, "show", "The cluster, its authority and this node's certificate",
                      [&line] { return cluster_show(line.context, line.place.directory); });
     show->add_option("--directory", line.place.directory, "Where certificates are");
     show->add_option("-o,--output", line.output, "table or json")->check(CLI::IsMember({"table", "json"}));
-    for (auto* command : {token, revoke})
-        api_options(command, line);
 }
 
 int start_daemon(Line& line)

@@ -1,4 +1,5 @@
-// `opsd cluster init, join, token`: a node gets its certificate. See cluster_upkeep.cpp for what follows.
+// `opsd cluster init, join, token, revoke`: a node gets its certificate. See cluster_upkeep.cpp for what
+// follows.
 
 #include "cli/cluster_commands.hpp"
 
@@ -7,7 +8,6 @@
 #include "cli/json_text.hpp"
 #include "daemon/identity.hpp"
 #include "modules/pki/body.hpp"
-#include "modules/pki/options.hpp"
 #include "modules/pki/policy.hpp"
 
 #include <fmt/format.h>
@@ -66,12 +66,14 @@ struct Founded {
     pki::Issued own;
 };
 
-Result<Founded> found(const std::string& name, const std::vector<std::string>& addresses)
+Result<Founded> found(const std::string& name, const ClusterPlace& place)
 {
+    const auto lifetime = certificate_lifetime(place.sources);
+    if (!lifetime) return fail(lifetime.error());
     const auto now = SystemClock{}.now();
     auto authority = pki::found_cluster(name, now);
     if (!authority) return fail(std::move(authority).error());
-    auto names = node_names(addresses);
+    auto names = node_names(place.addresses);
     if (!names) return fail(std::move(names).error());
     if (names->addresses.empty()) {
         const auto address = daemon::address_of_default_route();
@@ -85,8 +87,7 @@ Result<Founded> found(const std::string& name, const std::vector<std::string>& a
     if (!key) return fail(std::move(key).error());
     auto request = pki::make_request(*key, names->hosts.front(), *names);
     if (!request) return fail(std::move(request).error());
-    auto own =
-        pki::issue(*authority, {std::move(*request), {}, {}}, now, pki::PkiOptions{}.certificate_lifetime);
+    auto own = pki::issue(*authority, {std::move(*request), {}, {}, {}}, now, *lifetime);
     if (!own) return fail(std::move(own).error());
     return Founded{std::move(*authority), std::move(*key), std::move(*own)};
 }
@@ -156,7 +157,7 @@ int cluster_init(const ClusterPlace& place, std::string name)
     const pki::NodeFiles files{place.directory};
     const auto owner = prepare(place);
     if (!owner) return report(owner.error());
-    const auto founded = found(name, place.addresses);
+    const auto founded = found(name, place);
     if (!founded) return report(founded.error());
     const auto& says = founded->own.says;
     const auto url = fmt::format("https://{}:{}\n", in_url(says.names.addresses.front()), place.port);
@@ -176,7 +177,7 @@ int cluster_init(const ClusterPlace& place, std::string name)
         name, authority->fingerprint, files.authority_key);
     return configure(
         place, name, says,
-        "After that, for each further node: opsd cluster token\n"
+        "After that, for each further node: opsd cluster token create\n"
         "And once, so that this certificate is renewed: systemctl enable --now opsd-renew.timer\n");
 }
 
@@ -208,28 +209,45 @@ int cluster_join(const ClusterPlace& place, const JoinTarget& target)
         "And once, so that this certificate is renewed: systemctl enable --now opsd-renew.timer\n");
 }
 
-int cluster_token(const Context& context, const std::string& lifetime, int uses)
+int cluster_token_create(const Context& context, const TokenOptions& options)
 {
-    const json body{{"lifetime", lifetime}, {"uses", uses}};
+    json body{{"lifetime", options.lifetime}, {"uses", options.uses}, {"replace", options.replace}};
+    if (!options.node.empty()) body["for"] = options.node;
     const auto made = Api{context.target}.json("POST", "/api/v1/cluster/tokens", body_of(body));
     if (!made) return report(made.error());
     if (context.json) {
         print_json(*made);
         return exit_ok;
     }
-    fmt::print(stderr,
-               "For {} node(s) of the cluster {}, until {}; run there as root, it is shown only now:\n", uses,
+    const auto whom = options.node.empty() ? fmt::format("{} node(s)", options.uses) : options.node;
+    fmt::print(stderr, "For {} of the cluster {}, until {}; run there as root, it is shown only now:\n", whom,
                text(*made, "cluster"), text(*made, "expires"));
     fmt::print("opsd cluster join {} --token {} --ca {} --write-config\n", text(*made, "url"),
                text(*made, "token"), text(*made, "fingerprint"));
     return exit_ok;
 }
 
-int cluster_revoke(const Context& context)
+int cluster_token_revoke(const Context& context)
 {
     const auto done = Api{context.target}.json("DELETE", "/api/v1/cluster/tokens");
     if (!done) return report(done.error());
     fmt::print("No join token is good any more.\n");
+    return exit_ok;
+}
+
+int cluster_revoke(const Context& context, const std::string& certificate)
+{
+    const auto done =
+        Api{context.target}.json("DELETE", "/api/v1/cluster/certificates/" + encode(certificate));
+    if (!done) return report(done.error());
+    if (context.json) {
+        print_json(*done);
+        return exit_ok;
+    }
+    for (const auto& issue : done->value("revoked", json::array())) {
+        fmt::print("The certificate {} of {} is renewed no more. It is good until {} all the same.\n",
+                   text(issue, "serial"), text(issue, "node"), text(issue, "not_after"));
+    }
     return exit_ok;
 }
 

@@ -28,13 +28,23 @@ struct JoinTarget {
 };
 int cluster_join(const ClusterPlace& place, const JoinTarget& target);
 
-int cluster_token(const Context& context, const std::string& lifetime, int uses);
-int cluster_revoke(const Context& context);
+struct TokenOptions {
+    std::string lifetime = "30m";
+    int uses = 1;
+    std::string node;      ///< the one node that may use it; "": any
+    bool replace = false;  ///< and take its name over from a certificate that still runs
+};
+int cluster_token_create(const Context& context, const TokenOptions& options);
+int cluster_token_revoke(const Context& context);
+
+/// A node, an address, or a serial number.
+int cluster_revoke(const Context& context, const std::string& certificate);
 
 struct RenewOptions {
     std::string directory = "/etc/opsd/cluster";
     std::string within;   ///< only when the certificate has less than this left; "": now
     bool reload = false;  ///< systemctl reload opsd, when it was renewed
+    config::Sources sources;
 };
 int cluster_renew(const RenewOptions& options);
 

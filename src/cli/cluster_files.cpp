@@ -172,6 +172,16 @@ Result<> config_is_free(const config::Sources& sources)
     return {};
 }
 
+Result<config::Duration> certificate_lifetime(const config::Sources& sources)
+{
+    const auto root = config::load(sources, daemon::all_sections());
+    if (!root) return fail(Errc::invalid_argument, root.error().front().to_string());
+    config::Mistakes mistakes;
+    const auto options = pki::schema().parse(root->find("pki"), "pki", mistakes);
+    if (!mistakes.empty()) return fail(Errc::invalid_argument, mistakes.front().to_string());
+    return options.certificate_lifetime;
+}
+
 Result<> write_config(const config::Sources& sources, const std::string& text)
 {
     const auto path = config_path(sources);

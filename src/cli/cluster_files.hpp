@@ -43,6 +43,9 @@ Result<pki::Names> node_names(const std::vector<std::string>& given);
 /// or certificates already, which it would replace.
 Result<> config_is_free(const config::Sources& sources);
 
+/// How long a certificate lives that is signed here: pki.certificate_lifetime.
+Result<config::Duration> certificate_lifetime(const config::Sources& sources);
+
 /// Writes it into conf.d, and takes it back when the configuration is not good with it.
 Result<> write_config(const config::Sources& sources, const std::string& text);
 

@@ -2,12 +2,12 @@
 
 #include "cli/cli.hpp"
 #include "cli/cluster_commands.hpp"
+#include "cli/cluster_files.hpp"
 #include "cli/json_text.hpp"
 #include "io/files/files.hpp"
 #include "io/process/process.hpp"
 #include "modules/pki/body.hpp"
 #include "modules/pki/files.hpp"
-#include "modules/pki/options.hpp"
 #include "modules/pki/policy.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -25,12 +25,13 @@ namespace {
 
 /// Signed here, or by the node that signed it before.
 Result<pki::CertificateAnswer> sign_again(const pki::NodeFiles& files, const pki::NodeIdentityFiles& held,
-                                          const std::string& request)
+                                          const std::string& request, const config::Sources& sources)
 {
     auto authority = pki::read_authority(files);
     if (authority) {
-        auto issued = pki::renew(*authority, held.certificate, request, SystemClock{}.now(),
-                                 pki::PkiOptions{}.certificate_lifetime);
+        const auto lifetime = certificate_lifetime(sources);
+        if (!lifetime) return fail(lifetime.error());
+        auto issued = pki::renew(*authority, held.certificate, request, SystemClock{}.now(), *lifetime);
         if (!issued) return fail(std::move(issued).error());
         return pki::CertificateAnswer{std::move(issued->certificate), held.authority};
     }
@@ -49,7 +50,7 @@ Result<pki::CertificateAnswer> sign_again(const pki::NodeFiles& files, const pki
     return pki::parse_certificate_answer(answered->dump());
 }
 
-Result<pki::Certificate> renew_now(const pki::NodeFiles& files)
+Result<pki::Certificate> renew_now(const pki::NodeFiles& files, const config::Sources& sources)
 {
     const auto held = pki::read_identity(files);
     if (!held) return fail(held.error());
@@ -60,7 +61,7 @@ Result<pki::Certificate> renew_now(const pki::NodeFiles& files)
     if (!key) return fail(key.error());
     const auto request = pki::make_request(*key, before->parts.name, before->names);
     if (!request) return fail(request.error());
-    const auto answer = sign_again(files, *held, *request);
+    const auto answer = sign_again(files, *held, *request, sources);
     if (!answer) return fail(answer.error());
     const auto valid = pki::verify(answer->certificate, held->authority, SystemClock{}.now());
     if (!valid) return fail(valid.error());
@@ -144,7 +145,7 @@ int cluster_renew(const RenewOptions& options)
         fmt::print("The certificate has more than {} left: nothing to do.\n", options.within);
         return exit_ok;
     }
-    const auto renewed = renew_now(files);
+    const auto renewed = renew_now(files, options.sources);
     if (!renewed) return report(renewed.error());
     fmt::print("The certificate of {} is renewed until {}.\n", renewed->parts.name,
                rfc3339(renewed->not_after));

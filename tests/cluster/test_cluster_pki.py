@@ -4,9 +4,10 @@ import json
 import os
 import re
 import shlex
+import shutil
 import unittest
 
-from harness import TOP, Node, eventually
+from harness import TOP, UNITS, Node, eventually, run
 
 RENEW = ("--unit", f"{TOP}/packaging/opsd-renew.service", "--unit", f"{TOP}/packaging/opsd-renew.timer")
 CLUSTER = "/etc/opsd/cluster"
@@ -34,12 +35,17 @@ def curl(node, url, options=""):
     return int(status or 0), body, done.stderr
 
 
-def join_words(node):
+def join_words(node, *options):
     """The join command that the master prints, as words after `opsd`."""
-    done = node.opsd("cluster", "token", check=True)
+    done = node.opsd("cluster", "token", "create", *options, check=True)
     words = shlex.split(done.stdout.strip())
     assert words[:3] == ["opsd", "cluster", "join"], done
     return words[1:]
+
+
+def restart(node):
+    node.exec("systemctl", "restart", "opsd")
+    eventually(lambda: node.get("/-/healthy").status == 200)
 
 
 class Cluster(unittest.TestCase):
@@ -52,21 +58,16 @@ class Cluster(unittest.TestCase):
         cls.stranger = Node(name="agent2", beside=cls.master)
         cls.init = cls.master.opsd("cluster", "init", "--name", "dc1", "--address", cls.master.address(), "--write-config",
                                    check=True)
-        cls.restart(cls.master)
+        restart(cls.master)
         cls.words = join_words(cls.master)
         cls.join = cls.agent.opsd(*cls.words, check=True)
-        cls.restart(cls.agent)
+        restart(cls.agent)
         cls.url = f"https://{cls.master.address()}:1050"
 
     @classmethod
     def tearDownClass(cls):
         for node in (cls.stranger, cls.agent, cls.master):
             node.remove()
-
-    @staticmethod
-    def restart(node):
-        node.exec("systemctl", "restart", "opsd")
-        eventually(lambda: node.get("/-/healthy").status == 200)
 
     def shown(self, node):
         return json.loads(node.opsd("cluster", "show", "-o", "json", check=True).stdout)
@@ -208,3 +209,136 @@ class Cluster(unittest.TestCase):
     def test_init_says_the_fingerprint_that_the_join_command_has(self):
         self.assertIn(self.words[self.words.index("--ca") + 1], self.init.stdout)
         self.assertRegex(self.join.stdout, re.escape("agent1 is a node of the cluster dc1"))
+
+
+class Watched(unittest.TestCase):
+    """master follows agent1, which is of the cluster, and agent2, which shows one wrong certificate after another."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.master = Node(name="master")
+        cls.agent = Node("--unit", UNITS, name="agent1", beside=cls.master, config='health: {globs: ["bad-*"]}')
+        cls.wrong = Node(name="agent2", beside=cls.master)
+        cls.master.configure(f"""
+node: {{role: master}}
+pki: {{certificate_lifetime: 90d}}
+cluster:
+  pull: {{retry_max: 1s}}
+  sources: {{static: {{hosts: [{cls.agent.address()}, {cls.wrong.address()}], interval: 1s}}}}
+""")
+        cls.master.opsd("cluster", "init", "--name", "dc1", "--address", cls.master.address(), "--write-config", check=True)
+        restart(cls.master)
+        cls.agent.opsd(*join_words(cls.master, "--for", "agent1"), check=True)
+        restart(cls.agent)
+
+    @classmethod
+    def tearDownClass(cls):
+        for node in (cls.wrong, cls.agent, cls.master):
+            node.remove()
+
+    def seen(self, member):
+        return self.master.get(f"/api/v1/nodes/{member.address()}", via="unix").json()
+
+    def wait_fresh(self, member):
+        eventually(lambda: self.seen(member)["freshness"] == "fresh", 60, what=f"{member.name} followed")
+
+    def serve(self, folder):
+        """agent2 listens with what is in a folder of /etc/opsd, and lets in whom a member of the cluster would."""
+        for name in ("node.crt", "node.key", "ca.crt"):
+            os.chmod(f"{self.wrong.etc}/{folder}/{name}", 0o644)
+        self.wrong.configure(f"""
+http:
+  listen:
+    - {{address: 127.0.0.1, port: 1050}}
+    - {{address: {self.wrong.address()}, port: 1050, certificate: /etc/opsd/{folder}/node.crt, key: /etc/opsd/{folder}/node.key,
+       client_ca: /etc/opsd/{folder}/ca.crt}}
+auth:
+  certificates: [{{subject: "CN=*,OU=dc1,O=opsd node", role: viewer}}]
+""")
+        restart(self.wrong)
+
+    def folder(self, name, authority):
+        path = f"{self.wrong.etc}/{name}"
+        os.mkdir(path, 0o755)
+        shutil.copy(f"{authority.etc}/cluster/ca.crt", path)
+        return path
+
+    def make_stolen(self):
+        path = self.folder("stolen", self.agent)
+        for name in ("node.crt", "node.key"):
+            shutil.copy(f"{self.agent.etc}/cluster/{name}", path)
+
+    def make_foreign(self):
+        self.wrong.opsd("cluster", "init", "--name", "dc1", "--directory", "/etc/opsd/foreign", "--address", self.wrong.address(),
+                        check=True)
+
+    def make_expired(self):
+        path = self.folder("expired", self.master)
+        with open(f"{path}/names", "w", encoding="utf-8") as file:
+            file.write(f"subjectAltName=DNS:agent2,IP:{self.wrong.address()}\n")
+        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+            "/O=opsd node/OU=dc1/CN=agent2", "-keyout", f"{path}/node.key", "-out", f"{path}/node.csr")
+        run("faketime", "2 years ago", "openssl", "x509", "-req", "-days", "90", "-in", f"{path}/node.csr",
+            "-out", f"{path}/node.crt", "-extfile", f"{path}/names", "-CA", f"{path}/ca.crt", "-CAkey", f"{self.master.etc}/cluster/ca.key",
+            "-set_serial", "77")
+
+    def test_a_member_is_followed_by_certificates_alone(self):
+        self.wait_fresh(self.agent)
+        self.assertEqual(self.seen(self.agent)["hostname"], "agent1")
+        self.agent.exec("systemctl", "start", "bad-exit.service", check=False)
+        path = f"/api/v1/nodes/{self.agent.address()}/units/bad-exit.service"
+        # Its journal lines are for viewers: the master's own certificate was taken.
+        eventually(lambda: "cannot open the configuration" in self.master.get(path, via="unix").json()["output"], 30)
+
+    def test_a_member_with_a_wrong_certificate_is_unknown_with_the_reason(self):
+        self.make_stolen()
+        self.make_foreign()
+        self.make_expired()
+        for folder, reason in (("stolen", "mismatch"), ("foreign", "self-signed certificate"), ("expired", "expired")):
+            with self.subTest(folder):
+                self.serve(folder)
+                node = eventually(lambda r=reason: (n := self.seen(self.wrong)) and r in n["why"] and n, 60,
+                                  what=f"{folder} refused")
+                self.assertNotEqual(node["freshness"], "fresh", node)
+                self.assertEqual(node["health"], 3, node)
+                shown = self.master.opsd("node", "show", self.wrong.address())
+                self.assertEqual(shown.returncode, 3, shown)
+                self.assertIn(reason, shown.stdout)
+                self.assertEqual(self.seen(self.agent)["freshness"], "fresh", "the others are followed all the same")
+        self.wrong.configure("")
+        self.wrong.opsd(*join_words(self.master), check=True)
+        restart(self.wrong)
+        self.wait_fresh(self.wrong)
+
+    def test_a_machine_that_is_installed_anew_takes_its_name_over_with_a_token_for_that(self):
+        agent, master = self.agent, self.master
+        self.wait_fresh(agent)
+        agent.sh("mv /etc/opsd/cluster /etc/opsd/old; rm /etc/opsd/conf.d/cluster.yaml")
+        for options in ((), ("--for", "agent1")):
+            taken = agent.opsd(*join_words(master, *options))
+            self.assertEqual(taken.returncode, DENIED, taken)
+            self.assertIn("opsd cluster token create --for agent1 --replace", taken.stderr)
+        agent.opsd(*join_words(master, "--for", "agent1", "--replace"), check=True)
+        restart(agent)
+        self.wait_fresh(agent)
+        audit = master.exec("cat", "/var/lib/opsd/audit.log").stdout
+        joins = [json.loads(line)["object"] for line in audit.splitlines() if "/api/v1/cluster/join" in line]
+        self.assertTrue([j for j in joins if j.get("replaced") and j["node"] == "agent1"], joins)
+        old = agent.opsd("cluster", "renew", "--directory", "/etc/opsd/old")
+        self.assertEqual(old.returncode, DENIED, old)
+        self.assertIn("was replaced by", old.stderr)
+        agent.opsd("cluster", "renew", "--reload", check=True)
+
+        revoked = master.opsd("cluster", "revoke", "agent1", check=True)
+        self.assertIn("of agent1 is renewed no more. It is good until", revoked.stdout)
+        refused = agent.opsd("cluster", "renew")
+        self.assertEqual(refused.returncode, DENIED, refused)
+        self.assertIn("was revoked", refused.stderr)
+        self.wait_fresh(agent)  # which is all that it does
+
+    def test_the_signing_nodes_lifetime_holds_for_all(self):
+        self.master.opsd("cluster", "renew", "--reload", check=True)
+        for node in (self.master, self.agent):
+            days = node.sh("openssl x509 -in /etc/opsd/cluster/node.crt -noout -checkend $((91 * 86400))", check=False)
+            self.assertEqual(days.returncode, 1, "ends within 91 days")
+            node.sh("openssl x509 -in /etc/opsd/cluster/node.crt -noout -checkend $((89 * 86400))")

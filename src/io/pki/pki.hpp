@@ -15,6 +15,7 @@ namespace opsd::pki {
 
 inline constexpr std::size_t max_pem = 16 * 1024;  ///< of a request, a certificate or a chain
 inline constexpr std::size_t max_names = 16;       ///< of each kind in one certificate
+inline constexpr std::size_t max_common_name = 64;
 
 /// What a certificate is valid for: its subject alternative names.
 struct Names {
@@ -62,6 +63,7 @@ struct Certificate {
     WallTime not_after;
     bool authority = false;
     std::string fingerprint;  ///< "sha256:" and 64 hexadecimal digits, over the DER form
+    std::string key;          ///< the same over its public key: a renewed certificate has the same
 };
 
 /// What a certificate request asks for; signed by the key that it is for.

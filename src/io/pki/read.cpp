@@ -119,6 +119,22 @@ bool is_p256(EVP_PKEY* key)
            && std::string_view{group.data(), size} == "prime256v1";
 }
 
+/// Over the whole SubjectPublicKeyInfo.
+Result<std::string> fingerprint_of_key(const X509* certificate)
+{
+    unsigned char* bytes = nullptr;
+    const int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &bytes);
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned int size = 0;
+    const bool good =
+        length > 0
+        && EVP_Digest(bytes, static_cast<std::size_t>(length), digest.data(), &size, EVP_sha256(), nullptr)
+               == 1;
+    OPENSSL_free(bytes);
+    if (!good) return openssl_failed("hash the key of the certificate");
+    return "sha256:" + hex(digest.data(), size);
+}
+
 Result<Certificate> describe(X509* certificate)
 {
     ERR_clear_error();
@@ -130,6 +146,8 @@ Result<Certificate> describe(X509* certificate)
     unsigned int size = 0;
     if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1)
         return openssl_failed("hash the certificate");
+    auto key = fingerprint_of_key(certificate);
+    if (!key) return fail(std::move(key).error());
     const auto* subject = X509_get_subject_name(certificate);
     Certificate found;
     found.subject = net::subject_of(certificate);
@@ -142,6 +160,7 @@ Result<Certificate> describe(X509* certificate)
     found.not_after = time_of(X509_get0_notAfter(certificate));
     found.authority = X509_check_ca(certificate) == 1;
     found.fingerprint = "sha256:" + hex(digest.data(), size);
+    found.key = std::move(*key);
     ERR_clear_error();
     return found;
 }
@@ -216,7 +235,7 @@ Result<Request> read_request(const std::string& pem)
     if (!handle) return fail(handle.error());
     Request request;
     request.name = part_of(X509_REQ_get_subject_name(handle->get()), NID_commonName);
-    if (!valid_host_name(request.name) || request.name.size() > 64) {
+    if (!valid_host_name(request.name) || request.name.size() > max_common_name) {
         return fail(Errc::invalid_argument, "cannot accept the certificate request: its common name is not a "
                                             "host name of at most 64 characters");
     }

@@ -58,6 +58,27 @@ Result<std::vector<std::string>> texts(std::string_view body, std::initializer_l
     return found;
 }
 
+Result<> bind_to_node(const json& document, TokenTerms& asked)
+{
+    if (const auto at = document.find("for"); at != document.end()) {
+        Names node;
+        const bool good = at->is_string() && add_name(node, at->get<std::string>()) && node.hosts.size() == 1
+                          && node.hosts.front().size() <= max_common_name;
+        if (!good)
+            return refuse(
+                fmt::format("\"for\" must be a host name of at most {} characters", max_common_name));
+        asked.node = std::move(node.hosts.front());
+    }
+    if (const auto at = document.find("replace"); at != document.end()) {
+        if (!at->is_boolean()) return refuse("\"replace\" must be true or false");
+        asked.replace = at->get<bool>();
+    }
+    if (!asked.node.empty() && asked.uses != 1) return refuse("a token \"for\" one node has one use");
+    if (asked.replace && asked.node.empty())
+        return refuse("\"replace\" needs \"for\": the node whose name it is");
+    return {};
+}
+
 }  // namespace
 
 Result<JoinBody> parse_join(std::string_view body)
@@ -74,11 +95,11 @@ Result<RenewBody> parse_renew(std::string_view body)
     return RenewBody{std::move((*found)[0]), std::move((*found)[1])};
 }
 
-Result<TokenBody> parse_token(std::string_view body)
+Result<TokenTerms> parse_token(std::string_view body)
 {
-    TokenBody asked;
+    TokenTerms asked;
     if (body.empty()) return asked;
-    const auto document = flat_object(body, {"lifetime", "uses"});
+    const auto document = flat_object(body, {"lifetime", "uses", "for", "replace"});
     if (!document) return fail(document.error());
     if (const auto at = document->find("lifetime"); at != document->end()) {
         if (!at->is_string()) return refuse("\"lifetime\" must be a text such as \"30m\"");
@@ -92,6 +113,8 @@ Result<TokenBody> parse_token(std::string_view body)
     if (asked.lifetime < shortest || asked.lifetime > longest) return refuse("\"lifetime\" must be 1m to 7d");
     if (asked.uses < 1 || asked.uses > most_uses)
         return refuse(fmt::format("\"uses\" must be 1 to {}", most_uses));
+    const auto bound = bind_to_node(*document, asked);
+    if (!bound) return fail(bound.error());
     return asked;
 }
 

@@ -3,9 +3,8 @@
 // when it holds anything unexpected. Pure.
 
 #include "io/pki/pki.hpp"
+#include "modules/pki/tokens.hpp"
 
-#include <chrono>
-#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,17 +20,14 @@ struct RenewBody {
     std::string certificate;  ///< PEM, the one in use
     std::string request;      ///< PEM
 };
-struct TokenBody {
-    std::chrono::milliseconds lifetime{30LL * 60 * 1000};
-    std::int64_t uses = 1;
-};
 
 /// {"token": "join_...", "request": "-----BEGIN CERTIFICATE REQUEST-----..."}
 Result<JoinBody> parse_join(std::string_view body);
 /// {"certificate": "...", "request": "..."}
 Result<RenewBody> parse_renew(std::string_view body);
-/// {"lifetime": "30m", "uses": 1}, both optional, also no body at all. 1m to 7d, 1 to 1000.
-Result<TokenBody> parse_token(std::string_view body);
+/// {"lifetime": "30m", "uses": 1, "for": "agent1", "replace": false}, all optional, also no body at all. 1m
+/// to 7d, 1 to 1000; a token for one node has one use, and only such a one may replace.
+Result<TokenTerms> parse_token(std::string_view body);
 
 /// {"cluster": ..., "certificate": ..., "authority": ...}
 [[nodiscard]] std::string certificate_answer(const std::string& cluster, const std::string& certificate,

@@ -14,6 +14,7 @@ constexpr std::chrono::milliseconds watch_interval = 1h;
 struct Held {
     Certificate node;
     Certificate authority;
+    bool signs = false;  ///< has the authority's key
 };
 
 Result<Held> read_held(const NodeFiles& files)
@@ -24,7 +25,7 @@ Result<Held> read_held(const NodeFiles& files)
     if (!node) return fail(std::move(node).error().wrap(files.certificate));
     auto authority = inspect(found->authority);
     if (!authority) return fail(std::move(authority).error().wrap(files.authority));
-    return Held{std::move(*node), std::move(*authority)};
+    return Held{std::move(*node), std::move(*authority), read_authority(files).has_value()};
 }
 
 void show_expiry(telemetry::Registry& metrics, const std::string& which, const Certificate& certificate)
@@ -36,7 +37,8 @@ void show_expiry(telemetry::Registry& metrics, const std::string& which, const C
         .set(seconds);
 }
 
-void judge(Core& core, const Result<Held>& held)
+/// `room`: for further certificates, where they are signed.
+void judge(Core& core, const Result<Held>& held, const Result<bool>& room)
 {
     if (!held && held.error().code == Errc::not_found) return core.services.status.running();
     if (!held) return core.services.status.degraded(held.error().message);
@@ -52,6 +54,12 @@ void judge(Core& core, const Result<Held>& held)
         return core.services.status.degraded(
             fmt::format("the authority of the cluster ends at {}: found it anew with `opsd cluster init`",
                         rfc3339(held->authority.not_after)));
+    }
+    if (!room) return core.services.status.degraded(room.error().message);
+    if (!*room) {
+        return core.services.status.degraded(fmt::format(
+            "cannot let further nodes join: {} certificates run (pki.issued_certificates); raise that",
+            core.options.issued_certificates));
     }
     core.services.status.running();
 }
@@ -76,7 +84,12 @@ Core::Core(PkiOptions wanted, Services& given)
   : options{std::move(wanted)}
   , files{options.directory}
   , services{given}
-  , tokens{given.store, given.clock, options.join_tokens}
+  , tables{given.store}
+  , tokens{tables, given.clock, options.join_tokens}
+  , ledger{tables, given.clock, options.issued_certificates,
+           given.metrics.gauge("opsd_pki_issued_certificates",
+                               "Running certificates that this node signed for others and remembers; at most "
+                               "pki.issued_certificates")}
   , thread{"opsd-pki", 16}
   , joined{signed_counter(given, "join")}
   , renewed{signed_counter(given, "renew")}
@@ -95,7 +108,9 @@ Task<> PkiModule::run()
     for (;;) {
         auto read = [files = core->files] { return read_held(files); };
         const auto held = co_await core->thread.run(std::move(read));
-        judge(*core, held);
+        Result<bool> room = true;
+        if (held && held->signs) room = co_await core->ledger.tidy();
+        judge(*core, held, room);
         co_await core->services.clock.sleep_for(watch_interval);
     }
 }

@@ -8,18 +8,22 @@
 //   init`, `join` and `renew` write is in force without a reload of this module.
 //
 // What goes out
-//   Certificates with names that the one who asks may have (policy), join tokens (tokens), metrics, a
-//   degraded state when a certificate of this node ends soon.
+//   Certificates with names that the one who asks may have (policy) and no other key has (ledger), join
+//   tokens (tokens), metrics, a degraded state when a certificate of this node ends soon or no further one
+//   can be signed.
 //
 // What it promises
 //   - A token signs so many certificates as was said, also when two nodes use it at the same time.
 //   - Nobody gets a name of the signing node, of loopback, or a certificate that outlives the authority.
+//   - Nobody gets a name of a node whose certificate runs, but with a token that an admin made for that.
+//   - What is signed is in the ledger before it is handed out.
 //   - A private key never leaves its node; the authority's is read when it is needed and not kept.
 //   - Foreign bytes reach OpenSSL only after a good token (or, to renew, from a caller who may read).
 //   - Reading files and signing happen on a thread of their own.
 
 #include "http/auth_limit.hpp"
 #include "modules/pki/files.hpp"
+#include "modules/pki/ledger.hpp"
 #include "modules/pki/options.hpp"
 #include "modules/pki/tokens.hpp"
 #include "opsd/module.hpp"
@@ -36,7 +40,9 @@ struct Core {
     PkiOptions options;
     NodeFiles files;
     Services& services;
+    Tables tables;
     JoinTokens tokens;
+    Ledger ledger;
     http::FailureLimiter failures;
     WorkerThread thread;
     telemetry::Counter& joined;

@@ -12,6 +12,7 @@ struct PkiOptions {
     config::Duration certificate_lifetime{365LL * 24 * 3600 * 1000};
     config::Duration warn_before{30LL * 24 * 3600 * 1000};
     std::int64_t join_tokens = 100;
+    std::int64_t issued_certificates = 10'000;
 };
 
 config::Schema<PkiOptions> schema();

@@ -35,6 +35,34 @@ std::string in_common(const Names& a, const Names& b)
     return {};
 }
 
+/// Is `host` the node, with a domain or without?
+bool is_of_node(std::string_view host, std::string_view node)
+{
+    const auto begins = [](std::string_view whole, std::string_view part) {
+        return whole.starts_with(part) && (whole.size() == part.size() || whole[part.size()] == '.');
+    };
+    return begins(host, node) || begins(node, host);
+}
+
+Result<> of_this_node(const Names& names, const std::string& node)
+{
+    if (node.empty()) return {};
+    if (names.hosts.front() != node) {
+        return fail(
+            Errc::denied,
+            fmt::format("cannot sign for {}: the token is for {}; use it there, or make one with `opsd "
+                        "cluster token create --for {}`",
+                        names.hosts.front(), node, names.hosts.front()));
+    }
+    const auto other =
+        std::ranges::find_if_not(names.hosts, [&](const auto& host) { return is_of_node(host, node); });
+    if (other == names.hosts.end()) return {};
+    return fail(Errc::denied,
+                fmt::format("cannot sign for {}: the token is for {}; leave that name out, or make a token "
+                            "without --for",
+                            *other, node));
+}
+
 Validity validity_from(WallTime now, std::chrono::milliseconds lifetime)
 {
     return {now - clock_allowance, now + lifetime};
@@ -120,6 +148,8 @@ Result<Names> names_for(const Request& request, const Applicant& applicant)
         return fail(Errc::denied, fmt::format("cannot sign for the name {}: it is every node's own", *local));
     if (const auto taken = in_common(names, applicant.signer); !taken.empty())
         return fail(Errc::denied, fmt::format("cannot sign for {}: it is the signing node's own", taken));
+    auto bound = of_this_node(names, applicant.node);
+    if (!bound) return fail(std::move(bound).error());
     return names;
 }
 

@@ -31,6 +31,7 @@ struct Applicant {
     std::string request;  ///< PEM
     std::string address;  ///< from which it asked; not an address of the network: ignored
     Names signer;         ///< names of the signing node, which nobody else may have
+    std::string node;     ///< whose token it has; "": anybody's
 };
 
 /// What was signed, for the answer and for the log.
@@ -40,7 +41,8 @@ struct Issued {
 };
 
 /// What a request would get: its names and the address it came from. Errc::invalid_argument or denied for
-/// names that are the signer's, of loopback, or that nobody has.
+/// names that are the signer's, of loopback, that nobody has, or not of the node that the token is for (which
+/// may add a domain to its name, or leave it out). What other nodes have is the Ledger's to know.
 Result<Names> names_for(const Request& request, const Applicant& applicant);
 
 /// A certificate for a new node.

@@ -37,6 +37,21 @@ Response answer_with(const Signed& done)
     return std::move(response.with("Cache-Control", "no-store"));
 }
 
+/// For the audit log.
+void note(const http::Request& request, const Certificate& says)
+{
+    request.object.add("node", says.parts.name);
+    request.object.add("certificate", says.serial);
+}
+
+std::string serials(const std::vector<Issue>& issues)
+{
+    std::string text;
+    for (const auto& issue : issues)
+        text += (text.empty() ? "" : " ") + issue.serial;
+    return text;
+}
+
 Response refuse(Core& core, const Error& error)
 {
     core.refused.add();
@@ -86,29 +101,35 @@ Task<Response> join(CorePtr core, const http::Request& request)
         core->failures.failed(from, clock.monotonic());
         co_return refuse(*core, body.error());
     }
-    const auto id = co_await core->tokens.check(std::move(body->token));
-    if (!id) {
-        if (id.error().code == Errc::denied) core->failures.failed(from, clock.monotonic());
-        co_return refuse(*core, id.error());
+    const auto token = co_await core->tokens.check(std::move(body->token));
+    if (!token) {
+        if (token.error().code == Errc::denied) core->failures.failed(from, clock.monotonic());
+        co_return refuse(*core, token.error());
     }
-    request.object.add("token", *id);
+    request.object.add("token", token->id);
     // Signed before the use is taken: what cannot be signed costs nobody his token. Nothing goes out before.
     auto work = [files = core->files,
-                 applicant = Applicant{std::move(body->request), request.caller.address, {}},
+                 applicant = Applicant{std::move(body->request), request.caller.address, {}, token->node},
                  now = clock.now(), lifetime = core->options.certificate_lifetime] {
         return sign_new(files, applicant, now, lifetime);
     };
     const auto done = co_await core->thread.run(std::move(work));
     if (!done) co_return refuse(*core, done.error());
-    request.object.add("node", done->issued.says.parts.name);
-    request.object.add("certificate", done->issued.says.serial);
-    const auto used = co_await core->tokens.use(*id);
-    if (!used) co_return refuse(*core, used.error());
-    core->joined.add();
     const auto& says = done->issued.says;
+    note(request, says);
+    const auto replaced = co_await core->ledger.join(says, *token);
+    if (!replaced) co_return refuse(*core, replaced.error());
+    core->joined.add();
     core->services.log.info("{} joined from {} with token {}: certificate {} for {} until {}",
-                            says.parts.name, request.caller.address, *id, says.serial, all_names(says.names),
-                            rfc3339(says.not_after));
+                            says.parts.name, request.caller.address, token->id, says.serial,
+                            all_names(says.names), rfc3339(says.not_after));
+    if (!replaced->empty()) request.object.add("replaced", serials(*replaced));
+    for (const auto& old : *replaced) {
+        core->services.log.warning(
+            "certificate {} of {} is replaced by {}: it runs until {} and is renewed no "
+            "more",
+            old.serial, old.node, says.serial, rfc3339(old.not_after));
+    }
     co_return answer_with(*done);
 }
 
@@ -122,10 +143,11 @@ Task<Response> renew_node(CorePtr core, const http::Request& request)
     };
     const auto done = co_await core->thread.run(std::move(work));
     if (!done) co_return refuse(*core, done.error());
-    request.object.add("node", done->issued.says.parts.name);
-    request.object.add("certificate", done->issued.says.serial);
-    core->renewed.add();
     const auto& says = done->issued.says;
+    note(request, says);
+    const auto entered = co_await core->ledger.renew(says);
+    if (!entered) co_return refuse(*core, entered.error());
+    core->renewed.add();
     core->services.log.info("{} renewed its certificate from {}: {} for {} until {}", says.parts.name,
                             request.caller.address, says.serial, all_names(says.names),
                             rfc3339(says.not_after));
@@ -159,15 +181,22 @@ Task<Response> make_token(CorePtr core, const http::Request& request)
     auto read = [files = core->files] { return read_meeting(files); };
     const auto meeting = co_await core->thread.run(std::move(read));
     if (!meeting) co_return Response::problem(meeting.error());
-    const auto token = co_await core->tokens.create(body->lifetime, body->uses);
+    const auto& terms = *body;
+    if (!terms.node.empty()) request.object.add("for", terms.node);
+    if (terms.replace) request.object.add("replace", "true");
+    const auto token = co_await core->tokens.create(terms);
     if (!token) co_return Response::problem(token.error());
     request.object.add("token", token->id);
-    core->services.log.info("join token {} made by {}: {} use(s) until {}", token->id, request.caller.name,
-                            token->uses, rfc3339(token->expires));
+    core->services.log.info("join token {} made by {}: {} use(s) until {}, for {}{}", token->id,
+                            request.caller.name, terms.uses, rfc3339(token->expires),
+                            terms.node.empty() ? "any node" : terms.node,
+                            terms.replace ? ", which may replace its certificate" : "");
     const nlohmann::json answer{{"token", token->text},
                                 {"id", token->id},
                                 {"expires", rfc3339(token->expires)},
-                                {"uses", token->uses},
+                                {"uses", terms.uses},
+                                {"for", terms.node},
+                                {"replace", terms.replace},
                                 {"cluster", meeting->cluster},
                                 {"fingerprint", meeting->fingerprint},
                                 {"url", meeting->url}};
@@ -183,21 +212,39 @@ Task<Response> revoke_tokens(CorePtr core)
     co_return Response::no_content();
 }
 
+Task<Response> revoke_certificates(CorePtr core, const http::Request& request)
+{
+    const auto revoked = co_await core->ledger.revoke(std::string{request.path_params.get("certificate")});
+    if (!revoked) co_return Response::problem(revoked.error());
+    request.object.add("revoked", serials(*revoked));
+    auto all = nlohmann::json::array();
+    for (const auto& issue : *revoked) {
+        core->services.log.warning(
+            "certificate {} of {} is revoked by {}: it runs until {} and is renewed no "
+            "more",
+            issue.serial, issue.node, request.caller.name, rfc3339(issue.not_after));
+        all.push_back(
+            {{"node", issue.node}, {"serial", issue.serial}, {"not_after", rfc3339(issue.not_after)}});
+    }
+    const nlohmann::json answer{{"revoked", std::move(all)}};
+    co_return Response::json(answer.dump());
+}
+
 }  // namespace
 
 std::vector<http::Route> routes_of(const CorePtr& core)
 {
     const auto token = [core](const http::Request& r) { return make_token(core, r); };
     const auto revoke = [core](const http::Request&) { return revoke_tokens(core); };
+    const auto withdraw = [core](const http::Request& r) { return revoke_certificates(core, r); };
     const auto joins = [core](const http::Request& r) { return join(core, r); };
     const auto renews = [core](const http::Request& r) { return renew_node(core, r); };
     return {
         {Method::post,
          "/api/v1/cluster/tokens",
          Access::admin,
-         "Make a join token, on the node with the authority: {\"lifetime\": \"30m\", \"uses\": 1}; its text "
-         "is shown "
-         "this once",
+         "Make a join token, on the node with the authority: {\"lifetime\": \"30m\", \"uses\": 1, \"for\": "
+         "NODE, \"replace\": false}; its text is shown this once",
          token,
          {},
          true},
@@ -206,6 +253,15 @@ std::vector<http::Route> routes_of(const CorePtr& core)
          Access::admin,
          "Make all join tokens useless",
          revoke,
+         {},
+         true},
+        {Method::del,
+         "/api/v1/cluster/certificates/{certificate}",
+         Access::admin,
+         "Renew the certificates of a node no more (its name, an address of it, or a serial number), on the "
+         "node "
+         "with the authority; they run on until they end",
+         withdraw,
          {},
          true},
         {Method::post,

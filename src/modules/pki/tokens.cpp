@@ -14,13 +14,6 @@ constexpr std::string_view prefix = "join_";
 constexpr std::size_t id_size = 8;
 constexpr std::size_t secret_bytes = 32;
 
-std::unexpected<Error> refused()
-{
-    return fail(Errc::denied,
-                "cannot let this node join: its token is unknown, used up or expired; get a new one "
-                "with `opsd cluster token`");
-}
-
 std::string new_id()
 {
     constexpr std::string_view letters = "abcdefghijkmnpqrstuvwxyz23456789";  // 32: no bias
@@ -46,43 +39,28 @@ std::optional<Parts> parts_of(std::string_view text)
 /// What is kept of a secret: it has 256 random bits, so one hash is enough.
 std::string kept(std::string_view secret) { return http::base64url(http::sha256(secret)); }
 
-// On the wall clock: a token's end must hold across restarts.
-std::int64_t micros(WallTime time) { return time.time_since_epoch().count(); }
-
 }  // namespace
 
-Task<Result<>> JoinTokens::open()
+std::unexpected<Error> token_refused()
 {
-    if (open_) co_return Result<>{};
-    std::vector<std::string> steps{"CREATE TABLE join_token (id TEXT PRIMARY KEY, hash TEXT NOT NULL, "
-                                   "expires INTEGER NOT NULL, uses INTEGER NOT NULL)"};
-    auto done = co_await store_.migrate("pki", std::move(steps));
-    open_ = done.has_value();
-    co_return done;
+    return fail(Errc::denied,
+                "cannot let this node join: its token is unknown, used up or expired; get a new one with "
+                "`opsd cluster token create`");
 }
 
-Task<Result<Written>> JoinTokens::write(Statement statement)
-{
-    auto ready = co_await open();
-    if (!ready) co_return fail(std::move(ready).error());
-    std::vector<Statement> all;
-    all.push_back(std::move(statement));
-    auto written = co_await store_.write(std::move(all));
-    co_return written;
-}
-
-Task<Result<JoinToken>> JoinTokens::create(std::chrono::milliseconds lifetime, std::int64_t uses)
+Task<Result<JoinToken>> JoinTokens::create(TokenTerms terms)
 {
     const auto now = clock_.now();
     Statement tidy{"DELETE FROM join_token WHERE expires <= ?1 OR uses <= 0", {micros(now)}};
-    const auto tidied = co_await write(std::move(tidy));
+    const auto tidied = co_await tables_.write(std::move(tidy));
     if (!tidied) co_return fail(tidied.error());
-    JoinToken token{{}, new_id(), now + lifetime, uses};
+    JoinToken token{{}, new_id(), now + terms.lifetime};
     const auto secret = http::base64url(http::random_bytes(secret_bytes));
-    Statement keep{"INSERT INTO join_token (id, hash, expires, uses) "
-                   "SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM join_token) < ?5",
-                   {token.id, kept(secret), micros(token.expires), uses, most_}};
-    const auto written = co_await write(std::move(keep));
+    Statement keep{"INSERT INTO join_token (id, hash, expires, uses, node, replaces) "
+                   "SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE (SELECT count(*) FROM join_token) < ?7",
+                   {token.id, kept(secret), micros(token.expires), terms.uses, std::move(terms.node),
+                    std::int64_t{terms.replace}, most_}};
+    const auto written = co_await tables_.write(std::move(keep));
     if (!written) co_return fail(written.error());
     if (written->rows != 1) {
         co_return fail(
@@ -94,35 +72,24 @@ Task<Result<JoinToken>> JoinTokens::create(std::chrono::milliseconds lifetime, s
     co_return token;
 }
 
-Task<Result<std::string>> JoinTokens::check(std::string text)
+Task<Result<TokenGrant>> JoinTokens::check(std::string text)
 {
     const auto parts = parts_of(text);
-    if (!parts) co_return refused();
-    const auto ready = co_await open();
-    if (!ready) co_return fail(ready.error());
-    Statement query{"SELECT hash FROM join_token WHERE id = ?1 AND uses > 0 AND expires > ?2",
+    if (!parts) co_return token_refused();
+    Statement query{fmt::format("SELECT hash, node, replaces FROM join_token WHERE {}", token_is_good),
                     {parts->id, micros(clock_.now())}};
-    const auto rows = co_await store_.read(std::move(query), 1);
+    const auto rows = co_await tables_.read(std::move(query), 1);
     if (!rows) co_return fail(rows.error());
-    if (rows->empty() || !http::equal_secrets(as_text(rows->front().front()), kept(parts->secret)))
-        co_return refused();
-    co_return parts->id;
-}
-
-Task<Result<>> JoinTokens::use(std::string id)
-{
-    Statement take{"UPDATE join_token SET uses = uses - 1 WHERE id = ?1 AND uses > 0 AND expires > ?2",
-                   {std::move(id), micros(clock_.now())}};
-    const auto written = co_await write(std::move(take));
-    if (!written) co_return fail(written.error());
-    if (written->rows != 1) co_return refused();
-    co_return Result<>{};
+    if (rows->empty() || !http::equal_secrets(as_text(rows->front()[0]), kept(parts->secret)))
+        co_return token_refused();
+    const auto& found = rows->front();
+    co_return TokenGrant{parts->id, as_text(found[1]), as_integer(found[2]) != 0};
 }
 
 Task<Result<std::int64_t>> JoinTokens::revoke_all()
 {
     Statement forget{"DELETE FROM join_token", {}};
-    const auto written = co_await write(std::move(forget));
+    const auto written = co_await tables_.write(std::move(forget));
     if (!written) co_return fail(written.error());
     co_return written->rows;
 }

@@ -124,6 +124,39 @@ TEST(ClusterCommands, RenewKeepsTheKeyAndMovesTheEnd)
         << "the chain stays whole";
 }
 
+TEST(ClusterCommands, TheConfiguredLifetimeHoldsForWhatTheSignerSignsForItself)
+{
+    const Place place;
+    const auto lifetime = [&place] {
+        const auto says = pki::inspect(place.read("node.crt"));
+        return says ? says->not_after - says->not_before - pki::clock_allowance : std::chrono::seconds{0};
+    };
+    ASSERT_EQ(place.init({"--set", "pki.certificate_lifetime=48h"}).status, exit_ok);
+    EXPECT_EQ(lifetime(), std::chrono::hours{48});
+    ASSERT_TRUE(files::make_directories(place.dir / "conf.d", 0755));
+    ASSERT_TRUE(
+        files::write_atomic(place.dir / "conf.d/pki.yaml", "pki: {certificate_lifetime: 90d}\n", 0644));
+    const std::vector<std::string> words{"cluster",     "renew",        "--directory",
+                                         place.cluster, "--config-dir", place.dir / "conf.d"};
+    const auto renewed = run_opsd(words);
+    EXPECT_EQ(renewed.status, exit_ok) << renewed.err;
+    EXPECT_EQ(lifetime(), std::chrono::hours{24 * 90});
+    ASSERT_TRUE(
+        files::write_atomic(place.dir / "conf.d/pki.yaml", "pki: {certificate_lifetime: 1s}\n", 0644));
+    const auto wrong = run_opsd(words);
+    EXPECT_EQ(wrong.status, exit_usage);
+    EXPECT_NE(wrong.err.find("pki.yaml:1"), std::string::npos) << wrong.err;
+}
+
+TEST(ClusterCommands, AJoinTokenReplacesOnlyForANamedNode)
+{
+    for (const auto& more : {std::vector<std::string>{"--replace"}, {"--for", "agent1", "--uses", "2"}}) {
+        std::vector<std::string> words{"cluster", "token", "create", "--url", "unix:/nonexistent/opsd.sock"};
+        words.insert(words.end(), more.begin(), more.end());
+        EXPECT_EQ(run_opsd(words).status, exit_usage) << more.front();
+    }
+}
+
 TEST(ClusterCommands, ShowSaysWhatIsThereAndFailsWhenItIsNotValid)
 {
     const Place place;

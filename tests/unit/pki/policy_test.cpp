@@ -21,7 +21,7 @@ std::string request_for(const std::string& name, const Names& names = {},
 
 Applicant applicant(std::string request, std::string address = "198.18.0.3")
 {
-    return {std::move(request), std::move(address), {{"master", "master.example"}, {"198.18.0.2"}}};
+    return {std::move(request), std::move(address), {{"master", "master.example"}, {"198.18.0.2"}}, {}};
 }
 
 Errc refusal(const Result<Issued>& issued) { return issued ? Errc::internal : issued.error().code; }
@@ -65,6 +65,37 @@ TEST(PkiPolicy, NobodyGetsTheNamesOfTheSigner)
     EXPECT_EQ(refusal(issue(authority, applicant(request_for("a", {{}, {"198.18.0.2"}})), now, year)),
               Errc::denied);
     EXPECT_EQ(refusal(issue(authority, applicant(request_for("a"), "198.18.0.2"), now, year)), Errc::denied);
+}
+
+TEST(PkiPolicy, ATokenForOneNodeIsGoodForItsNamesOnly)
+{
+    const auto authority = *found_cluster("dc1", now);
+    const auto asked = [&](const std::string& node, const std::string& name, const Names& names) {
+        auto who = applicant(request_for(name, names));
+        who.node = node;
+        return issue(authority, who, now, year);
+    };
+    const auto good = asked("agent1", "Agent1", {{"agent1.example"}, {"10.0.0.9"}});
+    ASSERT_TRUE(good.has_value()) << good.error().message;
+    EXPECT_TRUE(asked("agent1.example", "agent1.example", {{"agent1"}, {}}));
+    const auto another = asked("agent1", "agent2", {{"agent1"}, {}});
+    EXPECT_EQ(refusal(another), Errc::denied);
+    EXPECT_NE(another.error().message.find("--for agent2"), std::string::npos) << another.error().message;
+    for (const auto* more : {"agent2", "agent10", "agent1x.example", "example"})
+        EXPECT_EQ(refusal(asked("agent1", "agent1", {{more}, {}})), Errc::denied) << more;
+    EXPECT_EQ(refusal(asked("master", "master", {})), Errc::denied) << "still the signer's";
+}
+
+TEST(PkiPolicy, TheKeyOfACertificateIsThatOfItsRenewal)
+{
+    const auto authority = *found_cluster("dc1", now);
+    const auto request = request_for("agent1");
+    const auto first = *issue(authority, applicant(request), now, year);
+    const auto second = *renew(authority, first.certificate, request, now, year);
+    const auto other = *issue(authority, applicant(request_for("agent1")), now, year);
+    EXPECT_TRUE(first.says.key.starts_with("sha256:")) << first.says.key;
+    EXPECT_EQ(first.says.key, second.says.key);
+    EXPECT_NE(first.says.key, other.says.key);
 }
 
 TEST(PkiPolicy, NamesThatAreNoNodesOwnAreRefused)
@@ -151,9 +182,17 @@ TEST(PkiBody, ATokenHasALifetimeAndUsesWithinBounds)
     const auto asked = parse_token(R"({"lifetime":"2h","uses":5})");
     EXPECT_EQ(asked->lifetime, 2h);
     EXPECT_EQ(asked->uses, 5);
+    EXPECT_EQ(asked->node, "");
+    const auto bound = parse_token(R"({"for":"Agent1","replace":true})");
+    EXPECT_EQ(bound->node, "agent1");
+    EXPECT_TRUE(bound->replace);
+    EXPECT_FALSE(parse_token(R"({"for":"agent1"})")->replace);
+    EXPECT_FALSE(parse_token(R"({"for":")" + std::string(63, 'a') + ".b\"}")) << "no common name";
     for (const auto* bad :
-         {R"({"lifetime":"1s"})", R"({"lifetime":"8d"})", R"({"lifetime":5})", R"({"uses":0})",
-          R"({"uses":1001})", R"({"uses":"1"})", R"({"uses":1.5})", R"({"ttl":"1h"})", "x"})
+         {R"({"for":""})", R"({"for":"10.0.0.1"})", R"({"for":"a b"})", R"({"for":1})", R"({"replace":true})",
+          R"({"for":"a","replace":1})", R"({"for":"a","uses":2})", R"({"lifetime":"1s"})",
+          R"({"lifetime":"8d"})", R"({"lifetime":5})", R"({"uses":0})", R"({"uses":1001})", R"({"uses":"1"})",
+          R"({"uses":1.5})", R"({"ttl":"1h"})", "x"})
         EXPECT_FALSE(parse_token(bad)) << bad;
 }
 

@@ -50,8 +50,9 @@ protected:
     {
         authority = *found_cluster("dc1", clock.now());
         const auto own_key = *make_key();
-        const auto own = *issue(authority, {*make_request(own_key, "master", {{}, {"198.18.0.2"}}), {}, {}},
-                                clock.now(), 24h * 365);
+        const auto own =
+            *issue(authority, {*make_request(own_key, "master", {{}, {"198.18.0.2"}}), {}, {}, {}},
+                   clock.now(), 24h * 365);
         const NodeFiles files{options.directory};
         ASSERT_TRUE(files::make_directories(files.directory, 0755));
         for (const auto& [path, text] : {std::pair{files.authority, authority.certificate},
@@ -64,14 +65,21 @@ protected:
     Task<http::Response> call(http::Method method, const std::string& path, std::string body = {},
                               std::string address = "198.18.0.3")
     {
+        const std::string certificates = "/api/v1/cluster/certificates/";
         http::Request asked;
         asked.method = method;
         asked.path = path;
         asked.body = std::move(body);
         asked.caller = {"ann", http::Role::none, "", std::move(address)};
+        auto pattern = path;
+        if (path.starts_with(certificates)) {
+            asked.path_params.add("certificate", path.substr(certificates.size()));
+            pattern = certificates + "{certificate}";
+        }
         for (const auto& route : routes_of(core))
-            if (route.method == method && route.pattern == path) {
+            if (route.method == method && route.pattern == pattern) {
                 auto response = co_await route.handler(asked);
+                audited = asked.object;
                 co_return response;
             }
         ADD_FAILURE() << "no route " << path;
@@ -87,6 +95,40 @@ protected:
     {
         const json body{{"token", std::move(text)}, {"request", std::move(asked)}};
         co_return co_await call(http::Method::post, "/api/v1/cluster/join", body.dump(), std::move(address));
+    }
+    /// Joins with a new key and a token made for that.
+    Task<http::Response> join_as(std::string name, std::string address, std::string terms = {})
+    {
+        const auto made = co_await token(std::move(terms));
+        co_return co_await join(text_of(made), *make_request(*make_key(), name, {}), std::move(address));
+    }
+    Task<http::Response> renew(std::string certificate, std::string asked)
+    {
+        const json body{{"certificate", std::move(certificate)}, {"request", std::move(asked)}};
+        co_return co_await call(http::Method::post, "/api/v1/cluster/renew", body.dump());
+    }
+    Task<http::Response> revoke(std::string which)
+    {
+        co_return co_await call(http::Method::del, "/api/v1/cluster/certificates/" + which);
+    }
+    /// A certificate that another opsd of this authority signed: the ledger does not know it.
+    [[nodiscard]] std::string unknown_certificate() const
+    {
+        return issue(authority, {request, "198.18.0.3", {}, {}}, clock.now(), 24h * 365)->certificate;
+    }
+    static std::string certificate_in(const http::Response& response)
+    {
+        const auto answer = parse_certificate_answer(response.body);
+        return answer ? answer->certificate : std::string{};
+    }
+    static std::string serial_in(const http::Response& response)
+    {
+        const auto found = inspect(certificate_in(response));
+        return found ? found->serial : "none";
+    }
+    static bool says(const http::Response& response, std::string_view words)
+    {
+        return response.body.find(words) != std::string::npos;
     }
     static std::string text_of(const json& made) { return made.at("token").get<std::string>(); }
     [[nodiscard]] bool page_has(const std::string& line) const
@@ -118,6 +160,7 @@ protected:
     PkiOptions options;
     Authority authority;
     std::shared_ptr<Core> core;
+    http::Params audited;  ///< by the last call
     std::string key = *make_key();
     std::string request = *make_request(key, "agent1", {});
 };
@@ -172,9 +215,9 @@ TEST_F(PkiRoutes, OfTwoCallsForTheLastUseOneIsRefused)
         const auto made = co_await token();
         const auto one = co_await core->tokens.check(text_of(made));
         const auto other = co_await core->tokens.check(text_of(made));
-        EXPECT_EQ(*one, *other) << "both found it good";
-        const auto first = co_await core->tokens.use(*one);
-        const auto second = co_await core->tokens.use(*other);
+        EXPECT_EQ(one->id, other->id) << "both found it good";
+        const auto first = co_await core->ledger.join(*inspect(unknown_certificate()), *one);
+        const auto second = co_await core->ledger.join(*inspect(unknown_certificate()), *other);
         EXPECT_TRUE(first.has_value());
         EXPECT_EQ(second.error().code, Errc::denied);
     });
@@ -283,6 +326,189 @@ TEST_F(PkiRoutes, ANodeRenewsWithItsKeyOnly)
         const auto thief = co_await call(http::Method::post, "/api/v1/cluster/renew", body.dump());
         EXPECT_EQ(thief.status, 403U);
         EXPECT_TRUE(page_has("opsd_pki_certificates_total{for=\"renew\"} 1"));
+    });
+}
+
+TEST_F(PkiRoutes, ANameOrAddressOfARunningCertificateIsNotForAnotherKey)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto first = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(first.status, 201U) << first.body;
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 1"));
+        const auto made = co_await token();
+        const auto thief = *make_request(*make_key(), "agent9", {{"AGENT1"}, {}});
+        const auto by_name = co_await join(text_of(made), thief, "198.18.0.9");
+        EXPECT_EQ(by_name.status, 403U);
+        EXPECT_TRUE(says(by_name, "cannot sign for agent1: the certificate " + serial_in(first)))
+            << by_name.body;
+        EXPECT_TRUE(says(by_name, "opsd cluster revoke agent1")) << by_name.body;
+        EXPECT_TRUE(says(by_name, "--for agent9 --replace")) << by_name.body;
+        const auto again = co_await join_as("agent1", "198.18.0.4");
+        EXPECT_EQ(again.status, 403U);
+        EXPECT_TRUE(says(again, "`opsd cluster token create --for agent1 --replace`")) << again.body;
+        EXPECT_FALSE(says(again, "revoke")) << again.body;
+        const auto by_address = co_await join_as("agent2", "198.18.0.3");
+        EXPECT_EQ(by_address.status, 403U);
+        EXPECT_TRUE(says(by_address, "cannot sign for 198.18.0.3")) << by_address.body;
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 1"));
+        const auto other = *make_request(*make_key(), "agent9", {});
+        const auto honest = co_await join(text_of(made), other, "198.18.0.9");
+        EXPECT_EQ(honest.status, 201U) << "a refusal costs no token: " << honest.body;
+    });
+    with_core([this]() -> Task<> {
+        const auto restarted = co_await join_as("agent1", "198.18.0.4");
+        EXPECT_EQ(restarted.status, 403U) << "another instance knows it";
+        clock.step_wall(options.certificate_lifetime + 1s);
+        const auto expired = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(expired.status, 201U) << expired.body;
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 1")) << "what is expired is gone";
+    });
+}
+
+TEST_F(PkiRoutes, ATokenToReplaceTakesANodesNameOverAndItsOldKeyRenewsNoMore)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto made = co_await token();
+        const auto first = co_await join(text_of(made), request);
+        const auto bound = co_await join_as("agent1", "198.18.0.3", R"({"for":"agent1"})");
+        EXPECT_EQ(bound.status, 403U) << "--for alone replaces nothing";
+        const auto second = co_await join_as("agent1", "198.18.0.3", R"({"for":"agent1","replace":true})");
+        EXPECT_EQ(second.status, 201U) << second.body;
+        EXPECT_EQ(audited.get("replaced"), serial_in(first));
+        EXPECT_NE(lines->text.find("certificate " + serial_in(first) + " of agent1 is replaced by"),
+                  std::string::npos)
+            << lines->text;
+        const auto old = co_await renew(certificate_in(first), request);
+        EXPECT_EQ(old.status, 403U);
+        EXPECT_TRUE(says(old, "was replaced by " + serial_in(second))) << old.body;
+        const auto third = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(third.status, 403U) << "the new one has the name";
+    });
+}
+
+TEST_F(PkiRoutes, ATokenToReplaceTakesNothingOfAnotherNodeUnlessThatIsRevoked)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto terms = R"({"for":"agent2","replace":true})";
+        const auto first = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(first.status, 201U);
+        const auto address = co_await join_as("agent2", "198.18.0.3", terms);
+        EXPECT_EQ(address.status, 403U) << "the address is agent1's";
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        const auto plain = co_await join_as("agent2", "198.18.0.3");
+        EXPECT_EQ(plain.status, 403U);
+        EXPECT_TRUE(says(plain, ", though revoked")) << plain.body;
+        const auto free = co_await join_as("agent2", "198.18.0.3", terms);
+        EXPECT_EQ(free.status, 201U) << free.body;
+        EXPECT_EQ(audited.get("replaced"), serial_in(first));
+    });
+}
+
+TEST_F(PkiRoutes, ARevokedCertificateIsNotRenewed)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto made = co_await token(R"({"uses":2})");
+        const auto first = co_await join(text_of(made), request);
+        const auto serial = serial_in(first);
+        auto upper = serial;
+        std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+        for (const auto& which : {std::string{"agent2"}, std::string{"master"}, std::string(200, 'f')}) {
+            const auto unknown = co_await revoke(which);
+            EXPECT_EQ(unknown.status, 404U) << which;
+        }
+        const auto before = co_await renew(certificate_in(first), request);
+        EXPECT_EQ(before.status, 201U) << before.body;
+        const auto renewed = serial_in(before);
+        const auto outdated = co_await revoke(serial);
+        EXPECT_EQ(outdated.status, 404U) << "its key has a newer one";
+        for (const auto& which : {renewed, std::string{"Agent1"}, std::string{"198.18.0.3"}}) {
+            const auto revoked = co_await revoke(which);
+            EXPECT_EQ(revoked.status, 200U) << which << revoked.body;
+            EXPECT_EQ(json::parse(revoked.body)["revoked"][0]["serial"], renewed);
+            EXPECT_EQ(json::parse(revoked.body)["revoked"][0]["node"], "agent1");
+            EXPECT_EQ(audited.get("revoked"), renewed);
+        }
+        for (const auto& one : {first, before}) {
+            const auto after = co_await renew(certificate_in(one), request);
+            EXPECT_EQ(after.status, 403U);
+            EXPECT_TRUE(says(after, "the certificate of its key was revoked")) << after.body;
+        }
+        const auto same_key = co_await join(text_of(made), request);
+        EXPECT_EQ(same_key.status, 403U) << "nor does its key join";
+        const auto anew = co_await join_as("agent1", "198.18.0.3", R"({"for":"agent1","replace":true})");
+        EXPECT_EQ(anew.status, 201U) << anew.body;
+    });
+}
+
+TEST_F(PkiRoutes, AFullLedgerRefusesFurtherNodesAndForgetsNone)
+{
+    found();
+    options.issued_certificates = 1;
+    with_core([this]() -> Task<> {
+        const auto made = co_await token();
+        const auto first = co_await join(text_of(made), request);
+        EXPECT_EQ(first.status, 201U);
+        const auto second = co_await join_as("agent2", "198.18.0.4");
+        EXPECT_EQ(second.status, 503U);
+        EXPECT_TRUE(says(second, "pki.issued_certificates")) << second.body;
+        const auto renewed = co_await renew(certificate_in(first), request);
+        EXPECT_EQ(renewed.status, 201U) << "takes no more room: " << renewed.body;
+        const auto taken = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(taken.status, 403U) << "still known";
+        const auto room = co_await core->ledger.tidy();
+        EXPECT_FALSE(*room);
+        clock.step_wall(options.certificate_lifetime + 1s);
+        const auto later = co_await core->ledger.tidy();
+        EXPECT_TRUE(*later);
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 0"));
+    });
+}
+
+TEST_F(PkiRoutes, ACertificateThatTheLedgerDoesNotKnowIsEnteredWhenItRenews)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto renewed = co_await renew(unknown_certificate(), request);
+        EXPECT_EQ(renewed.status, 201U) << renewed.body;
+        const auto thief = co_await join_as("agent1", "198.18.0.9");
+        EXPECT_EQ(thief.status, 403U);
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U) << revoked.body;
+    });
+}
+
+TEST_F(PkiRoutes, AnUnknownCertificateIsNotRenewedForANameThatAnotherHasMeanwhile)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto joined = co_await join_as("agent1", "198.18.0.9");
+        EXPECT_EQ(joined.status, 201U);
+        const auto renewed = co_await renew(unknown_certificate(), request);
+        EXPECT_EQ(renewed.status, 403U) << renewed.body;
+        EXPECT_TRUE(says(renewed, "cannot sign for agent1")) << renewed.body;
+    });
+}
+
+TEST_F(PkiRoutes, OneKeyHasNoMoreNamesThanACertificateMayHave)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto made = co_await token(R"({"uses":4})");
+        const std::string text = text_of(made);
+        std::vector<unsigned> statuses;
+        for (const auto* prefix : {"a", "b", "c"}) {
+            Names names;
+            for (int i = 0; i < 15; ++i)
+                names.hosts.push_back(prefix + std::to_string(i));
+            const auto joined = co_await join(text, *make_request(key, "agent1", names));
+            statuses.push_back(joined.status);
+        }
+        EXPECT_EQ(statuses, (std::vector<unsigned>{201, 201, 400}));
     });
 }
 
