@@ -108,6 +108,7 @@ private:
     bool serving_ = false;
     bool ended_ = false;
     bool stopping_ = false;
+    bool busy_ = true;  // with the start, then with a reload
     bool reload_asked_ = false;
     int status_ = exit_ok;
 };
@@ -161,6 +162,7 @@ Task<> Daemon::start()
     const bool settled = co_await supervisor_->settled(start_limit);
     systemd::notify_ready(settled ? "serving" : "serving; some modules are still starting, see /-/ready");
     log_.info("ready, version {}", version);
+    busy_ = false;
     reload_if_asked();
 }
 
@@ -263,14 +265,16 @@ Task<> Daemon::until_ended()
             co_return;
         }
         reload_asked_ = true;
-        if (work_->size() == 0) reload_if_asked();
+        reload_if_asked();
     }
 }
 
 /// However often it was asked for while something else was going on, once is enough.
 void Daemon::reload_if_asked()
 {
-    if (std::exchange(reload_asked_, false)) work_->spawn("reload", reload());
+    if (busy_ || !std::exchange(reload_asked_, false)) return;
+    busy_ = true;
+    work_->spawn("reload", reload());
 }
 
 Task<> Daemon::reload()
@@ -284,6 +288,7 @@ Task<> Daemon::reload()
     note(reloaded ? config::Mistakes{} : reloaded.error());
     systemd::notify_ready(reloaded ? "serving"
                                    : "serving with the old configuration: the last reload was refused");
+    busy_ = false;
     reload_if_asked();
 }
 
