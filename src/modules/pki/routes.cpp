@@ -214,7 +214,8 @@ Task<Response> revoke_tokens(CorePtr core)
 
 Task<Response> revoke_certificates(CorePtr core, const http::Request& request)
 {
-    const auto revoked = co_await core->ledger.revoke(std::string{request.path_params.get("certificate")});
+    std::string which{request.path_params.get("certificate")};
+    const auto revoked = co_await core->ledger.revoke(std::move(which));
     if (!revoked) co_return Response::problem(revoked.error());
     request.object.add("revoked", serials(*revoked));
     auto all = nlohmann::json::array();
