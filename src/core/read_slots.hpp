@@ -1,0 +1,54 @@
+#pragma once
+// How many answers are read from the store at a time. It has one thread, so whoever writes waits behind those
+// who read much. Beyond the limit a reader is refused at once and told to come again: a queue of them would
+// only make all of them late.
+
+#include "opsd/result.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace opsd {
+
+class ReadSlots {
+    struct Leave {
+        void operator()(ReadSlots* slots) const noexcept { --slots->taken_; }
+    };
+
+public:
+    /// A place, given back when it is destroyed; the ReadSlots must outlive it.
+    using Slot = std::unique_ptr<ReadSlots, Leave>;
+
+    /// `setting`: the name of the one that is `limit`, for the sentence.
+    ReadSlots(std::int64_t limit, std::string setting) : limit_{limit}, setting_{std::move(setting)} {}
+    ReadSlots(const ReadSlots&) = delete;
+    ReadSlots& operator=(const ReadSlots&) = delete;
+
+    /// Errc::unavailable while `limit` places are taken.
+    [[nodiscard]] Result<Slot> take()
+    {
+        if (taken_ >= limit_) {
+            ++refused_;
+            return fail(Errc::unavailable, fmt::format("cannot read the past: {} such readings are under way "
+                                                       "({}); try again in a few seconds",
+                                                       taken_, setting_));
+        }
+        ++taken_;
+        return Slot{this};
+    }
+
+    [[nodiscard]] std::int64_t taken() const noexcept { return taken_; }
+    [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
+
+private:
+    std::int64_t limit_;
+    std::string setting_;
+    std::int64_t taken_ = 0;
+    std::uint64_t refused_ = 0;
+};
+
+}  // namespace opsd
