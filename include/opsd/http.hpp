@@ -132,7 +132,7 @@ struct Response {
     static Response no_content();
     /// RFC 9457: {"type":"about:blank","title":...,"status":...,"detail":...}. `detail` is an Error sentence.
     static Response problem(unsigned status, std::string_view detail);
-    /// The status that fits the code: 400, 404, 403, 504, 503, 502, 500.
+    /// The status that fits the code: 400, 404, 403, 504, 503, 502, 500. A 503 says when to come again.
     static Response problem(const Error& error);
     Response& with(std::string name, std::string value);
 };

@@ -59,8 +59,9 @@ struct UnitFacts {
     bool assert_result = true;
     Monotonic condition_at{};  ///< when conditions were last evaluated; 0: never
     std::vector<std::string> triggered_by;
-    std::string job_type;       ///< of the pending job, "" without one
-    std::string invocation_id;  ///< 32 hex digits
+    std::vector<std::string> triggers;  ///< of a timer, socket, path or automount
+    std::string job_type;               ///< of the pending job, "" without one
+    std::string invocation_id;          ///< 32 hex digits
     Monotonic state_change_at{};
     Monotonic active_enter_at{};
     Monotonic active_exit_at{};

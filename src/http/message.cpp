@@ -202,7 +202,12 @@ Response Response::problem(unsigned status, std::string_view detail)
     return response;
 }
 
-Response Response::problem(const Error& error) { return problem(status_of(error.code), error.message); }
+Response Response::problem(const Error& error)
+{
+    auto response = problem(status_of(error.code), error.message);
+    if (response.status == 503) response.with("Retry-After", "5");
+    return response;
+}
 
 Response& Response::with(std::string name, std::string value)
 {

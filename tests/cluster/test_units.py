@@ -267,6 +267,21 @@ class WhatHappensToUnits(NodeTest):
         unit = self.node.wait_unit("work-stop.service", state="stopped")
         self.assertNotIn("fail", unit["reason"])
 
+    def test_a_timer_that_is_loaded_later_makes_what_it_starts_wait(self):
+        for name, text in {
+                "work-later.service": "[Service]\nType=oneshot\nExecStart=/bin/true\n",
+                # Keeps it loaded.
+                "other-holder.service": "[Unit]\nAfter=work-later.service\n[Service]\nExecStart=/bin/sleep infinity\n",
+                "other-name.timer": "[Timer]\nOnActiveSec=1h\nUnit=work-later.service\n"}.items():
+            self.node.unit_file(name, text)
+        self.node.exec("systemctl", "start", "other-holder.service", "work-later.service")
+        self.node.wait_unit("work-later.service", health=0, state="done")
+        self.node.exec("systemctl", "start", "other-name.timer")
+        unit = self.node.wait_unit("work-later.service", 15, health=0, state="waiting")
+        self.assertIn("other-name.timer", unit["reason"])
+        self.node.exec("systemctl", "stop", "other-name.timer")
+        self.node.wait_unit("work-later.service", 15, health=0, state="done")
+
     def test_planned_work_is_shown_beside_the_state(self):
         self.new_unit("work-ack.service")
         self.node.kill_unit("work-ack.service")

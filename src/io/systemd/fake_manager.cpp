@@ -60,13 +60,13 @@ bool carry_own(const UnitFacts& before, const UnitFacts& after, UnitFacts& targe
 /// What the Unit interface says.
 bool carry_unit(const UnitFacts& before, const UnitFacts& after, UnitFacts& target)
 {
-    return carry_all(before, after, target, &UnitFacts::description, &UnitFacts::load_state,
-                     &UnitFacts::active_state, &UnitFacts::sub_state, &UnitFacts::unit_file_state,
-                     &UnitFacts::fragment_path, &UnitFacts::load_error, &UnitFacts::condition_result,
-                     &UnitFacts::assert_result, &UnitFacts::condition_at, &UnitFacts::triggered_by,
-                     &UnitFacts::job_type, &UnitFacts::invocation_id, &UnitFacts::state_change_at,
-                     &UnitFacts::active_enter_at, &UnitFacts::active_exit_at, &UnitFacts::inactive_enter_at,
-                     &UnitFacts::inactive_exit_at, &UnitFacts::state_change_time);
+    return carry_all(
+        before, after, target, &UnitFacts::description, &UnitFacts::load_state, &UnitFacts::active_state,
+        &UnitFacts::sub_state, &UnitFacts::unit_file_state, &UnitFacts::fragment_path, &UnitFacts::load_error,
+        &UnitFacts::condition_result, &UnitFacts::assert_result, &UnitFacts::condition_at,
+        &UnitFacts::triggered_by, &UnitFacts::triggers, &UnitFacts::job_type, &UnitFacts::invocation_id,
+        &UnitFacts::state_change_at, &UnitFacts::active_enter_at, &UnitFacts::active_exit_at,
+        &UnitFacts::inactive_enter_at, &UnitFacts::inactive_exit_at, &UnitFacts::state_change_time);
 }
 
 enum class Part { own, unit, invalidated };

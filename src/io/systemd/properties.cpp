@@ -174,6 +174,7 @@ constexpr auto properties = std::to_array<Property>({
     {"StatusText", "s", text<&UnitFacts::status_text>},
     {"SubState", "s", text<&UnitFacts::sub_state>},
     {"TriggeredBy", "as", texts<&UnitFacts::triggered_by>},
+    {"Triggers", "as", texts<&UnitFacts::triggers>},
     {"Type", "s", service_type},
     {"UnitFileState", "s", text<&UnitFacts::unit_file_state>},
 });

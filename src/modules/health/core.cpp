@@ -130,6 +130,7 @@ Core::Core(HealthOptions settings, Services& all, Outside outside)
             options.history,
             [this](const std::string& sentence) { troubles.set("history", sentence); },
             all.log}
+  , readers{options.history.concurrent, "health.history.concurrent"}
   , evidence{all.executor,
              all.clock,
              tracker,

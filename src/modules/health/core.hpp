@@ -2,6 +2,7 @@
 // Everything one instance of the module consists of, shared with its handlers: a request or an event stream
 // in flight keeps what it reads.
 
+#include "core/read_slots.hpp"
 #include "modules/health/evidence_task.hpp"
 #include "modules/health/explain/explainer.hpp"
 #include "modules/health/history.hpp"
@@ -60,6 +61,7 @@ struct Core {
     Tracker tracker;
     Publisher publisher;
     History history;
+    ReadSlots readers;  ///< of the history, for answers
     EvidenceTask evidence;
     Source source;
     explain::Explainer explainer;

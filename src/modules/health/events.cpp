@@ -28,7 +28,7 @@ public:
         query.after = after;
         query.limit = limit;
         query.newest_first = false;
-        auto page = co_await core_->history.read(std::move(query));
+        auto page = co_await read_history(core_, std::move(query));
         if (!page) co_return fail(std::move(page).error());
         co_return Page{std::move(page->rows), page->last_id, page->more};
     }

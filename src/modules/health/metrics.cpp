@@ -101,6 +101,12 @@ void write_metrics(const Core& core, Page& page)
            static_cast<double>(h.queued()));
     single(page, "opsd_history_dropped_total", Kind::counter,
            "Records lost because the store could not be written.", count(h.dropped()));
+    single(page, "opsd_history_reads", Kind::gauge,
+           "Answers about the past that are being read, health.history.concurrent at most.",
+           static_cast<double>(core.readers.taken()));
+    single(page, "opsd_history_reads_refused_total", Kind::counter,
+           "Questions about the past that were refused because health.history.concurrent were being read.",
+           count(core.readers.refused()));
     single(page, "opsd_acknowledgements_waiting", Kind::gauge,
            "Acknowledgements, or their ends, that a restart would lose: the store cannot be written.",
            static_cast<double>(h.acks_waiting()));

@@ -48,7 +48,10 @@ Schema<HistoryOptions> history_schema()
                "Transitions kept of one unit at most", between<std::int64_t>(10, 1'000'000))
         .field(&HistoryOptions::fold_window, "fold_window",
                "The same transition of a unit again within this time becomes one counted row",
-               between(Duration{0s}, Duration{24h}));
+               between(Duration{0s}, Duration{24h}))
+        .field(&HistoryOptions::concurrent, "concurrent",
+               "Answers about the past that are read from the store at a time; more are refused",
+               between<std::int64_t>(1, 64));
 }
 
 Schema<JournalOptions> journal_schema()

@@ -31,6 +31,7 @@ struct HistoryOptions {
     std::int64_t max_rows = 100'000;
     std::int64_t max_rows_per_unit = 1'000;
     Duration fold_window{std::chrono::minutes{10}};
+    std::int64_t concurrent = 4;
 };
 
 /// The evidence shown with an unhealthy unit.

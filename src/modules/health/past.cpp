@@ -66,6 +66,14 @@ std::vector<StateNow> present_states(const Core& core)
 
 }  // namespace
 
+Task<Result<History::Page>> read_history(std::shared_ptr<Core> core, HistoryQuery query)
+{
+    const auto slot = core->readers.take();
+    if (!slot) co_return fail(slot.error());
+    auto page = co_await core->history.read(std::move(query));
+    co_return page;
+}
+
 Task<Response> node_history(std::shared_ptr<Core> core, const Request& request)
 {
     auto query = history_query(request);
@@ -74,7 +82,7 @@ Task<Response> node_history(std::shared_ptr<Core> core, const Request& request)
     if (!after) co_return Response::problem(after.error());
     query->after = *after;
     query->newest_first = false;
-    auto page = co_await core->history.read(std::move(*query));
+    auto page = co_await read_history(core, std::move(*query));
     if (!page) co_return Response::problem(page.error());
     TransitionPage shown;
     shown.rows = std::move(page->rows);
@@ -97,7 +105,7 @@ Task<Response> health_history(std::shared_ptr<Core> core, const Request& request
     JsonText json{out};
     json.open('{').key("transitions").open('[');
     if (is_asked(request, who)) {
-        auto page = co_await core->history.read(std::move(*query));
+        auto page = co_await read_history(core, std::move(*query));
         if (!page) co_return Response::problem(page.error());
         for (auto& row : page->rows) {
             ClusterTransition shown;
@@ -120,20 +128,22 @@ Task<Response> health_at(std::shared_ptr<Core> core, const Request& request)
 {
     const auto time = parse_rfc3339(request.query.get("time"));
     if (!time) co_return Response::problem(time.error());
+    if (*time > core->services.clock.now())
+        co_return Response::problem(400, "cannot tell how it will be: the time is in the future");
     const auto who = identity_of(*core);
     if (!is_asked(request, who))
         co_return Response::problem(404, fmt::format("cannot find the node \"{}\": only {} is known here",
                                                      request.query.get("node"), who.hostname));
+    auto slot = core->readers.take();
+    if (!slot) co_return Response::problem(slot.error());
     auto around = co_await core->history.around(*time);
+    slot->reset();
     if (!around) co_return Response::problem(around.error());
     const auto now = present_states(*core);
     std::vector<NodeThen> nodes(1);
     nodes[0].address = who.ip;
     nodes[0].hostname = who.hostname;
     nodes[0].begins = around->begins;
-    if (*time > core->services.clock.now()) {
-        co_return Response::problem(400, "cannot tell how it will be: the time is in the future");
-    }
     nodes[0].units = states_at(*time, around->rows, now, around->begins);
     co_return Response::json(report_json(*time, nodes, is_set(request, "full")));
 }

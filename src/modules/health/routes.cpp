@@ -117,7 +117,7 @@ Task<Response> history(std::shared_ptr<Core> core, const Request& request)
     // A unit that is watched no longer still has its past.
     query->unit = found.unit ? found.unit->id : std::string{request.path_params.get("unit")};
     const auto unit_name = query->unit;
-    auto page = co_await core->history.read(std::move(*query));
+    auto page = co_await read_history(core, std::move(*query));
     if (!page) co_return Response::problem(page.error());
     if (page->rows.empty() && found.problem) co_return std::move(*found.problem);
     std::string out;

@@ -18,6 +18,9 @@ Task<http::Response> node_history(std::shared_ptr<Core> core, const http::Reques
 Task<http::Response> health_history(std::shared_ptr<Core> core, const http::Request& request);
 Task<http::Response> health_at(std::shared_ptr<Core> core, const http::Request& request);
 
+/// What History::read() says, for an answer: refused while health.history.concurrent are being read.
+Task<Result<History::Page>> read_history(std::shared_ptr<Core> core, HistoryQuery query);
+
 /// ?since=, ?until=, ?limit=; the reason when one of them cannot be read.
 [[nodiscard]] Result<HistoryQuery> history_query(const http::Request& request);
 

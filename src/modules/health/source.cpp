@@ -78,6 +78,9 @@ Task<Error> Source::serve(systemd::Manager& manager)
     to_confirm_.clear();
     held_.clear();
     asked_.clear();
+    new_triggers_.clear();
+    triggers_at_.reset();
+    reloading_ = false;
     refresh_at_.reset();
     wants_at_.reset();
     early_.clear();
@@ -154,6 +157,11 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
         done = co_await confirm(manager);
         if (!done) co_return done;
     }
+    if (triggers_at_ && *triggers_at_ <= now) {
+        triggers_at_.reset();
+        done = co_await look_at_triggers(manager, readers);
+        if (!done) co_return done;
+    }
     if (now >= resync_at_) {
         resync_at_ = now + parts_.options.systemd.resync;
         done = co_await resync(manager);
@@ -167,6 +175,7 @@ std::optional<Monotonic> Source::next_time() const
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
     if (wants_at_) first = std::min(first, *wants_at_);
+    if (triggers_at_) first = std::min(first, *triggers_at_);
     for (const auto& [id, held] : held_)
         first = std::min(first, held.until);
     if (reading_.size() < reads_at_a_time) {
@@ -214,6 +223,7 @@ Task<> Source::read_one(systemd::Manager& manager, std::string id)
     if (!facts) {
         read_failed(id, facts.error());
     } else {
+        read_triggered(id, facts->triggers);
         const bool overtaken = tracker_.signals(id) != signals;
         tracker_.read(id, std::move(*facts), clock_.monotonic(), overtaken);
         if (overtaken) want_read(id, clock_.monotonic() + reread_pause);
@@ -323,6 +333,7 @@ void Source::take(const systemd::UnitChange& change, Tracker::Heard heard)
 void Source::unit_new(std::string_view id, std::string_view)
 {
     heard();
+    trigger_loaded(id);
     if (asked_lately(id)) return;
     if (!tracker_.contains(id)) {
         remember_early(id, false);
@@ -340,6 +351,7 @@ void Source::unit_new(std::string_view id, std::string_view)
 void Source::unit_removed(std::string_view id, std::string_view)
 {
     heard();
+    trigger_unloaded(id);
     switch (tracker_.removed(id)) {
     case Tracker::Removed::must_ask:
         if (asked_lately(id)) {  // perhaps our own doing: look once more when the echo is over
@@ -377,6 +389,7 @@ void Source::unit_files_changed()
 void Source::reloading(bool active)
 {
     heard();
+    reloading_ = active;
     if (active) return;
     refresh_everything_ = true;
     unit_files_changed();

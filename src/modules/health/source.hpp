@@ -100,6 +100,13 @@ private:
     void hold(Holds::iterator it, const systemd::UnitChange& change);
     void release(Holds::iterator it);
 
+    // --- what triggers others (triggers.cpp)
+    void trigger_loaded(std::string_view id);
+    void trigger_unloaded(std::string_view id);
+    Task<Result<>> look_at_triggers(systemd::Manager& manager, TaskGroup& readers);
+    Task<> read_triggers(systemd::Manager& manager, std::vector<std::string> ids);
+    void read_triggered(const std::string& trigger, const std::vector<std::string>& ids);
+
     // --- lists (lists.cpp)
     Task<Result<>> refresh(systemd::Manager& manager, bool everything);
     Task<Result<>> take_inventory(systemd::Manager& manager);
@@ -139,6 +146,9 @@ private:
     Holds held_;
     // Asking for an unloaded unit makes systemd announce it: such echoes must not make us ask again.
     std::unordered_map<std::string, Monotonic> asked_;
+    std::set<std::string, std::less<>> new_triggers_;  // loaded, not looked at yet
+    std::optional<Monotonic> triggers_at_;             // when to
+    bool reloading_ = false;
     std::optional<Monotonic> refresh_at_;
     std::optional<Monotonic> wants_at_;  // a directory could not be read: when to try again
     std::string wants_problem_;

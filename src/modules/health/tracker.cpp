@@ -99,6 +99,22 @@ bool Tracker::is_unit(std::string_view id) const
     return it != entries_.end() && it->second.problem.empty();
 }
 
+std::optional<bool> Tracker::triggered_by(std::string_view id, std::string_view trigger) const
+{
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || !it->second.facts.details) return std::nullopt;
+    const auto& triggers = it->second.facts.triggered_by;
+    return std::ranges::find(triggers, trigger) != triggers.end();
+}
+
+std::vector<std::string> Tracker::all_triggered_by(std::string_view trigger) const
+{
+    std::vector<std::string> all;
+    for (const auto& [id, entry] : entries_)
+        if (triggered_by(id, trigger).value_or(false)) all.push_back(id);
+    return all;
+}
+
 std::string_view Tracker::file_state(std::string_view id) const
 {
     const auto it = entries_.find(id);

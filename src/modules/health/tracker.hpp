@@ -108,6 +108,10 @@ public:
     [[nodiscard]] std::uint64_t signals(std::string_view id) const;
     [[nodiscard]] bool detailed(std::string_view id) const;
     [[nodiscard]] bool is_unit(std::string_view id) const;  ///< watched, and not only a wrong name
+    /// Was it last read as one that `trigger` starts? Nothing for a unit whose details are still to come.
+    [[nodiscard]] std::optional<bool> triggered_by(std::string_view id, std::string_view trigger) const;
+    /// The units that were.
+    [[nodiscard]] std::vector<std::string> all_triggered_by(std::string_view trigger) const;
     [[nodiscard]] std::string_view file_state(std::string_view id) const;
     /// The main process that ended last, if it was of this invocation ("": of any).
     [[nodiscard]] std::optional<systemd::MainProcess> main_process(std::string_view id,

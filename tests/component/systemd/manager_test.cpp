@@ -270,6 +270,8 @@ TEST_F(SystemdManager, ReadsTheFactsOfOtherStatesAndTypes)
         EXPECT_GT(condition->condition_at.count(), 0);
         auto tick = co_await manager.read_unit(unit_path("ok-tick.service"));
         EXPECT_EQ(tick->triggered_by, std::vector<std::string>{"ok-tick.timer"});
+        auto timer = co_await manager.read_unit(unit_path("ok-tick.timer"));
+        EXPECT_EQ(timer->triggers, std::vector<std::string>{"ok-tick.service"});
         auto starting = co_await manager.read_unit(unit_path("odd-activating.service"));
         EXPECT_EQ(starting->active_state, "activating");
         EXPECT_EQ(starting->job_type, "start");

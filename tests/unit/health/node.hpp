@@ -11,14 +11,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include <list>
 #include <stdexcept>
 
 namespace opsd::health::test {
 
-/// Counts calls in flight, so that a test knows when nothing is going on; fails on demand.
+/// Counts calls in flight, so that a test knows when nothing is going on; fails on demand; keeps answers
+/// back.
 class WatchedStore final : public Store {
 public:
-    explicit WatchedStore(std::unique_ptr<Store> inner) : inner_{std::move(inner)} {}
+    WatchedStore(std::unique_ptr<Store> inner, const Executor& executor)
+      : inner_{std::move(inner)}
+      , released_{executor, never}
+    {}
 
     Task<Result<>> migrate(std::string owner, std::vector<std::string> steps) override
     {
@@ -29,22 +34,27 @@ public:
     }
     Task<Result<std::vector<Row>>> read(Statement query, std::size_t max_rows) override
     {
-        const Busy busy{in_flight};
-        if (broken) co_return fail(*broken);
-        auto rows = co_await inner_->read(std::move(query), max_rows);
+        ++reads;
+        auto rows = co_await read_now(std::move(query), max_rows);
+        co_await answer();
         co_return rows;
     }
     Task<Result<Written>> write(std::vector<Statement> statements) override
     {
-        const Busy busy{in_flight};
-        if (broken) co_return fail(*broken);
-        ++writes;
-        auto written = co_await inner_->write(std::move(statements));
+        auto written = co_await write_now(std::move(statements));
+        co_await answer();
         co_return written;
+    }
+    void release()
+    {
+        held = false;
+        released_.cancel();
     }
 
     int in_flight = 0;
+    int reads = 0;
     int writes = 0;
+    bool held = false;  ///< it does what it is asked, but the answers do not come before release()
     std::optional<Error> broken;
 
 private:
@@ -55,7 +65,28 @@ private:
         ~Busy() { --n; }
         int& n;
     };
+    Task<Result<std::vector<Row>>> read_now(Statement query, std::size_t max_rows)
+    {
+        const Busy busy{in_flight};
+        if (broken) co_return fail(*broken);
+        auto rows = co_await inner_->read(std::move(query), max_rows);
+        co_return rows;
+    }
+    Task<Result<Written>> write_now(std::vector<Statement> statements)
+    {
+        const Busy busy{in_flight};
+        if (broken) co_return fail(*broken);
+        ++writes;
+        auto written = co_await inner_->write(std::move(statements));
+        co_return written;
+    }
+    Task<> answer()
+    {
+        while (held)
+            co_await wait_event(released_);
+    }
     std::unique_ptr<Store> inner_;
+    asio::steady_timer released_;
 };
 
 class Silent final : public LogSink {
@@ -130,7 +161,10 @@ protected:
     }
     ~Node() override
     {
+        for (auto& one : asked_)
+            one.task.cancel();
         stop();
+        settle();
         store.reset();
         io.restart();
         io.poll();
@@ -212,7 +246,27 @@ protected:
                        std::string body = {},
                        const std::vector<std::pair<std::string, std::string>>& headers = {})
     {
+        auto& asked = begin(method, path, role, std::move(body), headers);
+        until([&] { return asked.response.has_value(); });
+        return std::move(*asked.response);
+    }
+
+    /// A request under way.
+    struct Asked {
+        explicit Asked(const Executor& executor) : task{executor, failed} {}
+        static void failed(std::string_view, const std::exception_ptr& e)
+        {
+            ADD_FAILURE() << describe(e).what;
+        }
         http::Request request;
+        std::optional<http::Response> response;
+        TaskGroup task;  ///< cancel() cuts it, as the server does when it takes too long
+    };
+    Asked& begin(http::Method method, const std::string& path, http::Role role = http::Role::admin,
+                 std::string body = {}, const std::vector<std::pair<std::string, std::string>>& headers = {})
+    {
+        auto& asked = asked_.emplace_back(io.get_executor());
+        auto& request = asked.request;
         request.method = method;
         const auto question = path.find('?');
         request.path = path.substr(0, question);
@@ -223,9 +277,13 @@ protected:
             request.headers.add(name, value);
         if (question != std::string::npos) add_query(request, path.substr(question + 1));
         for (const auto& route : routes)
-            if (route.method == method && match(route.pattern, request)) return answer(route, request);
+            if (route.method == method && match(route.pattern, request)) {
+                asked.task.spawn(path, answer(route.handler, asked));
+                return asked;
+            }
         ADD_FAILURE() << "no route for " << path;
-        return {};
+        asked.response.emplace();
+        return asked;
     }
     nlohmann::ordered_json get(const std::string& path, http::Role role = http::Role::admin)
     {
@@ -300,7 +358,7 @@ private:
     Task<> open()
     {
         auto opened = co_await open_memory_store(metrics);
-        if (opened) store = std::make_unique<WatchedStore>(std::move(opened->store));
+        if (opened) store = std::make_unique<WatchedStore>(std::move(opened->store), io.get_executor());
     }
     Task<Result<std::vector<systemd::JournalLine>>> read_journal(systemd::JournalQuery query)
     {
@@ -329,20 +387,12 @@ private:
         request.path_params.add("unit", value);
         return true;
     }
-    http::Response answer(const http::Route& route, const http::Request& request)
+    static Task<> answer(http::Handler handler, Asked& asked)
     {
-        std::optional<http::Response> response;
-        auto handle = [](const http::Route& r, const http::Request& q,
-                         std::optional<http::Response>& out) -> Task<> {
-            auto made = co_await r.handler(q);
-            out = std::move(made);
-        };
-        asio::co_spawn(io, handle(route, request, response), [](std::exception_ptr e) {
-            if (e) std::rethrow_exception(e);
-        });
-        until([&] { return response.has_value(); });
-        return std::move(*response);
+        auto made = co_await handler(asked.request);
+        asked.response = std::move(made);
     }
+    std::list<Asked> asked_;  // all of this test: a task outlives its answer by a moment
 };
 
 }  // namespace opsd::health::test

@@ -69,9 +69,43 @@ TEST_F(HealthPast, SaysHowItWasAtATime)
     EXPECT_EQ(at(end - 6min)["health"], 0);
     EXPECT_EQ(at(end)["health"], 1);
     EXPECT_EQ(at(end - 24h * 400)["health"], 3) << "before everything that is kept";
+    const auto reads = store->reads;
     EXPECT_EQ(ask(Method::get, "/api/v1/health/at?time=" + rfc3339(end + 1h)).status, 400U);
+    EXPECT_EQ(store->reads, reads) << "the store is not asked about the future";
     EXPECT_EQ(ask(Method::get, "/api/v1/health/at").status, 400U);
     EXPECT_EQ(ask(Method::get, "/api/v1/health/at?time=" + rfc3339(end) + "&node=other").status, 404U);
+}
+
+TEST_F(HealthPast, IsReadByFewAtATimeAndTheOthersAreToldToComeAgain)
+{
+    options.history.concurrent = 2;
+    three_changes();
+    const auto paths = {"/api/v1/health/at?time=" + rfc3339(clock.now()),
+                        std::string{"/api/v1/units/a.service/history"}, std::string{"/api/v1/node/history"},
+                        std::string{"/api/v1/health/history"}};
+    store->held = true;
+    auto& first = begin(Method::get, "/api/v1/node/history");
+    auto& second = begin(Method::get, "/api/v1/units/a.service/history");
+    settle();
+    EXPECT_EQ(metric("opsd_history_reads"), "2");
+    for (const auto& path : paths) {
+        const auto refused = ask(Method::get, path);
+        EXPECT_EQ(refused.status, 503U) << path;
+        EXPECT_NE(body_of(refused).find("health.history.concurrent"), std::string::npos) << path;
+        const std::pair<std::string, std::string> later{"Retry-After", "5"};
+        EXPECT_EQ(std::ranges::count(refused.headers, later), 1) << path;
+    }
+    EXPECT_EQ(metric("opsd_history_reads_refused_total"), "4");
+    second.task.cancel();
+    settle();
+    EXPECT_EQ(metric("opsd_history_reads"), "1") << "a reader that is cut gives its place back";
+    store->release();
+    settle();
+    ASSERT_TRUE(first.response);
+    EXPECT_EQ(first.response->status, 200U);
+    EXPECT_EQ(metric("opsd_history_reads"), "0");
+    for (const auto& path : paths)
+        EXPECT_EQ(ask(Method::get, path).status, 200U) << path;
 }
 
 }  // namespace opsd::health

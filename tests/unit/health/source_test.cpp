@@ -185,6 +185,52 @@ TEST_F(HealthSource, AMissedChangeIsFoundByTheComparisonAndCounted)
     EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "1");
 }
 
+TEST_F(HealthSource, ATimerThatIsLoadedOrUnloadedLaterChangesTheVerdictOnWhatItStarts)
+{
+    const auto triggered = [this](std::vector<std::string> by) {
+        systemd.change_silently("a.service", [by](UnitFacts& f) { f.triggered_by = by; });
+    };
+    const auto timer = [](const std::string& id) {
+        return changed(unit("active", "waiting", id), [](UnitFacts& f) { f.triggers = {"a.service"}; });
+    };
+    add(changed(stopped(), [](UnitFacts& f) { f.main_code = f.main_status = 0; }));
+    options.units = {"a.service", "watched.timer"};
+    start();
+    advance(1min);
+    EXPECT_EQ(word("a.service"), "stopped");
+    for (const auto* id : {"other.timer", "watched.timer"}) {
+        triggered({id});
+        add(timer(id));
+        advance(2s);
+        EXPECT_EQ(word("a.service"), "waiting") << id;
+        triggered({});
+        systemd.remove_unit(id);
+        advance(200ms);
+        EXPECT_EQ(word("a.service"), "stopped") << id;
+    }
+    advance(1min);
+    const auto reads = systemd.count(FakeCall::read_unit);
+    add(timer("gone.timer"));
+    systemd.remove_unit("gone.timer");
+    advance(2s);
+    add(unit("active", "running", "b.service"));
+    advance(2s);
+    EXPECT_EQ(systemd.count(FakeCall::read_unit), reads)
+        << "nothing is loaded again, and nothing read in vain";
+}
+
+TEST_F(HealthSource, ATimerThatANewlyReadServiceNamesIsNoReasonToReadItAgain)
+{
+    add(changed(stopped(), [](UnitFacts& f) { f.triggered_by = {"a.timer"}; }));
+    add(changed(unit("active", "waiting", "a.timer"), [](UnitFacts& f) { f.triggers = {"a.service"}; }));
+    options.units = {"a.service", "a.timer"};
+    start();
+    advance(1min);
+    EXPECT_EQ(word("a.service"), "waiting");
+    EXPECT_EQ(systemd.reads_of("a.service"), 1U);
+    EXPECT_EQ(systemd.reads_of("a.timer"), 1U);
+}
+
 TEST_F(HealthSource, AnAnswerNeverUndoesALaterSignal)
 {
     add(running());

@@ -53,7 +53,9 @@ TEST(HttpMessage, ProblemsFollowRfc9457)
     EXPECT_EQ(http::Response::problem(Error{Errc::invalid_argument, ""}).status, 400U);
     EXPECT_EQ(http::Response::problem(Error{Errc::denied, ""}).status, 403U);
     EXPECT_EQ(http::Response::problem(Error{Errc::timeout, ""}).status, 504U);
-    EXPECT_EQ(http::Response::problem(Error{Errc::unavailable, ""}).status, 503U);
+    const auto later = http::Response::problem(Error{Errc::unavailable, ""});
+    EXPECT_EQ(later.status, 503U);
+    EXPECT_EQ(later.headers.back(), (std::pair<std::string, std::string>{"Retry-After", "5"}));
     EXPECT_EQ(http::Response::problem(Error{Errc::protocol, ""}).status, 502U);
     EXPECT_EQ(http::Response::problem(Error{Errc::internal, ""}).status, 500U);
 }
