@@ -46,6 +46,7 @@ Task<Result<History::Loaded>> History::load()
         store_problem_ = loaded.error().message;
         co_return loaded;
     }
+    store_problem_.clear();
     // What was acknowledged or withdrawn meanwhile is newer.
     for (const auto& unit : std::views::keys(waiting_acks_))
         loaded->acknowledgements.erase(unit);
@@ -245,7 +246,7 @@ Task<Result<>> History::write_ack(std::string unit, WaitingAck waiting)
     const auto now = waiting_acks_.find(unit);
     const bool newest = now != waiting_acks_.end() && now->second.version == waiting.version;
     if (written && newest) waiting_acks_.erase(now);
-    if (!written) store_problem_ = written.error().message;
+    store_problem_ = written ? std::string{} : written.error().message;
     if (!written) co_return fail(std::move(written).error());
     co_return Result<>{};
 }
@@ -268,18 +269,24 @@ Task<bool> History::write_acks()
     co_return true;
 }
 
-Task<Result<Kept>> History::acknowledge(std::string unit, std::optional<Acknowledgement> ack)
+Result<> History::acknowledge(const std::string& unit, std::optional<Acknowledgement> ack)
 {
     if (waiting_acks_.size() >= most_acks_waiting && !waiting_acks_.contains(unit))
-        co_return fail(Errc::unavailable,
-                       fmt::format("cannot keep the acknowledgement: {} wait to be written already; {}",
-                                   waiting_acks_.size(), store_problem_));
-    const WaitingAck waiting{std::move(ack), ++ack_version_};
-    waiting_acks_.insert_or_assign(unit, waiting);
+        return fail(Errc::unavailable,
+                    fmt::format("cannot keep the acknowledgement: {} wait to be written already; {}",
+                                waiting_acks_.size(), store_problem_));
+    waiting_acks_.insert_or_assign(unit, WaitingAck{std::move(ack), ++ack_version_});
     if (loading_) acked_while_loading_.insert(unit);
-    if (loaded_) {
-        auto written = co_await write_ack(unit, waiting);
-        if (!written) bell_.ring();
+    bell_.ring();
+    return {};
+}
+
+Task<Kept> History::keep(std::string unit)
+{
+    const auto waiting = waiting_acks_.find(unit);
+    if (loaded_ && waiting != waiting_acks_.end()) {
+        auto newest = waiting->second;
+        (void)co_await write_ack(unit, std::move(newest));
     }
     co_return kept(unit);
 }
@@ -287,7 +294,7 @@ Task<Result<Kept>> History::acknowledge(std::string unit, std::optional<Acknowle
 Kept History::kept(const std::string& unit) const
 {
     if (!waiting_acks_.contains(unit)) return {};
-    return {.durable = false, .reason = store_problem_};
+    return {.durable = false, .reason = store_problem_.empty() ? "it is being written" : store_problem_};
 }
 
 }  // namespace opsd::health

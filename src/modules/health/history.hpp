@@ -79,9 +79,11 @@ public:
     };
     Task<Result<Around>> around(WallTime time);
 
-    /// nullopt removes. What cannot be written now is written as soon as it can be. Errc::unavailable when
-    /// too much waits for that already.
-    Task<Result<Kept>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);
+    /// Takes it to be written as soon as that can be, whatever becomes of the caller; nullopt removes.
+    /// Errc::unavailable when too much waits for that already.
+    Result<> acknowledge(const std::string& unit, std::optional<Acknowledgement> ack);
+    /// Writes the unit's newest now, if that can be.
+    Task<Kept> keep(std::string unit);
     /// Of the unit's newest acknowledgement or its end.
     [[nodiscard]] Kept kept(const std::string& unit) const;
 
