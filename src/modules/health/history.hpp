@@ -111,6 +111,7 @@ private:
     };
     struct WaitingAck {
         std::optional<Acknowledgement> ack;
+        std::int64_t replaced = 0;  // by a repetition: the row, or what is left when that was dropped
         std::uint64_t version = 0;
     };
     using Queue = std::list<Op>;
@@ -118,7 +119,10 @@ private:
     std::int64_t take_id();
     Transition fold(Transition transition, std::int64_t& replaces);
     void push(Op op);
-    void supersede(Op& op);
+    void wait_in_queue(Queue::iterator op);
+    void take_over(Op& op, Queue::iterator outdated);
+    void wait_again();
+    void drop_one();
     Task<Result<Loaded>> read_all();
     Task<bool> write_batch();
     Task<Result<>> write_ack(std::string unit, WaitingAck waiting);
@@ -142,9 +146,10 @@ private:
     Log log_;
     Bell bell_;
     Queue queue_;
-    std::size_t in_flight_ = 0;                                       // at the front of the queue
-    std::unordered_map<std::int64_t, Queue::iterator> waiting_rows_;  // by id, not in flight
-    std::map<std::string, WaitingAck, std::less<>> waiting_acks_;     // not durable yet
+    std::size_t in_flight_ = 0;                                        // at the front of the queue
+    std::unordered_map<std::int64_t, Queue::iterator> waiting_rows_;   // by id, not in flight
+    std::unordered_map<std::string, Queue::iterator> waiting_states_;  // no row; by unit, not in flight
+    std::map<std::string, WaitingAck, std::less<>> waiting_acks_;      // not durable yet
     std::uint64_t ack_version_ = 0;
     std::string store_problem_ = "the store has not been read yet";
     bool loading_ = false;

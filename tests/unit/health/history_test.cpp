@@ -346,42 +346,6 @@ TEST_F(HealthHistory, TheQueueIsBoundedAndCountsWhatItLoses)
     EXPECT_EQ(history.dropped(), 5U);
 }
 
-TEST_F(HealthHistory, AFlapperThatCannotBeWrittenDoesNotPushOutTheOthers)
-{
-    add(running());
-    start();
-    advance(1s);
-    store->broken = Error{Errc::unavailable, "cannot write: full"};
-    History history{io.get_executor(),         clock,        *store, options.history,
-                    [](const std::string&) {}, Log{log, "h"}};
-    const auto record = [](const std::string& unit, const std::string& to) {
-        Record made;
-        made.unit = unit;
-        made.transition = Transition{};
-        made.transition->unit = unit;
-        made.transition->to = to;
-        return made;
-    };
-    EXPECT_TRUE(history.add(record("quiet.service", "failed")));
-    for (std::size_t i = 0; i < 2 * History::most_queued; ++i)
-        EXPECT_TRUE(history.add(record("flapper.service", i % 2 == 0 ? "failed" : "running")));
-    EXPECT_EQ(history.queued(), 3U);
-    EXPECT_EQ(history.dropped(), 0U);
-    HistoryQuery query;
-    std::vector<Transition> rows;
-    auto read = [](History& from, HistoryQuery what, std::vector<Transition>& to) -> Task<> {
-        auto page = co_await from.read(std::move(what));
-        if (page) to = std::move(page->rows);
-    };
-    asio::co_spawn(io, read(history, query, rows), [](std::exception_ptr e) {
-        if (e) std::rethrow_exception(e);
-    });
-    settle();
-    ASSERT_EQ(rows.size(), 3U);
-    EXPECT_EQ(rows[0].count, History::most_queued);
-    EXPECT_EQ(rows[2].unit, "quiet.service");
-}
-
 TEST_F(HealthHistory, AStoreThatCannotBeReadAtStartIsTriedAgainAndEventsFlowMeanwhile)
 {
     add(running());
