@@ -2,10 +2,11 @@
 // The past of the units, in the store: transitions, the last state of each unit, acknowledgements.
 //
 // In: records of the tracker. Out: transitions with ascending ids (also the SSE ids), rows for readers.
-// Promises: adding never waits; the queue to the store is bounded, what it loses is counted; a transition
-// that a unit repeats within fold_window is one counted row under its newest id, also while it waits in the
-// queue; readers see what is queued but not written yet; ids never go back, also not after a kill; what is
-// queued and acknowledged while the store cannot be opened or written is written when it can be.
+// Promises: adding never waits; the queue to the store is bounded, what it loses is counted, and transitions
+// are lost last; a transition that a unit repeats within fold_window is one counted row under its newest id,
+// also while it waits in the queue; readers see what is queued but not written yet, and nothing as long as
+// they cannot see the rest; ids never go back, also not after a kill; what is queued and acknowledged while
+// the store cannot be opened or written is written when it can be.
 
 #include "modules/health/bell.hpp"
 #include "modules/health/tracker.hpp"
@@ -70,6 +71,7 @@ public:
         std::int64_t last_id = 0;  ///< oldest first: where the next page begins
         bool more = false;         ///< oldest first: there may be a next page
     };
+    /// Errc::unavailable until load() succeeded: what is queued alone would look like all there is.
     Task<Result<Page>> read(HistoryQuery query);
 
     /// What says how the units were at a time (history_at.cpp): of each unit the rows next to it.
@@ -77,6 +79,7 @@ public:
         std::vector<Transition> rows;
         std::optional<WallTime> begins;  ///< the first transition that is kept
     };
+    /// Errc::unavailable until load() succeeded.
     Task<Result<Around>> around(WallTime time);
 
     /// Takes it to be written as soon as that can be, whatever becomes of the caller; nullopt removes.
@@ -108,10 +111,10 @@ private:
     struct Fold {
         Transition row;
         Monotonic at{};
+        std::int64_t replaced = 0;  // by a repetition: the row, or what is left when that was dropped
     };
     struct WaitingAck {
         std::optional<Acknowledgement> ack;
-        std::int64_t replaced = 0;  // by a repetition: the row, or what is left when that was dropped
         std::uint64_t version = 0;
     };
     using Queue = std::list<Op>;
@@ -123,6 +126,7 @@ private:
     void take_over(Op& op, Queue::iterator outdated);
     void wait_again();
     void drop_one();
+    [[nodiscard]] std::unexpected<Error> not_loaded() const;
     Task<Result<Loaded>> read_all();
     Task<bool> write_batch();
     Task<Result<>> write_ack(std::string unit, WaitingAck waiting);
