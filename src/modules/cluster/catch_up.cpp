@@ -68,6 +68,10 @@ Task<Result<>> Followers::catch_up(Member one)
         auto response = co_await parts_.send(std::move(request));
         if (!response) co_return fail(std::move(response).error());
         if (response->status == 404) co_return Result<>{};  // it keeps none
+        if (response->status == 503)  // its history is not open, or others read it: later, from here on
+            co_return fail(
+                Errc::unavailable,
+                fmt::format("cannot read the transitions of {} yet: it answers 503", one->address));
         if (response->status != 200)
             co_return fail(Errc::protocol, fmt::format("cannot read the transitions of {}: it answers {}",
                                                        one->address, response->status));

@@ -1,5 +1,6 @@
-// Acknowledgements of planned work: kept in the store before they are shown. When the store cannot be
-// written, they are in force nevertheless, and the answer says that they are not durable.
+// Acknowledgements of planned work: in force and shown at once, then kept in the store, so that a request
+// that is cut between the two hides nothing that is durable. Until the store has one, and when it cannot be
+// written, the answer says that it is not durable.
 
 #include "core/ack_request.hpp"
 #include "modules/health/routes.hpp"
@@ -34,25 +35,27 @@ Task<Response> acknowledge(std::shared_ptr<Core> core, const Request& request)
     auto& clock = core->services.clock;
     const auto ack = asked->begin(request.caller.name, clock.now());
     const auto until = clock.monotonic() + asked->time;
-    auto kept = co_await core->history.acknowledge(found.unit->id, ack);
-    if (!kept) co_return Response::problem(kept.error());
+    const auto taken = core->history.acknowledge(found.unit->id, ack);
+    if (!taken) co_return Response::problem(taken.error());
     core->tracker.acknowledge(found.unit->id, ack, until);
     core->publisher.publish_now();
     core->services.log.info("{} is acknowledged by {} until {}: {}", found.unit->id, ack.by,
                             rfc3339(ack.until), ack.reason);
-    co_return Response::json(acknowledgement_json(ack, note(*kept, lost)));
+    const auto kept = co_await core->history.keep(found.unit->id);
+    co_return Response::json(acknowledgement_json(ack, note(kept, lost)));
 }
 
 Task<Response> withdraw(std::shared_ptr<Core> core, const Request& request)
 {
     auto found = find_unit(*core, request);
     if (found.problem) co_return std::move(*found.problem);
-    auto kept = co_await core->history.acknowledge(found.unit->id, std::nullopt);
-    if (!kept) co_return Response::problem(kept.error());
+    const auto taken = core->history.acknowledge(found.unit->id, std::nullopt);
+    if (!taken) co_return Response::problem(taken.error());
     core->tracker.acknowledge(found.unit->id, std::nullopt, {});
     core->publisher.publish_now();
-    if (!kept->durable) {
-        const nlohmann::ordered_json body{{"durable", false}, {"note", note(*kept, comes_back)}};
+    const auto kept = co_await core->history.keep(found.unit->id);
+    if (!kept.durable) {
+        const nlohmann::ordered_json body{{"durable", false}, {"note", note(kept, comes_back)}};
         co_return Response::json(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     }
     co_return Response::no_content();

@@ -46,6 +46,7 @@ Task<Result<History::Loaded>> History::load()
         store_problem_ = loaded.error().message;
         co_return loaded;
     }
+    store_problem_.clear();
     // What was acknowledged or withdrawn meanwhile is newer.
     for (const auto& unit : std::views::keys(waiting_acks_))
         loaded->acknowledgements.erase(unit);
@@ -124,41 +125,77 @@ Transition History::fold(Transition transition, std::int64_t& replaces)
         std::ranges::find_if(folds, [&](const Fold& f) { return same_transition(f.row, transition); });
     transition.id = take_id();
     if (same != folds.end()) {
-        replaces = same->row.id;
+        replaces = same->replaced;
         transition.at = same->row.at;
         transition.count = same->row.count + 1;
         folds.erase(same);
     }
-    folds.push_back({transition, now});
+    folds.push_back({transition, now, transition.id});
     if (folds.size() > folds_of_a_unit) folds.pop_front();
     return transition;
 }
 
 void History::push(Op op)
 {
-    supersede(op);
-    if (queue_.size() >= most_queued) {
-        ++dropped_;
-        const auto oldest = std::next(queue_.begin(), static_cast<std::ptrdiff_t>(in_flight_));
-        if (oldest->row) waiting_rows_.erase(oldest->row->id);
-        queue_.erase(oldest);
-    }
     queue_.push_back(std::move(op));
-    if (queue_.back().row) waiting_rows_.insert_or_assign(queue_.back().row->id, std::prev(queue_.end()));
+    wait_in_queue(std::prev(queue_.end()));
+    if (queue_.size() > most_queued) drop_one();
     bell_.ring();
 }
 
-/// A row that waits and is replaced need not be written at all: while the store cannot be written, a flapper
-/// must not push out what others did.
-void History::supersede(Op& op)
+/// What waits and is outdated need not be written at all, neither a row that is replaced nor a unit's older
+/// state: while the store cannot be written, a flapper must not push out what others did.
+void History::wait_in_queue(Queue::iterator op)
 {
-    const auto waiting = waiting_rows_.find(op.replaces);
-    if (waiting == waiting_rows_.end()) return;
-    const auto older = waiting->second;
-    op.replaces = older->replaces;
-    op.reserve = std::max(op.reserve, older->reserve);
-    waiting_rows_.erase(waiting);
-    queue_.erase(older);
+    if (const auto row = waiting_rows_.find(op->replaces); row != waiting_rows_.end()) {
+        op->replaces = row->second->replaces;
+        take_over(*op, row->second);
+    }
+    if (const auto state = waiting_states_.find(op->unit); state != waiting_states_.end())
+        take_over(*op, state->second);
+    if (op->row)
+        waiting_rows_.insert_or_assign(op->row->id, op);
+    else
+        waiting_states_.insert_or_assign(op->unit, op);
+}
+
+void History::take_over(Op& op, Queue::iterator outdated)
+{
+    op.reserve = std::max(op.reserve, outdated->reserve);
+    if (outdated->row)
+        waiting_rows_.erase(outdated->row->id);
+    else
+        waiting_states_.erase(outdated->unit);
+    queue_.erase(outdated);
+}
+
+/// What was in flight and is not written; what came meanwhile may have outdated it.
+void History::wait_again()
+{
+    in_flight_ = 0;
+    waiting_rows_.clear();
+    waiting_states_.clear();
+    for (auto op = queue_.begin(); op != queue_.end(); ++op)
+        wait_in_queue(op);
+}
+
+/// A state is lost before any transition: the next run of the daemon sees the unit anyway.
+void History::drop_one()
+{
+    ++dropped_;
+    auto lost = std::next(queue_.begin(), static_cast<std::ptrdiff_t>(in_flight_));
+    if (!waiting_states_.empty())
+        lost = std::ranges::find_if(lost, queue_.end(), [](const Op& op) { return !op.row; });
+    // A repetition counts what is lost, so it replaces what that would have replaced.
+    if (lost->row) {
+        const auto folds = folds_.find(lost->unit);
+        if (folds != folds_.end())
+            for (auto& fold : folds->second)
+                if (fold.row.id == lost->row->id) fold.replaced = lost->replaces;
+    }
+    const bool newest = std::next(lost) == queue_.end();
+    auto& heir = newest ? *std::prev(lost) : queue_.back();
+    take_over(heir, lost);
 }
 
 Task<> History::run() { co_await first_of(write_loop(), prune_loop()); }
@@ -191,13 +228,15 @@ Task<bool> History::write_batch()
     std::vector<Statement> all;
     auto end = queue_.begin();
     for (std::size_t i = 0; i < in_flight_; ++i, ++end) {
-        if (end->row) waiting_rows_.erase(end->row->id);
+        if (end->row)
+            waiting_rows_.erase(end->row->id);
+        else
+            waiting_states_.erase(end->unit);
         std::ranges::move(statements(*end), std::back_inserter(all));
     }
     auto written = co_await store_.write(std::move(all));
     if (!written) {
-        for (auto op = queue_.begin(); in_flight_ > 0; --in_flight_, ++op)
-            if (op->row) waiting_rows_.insert_or_assign(op->row->id, op);
+        wait_again();
         const auto* lost = dropped_ > 0 ? ", and records are lost" : "";
         report_(fmt::format("the history is incomplete: {}{}", written.error().message, lost));
         co_return false;
@@ -245,7 +284,7 @@ Task<Result<>> History::write_ack(std::string unit, WaitingAck waiting)
     const auto now = waiting_acks_.find(unit);
     const bool newest = now != waiting_acks_.end() && now->second.version == waiting.version;
     if (written && newest) waiting_acks_.erase(now);
-    if (!written) store_problem_ = written.error().message;
+    store_problem_ = written ? std::string{} : written.error().message;
     if (!written) co_return fail(std::move(written).error());
     co_return Result<>{};
 }
@@ -268,18 +307,24 @@ Task<bool> History::write_acks()
     co_return true;
 }
 
-Task<Result<Kept>> History::acknowledge(std::string unit, std::optional<Acknowledgement> ack)
+Result<> History::acknowledge(const std::string& unit, std::optional<Acknowledgement> ack)
 {
     if (waiting_acks_.size() >= most_acks_waiting && !waiting_acks_.contains(unit))
-        co_return fail(Errc::unavailable,
-                       fmt::format("cannot keep the acknowledgement: {} wait to be written already; {}",
-                                   waiting_acks_.size(), store_problem_));
-    const WaitingAck waiting{std::move(ack), ++ack_version_};
-    waiting_acks_.insert_or_assign(unit, waiting);
+        return fail(Errc::unavailable,
+                    fmt::format("cannot keep the acknowledgement: {} wait to be written already; {}",
+                                waiting_acks_.size(), store_problem_));
+    waiting_acks_.insert_or_assign(unit, WaitingAck{std::move(ack), ++ack_version_});
     if (loading_) acked_while_loading_.insert(unit);
-    if (loaded_) {
-        auto written = co_await write_ack(unit, waiting);
-        if (!written) bell_.ring();
+    bell_.ring();
+    return {};
+}
+
+Task<Kept> History::keep(std::string unit)
+{
+    const auto waiting = waiting_acks_.find(unit);
+    if (loaded_ && waiting != waiting_acks_.end()) {
+        auto newest = waiting->second;
+        (void)co_await write_ack(unit, std::move(newest));
     }
     co_return kept(unit);
 }
@@ -287,7 +332,7 @@ Task<Result<Kept>> History::acknowledge(std::string unit, std::optional<Acknowle
 Kept History::kept(const std::string& unit) const
 {
     if (!waiting_acks_.contains(unit)) return {};
-    return {.durable = false, .reason = store_problem_};
+    return {.durable = false, .reason = store_problem_.empty() ? "it is being written" : store_problem_};
 }
 
 }  // namespace opsd::health

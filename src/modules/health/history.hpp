@@ -2,10 +2,11 @@
 // The past of the units, in the store: transitions, the last state of each unit, acknowledgements.
 //
 // In: records of the tracker. Out: transitions with ascending ids (also the SSE ids), rows for readers.
-// Promises: adding never waits; the queue to the store is bounded, what it loses is counted; a transition
-// that a unit repeats within fold_window is one counted row under its newest id, also while it waits in the
-// queue; readers see what is queued but not written yet; ids never go back, also not after a kill; what is
-// queued and acknowledged while the store cannot be opened or written is written when it can be.
+// Promises: adding never waits; the queue to the store is bounded, what it loses is counted, and transitions
+// are lost last; a transition that a unit repeats within fold_window is one counted row under its newest id,
+// also while it waits in the queue; readers see what is queued but not written yet, and nothing as long as
+// they cannot see the rest; ids never go back, also not after a kill; what is queued and acknowledged while
+// the store cannot be opened or written is written when it can be.
 
 #include "modules/health/bell.hpp"
 #include "modules/health/tracker.hpp"
@@ -70,6 +71,7 @@ public:
         std::int64_t last_id = 0;  ///< oldest first: where the next page begins
         bool more = false;         ///< oldest first: there may be a next page
     };
+    /// Errc::unavailable until load() succeeded: what is queued alone would look like all there is.
     Task<Result<Page>> read(HistoryQuery query);
 
     /// What says how the units were at a time (history_at.cpp): of each unit the rows next to it.
@@ -77,11 +79,14 @@ public:
         std::vector<Transition> rows;
         std::optional<WallTime> begins;  ///< the first transition that is kept
     };
+    /// Errc::unavailable until load() succeeded.
     Task<Result<Around>> around(WallTime time);
 
-    /// nullopt removes. What cannot be written now is written as soon as it can be. Errc::unavailable when
-    /// too much waits for that already.
-    Task<Result<Kept>> acknowledge(std::string unit, std::optional<Acknowledgement> ack);
+    /// Takes it to be written as soon as that can be, whatever becomes of the caller; nullopt removes.
+    /// Errc::unavailable when too much waits for that already.
+    Result<> acknowledge(const std::string& unit, std::optional<Acknowledgement> ack);
+    /// Writes the unit's newest now, if that can be.
+    Task<Kept> keep(std::string unit);
     /// Of the unit's newest acknowledgement or its end.
     [[nodiscard]] Kept kept(const std::string& unit) const;
 
@@ -106,6 +111,7 @@ private:
     struct Fold {
         Transition row;
         Monotonic at{};
+        std::int64_t replaced = 0;  // by a repetition: the row, or what is left when that was dropped
     };
     struct WaitingAck {
         std::optional<Acknowledgement> ack;
@@ -116,7 +122,11 @@ private:
     std::int64_t take_id();
     Transition fold(Transition transition, std::int64_t& replaces);
     void push(Op op);
-    void supersede(Op& op);
+    void wait_in_queue(Queue::iterator op);
+    void take_over(Op& op, Queue::iterator outdated);
+    void wait_again();
+    void drop_one();
+    [[nodiscard]] std::unexpected<Error> not_loaded() const;
     Task<Result<Loaded>> read_all();
     Task<bool> write_batch();
     Task<Result<>> write_ack(std::string unit, WaitingAck waiting);
@@ -140,9 +150,10 @@ private:
     Log log_;
     Bell bell_;
     Queue queue_;
-    std::size_t in_flight_ = 0;                                       // at the front of the queue
-    std::unordered_map<std::int64_t, Queue::iterator> waiting_rows_;  // by id, not in flight
-    std::map<std::string, WaitingAck, std::less<>> waiting_acks_;     // not durable yet
+    std::size_t in_flight_ = 0;                                        // at the front of the queue
+    std::unordered_map<std::int64_t, Queue::iterator> waiting_rows_;   // by id, not in flight
+    std::unordered_map<std::string, Queue::iterator> waiting_states_;  // no row; by unit, not in flight
+    std::map<std::string, WaitingAck, std::less<>> waiting_acks_;      // not durable yet
     std::uint64_t ack_version_ = 0;
     std::string store_problem_ = "the store has not been read yet";
     bool loading_ = false;

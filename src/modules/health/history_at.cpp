@@ -29,21 +29,20 @@ std::string around_sql()
 
 Task<Result<History::Around>> History::around(WallTime time)
 {
+    if (!loaded_) co_return not_loaded();
     Around around;
     for (const auto& op : queue_)
         if (op.row) around.rows.push_back(*op.row);
-    if (loaded_) {
-        Statement query{around_sql(), {time.time_since_epoch().count()}};
-        auto rows = co_await store_.read(std::move(query), most_rows);
-        if (!rows) co_return fail(std::move(rows).error());
-        for (const auto& row : *rows)
-            around.rows.push_back(transition_from(row));
-        query = {"SELECT MIN(last_at) FROM health_transitions HAVING COUNT(*) > 0", {}};
-        auto first = co_await store_.read(std::move(query), 1);
-        if (!first) co_return fail(std::move(first).error());
-        if (!first->empty())
-            around.begins = WallTime{std::chrono::microseconds{as_integer(first->front().at(0))}};
-    }
+    Statement query{around_sql(), {time.time_since_epoch().count()}};
+    auto rows = co_await store_.read(std::move(query), most_rows);
+    if (!rows) co_return fail(std::move(rows).error());
+    for (const auto& row : *rows)
+        around.rows.push_back(transition_from(row));
+    query = {"SELECT MIN(last_at) FROM health_transitions HAVING COUNT(*) > 0", {}};
+    auto first = co_await store_.read(std::move(query), 1);
+    if (!first) co_return fail(std::move(first).error());
+    if (!first->empty())
+        around.begins = WallTime{std::chrono::microseconds{as_integer(first->front().at(0))}};
     for (const auto& row : around.rows)
         around.begins = std::min(around.begins.value_or(row.last_at), row.last_at);
     co_return around;

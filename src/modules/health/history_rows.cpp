@@ -227,22 +227,28 @@ std::vector<History::Op> History::queued_for(const HistoryQuery& query) const
     return ops;
 }
 
+std::unexpected<Error> History::not_loaded() const
+{
+    return fail(Errc::unavailable,
+                fmt::format("cannot read the history: what is on disk is not open yet: {}; try again later",
+                            store_problem_));
+}
+
 Task<Result<History::Page>> History::read(HistoryQuery query)
 {
+    if (!loaded_) co_return not_loaded();
     // Taken before the store is asked: what is written meanwhile is then seen twice, never missed.
     const auto queued = queued_for(query);
     std::map<std::int64_t, Transition> rows;
     Page page;
-    if (loaded_) {
-        auto stored = co_await store_.read(select_rows(query), query.limit);
-        if (!stored) co_return fail(std::move(stored).error());
-        for (const auto& row : *stored) {
-            auto transition = transition_from(row);
-            page.last_id = transition.id;
-            rows.insert_or_assign(transition.id, std::move(transition));
-        }
-        page.more = !query.newest_first && stored->size() == query.limit;
+    auto stored = co_await store_.read(select_rows(query), query.limit);
+    if (!stored) co_return fail(std::move(stored).error());
+    for (const auto& row : *stored) {
+        auto transition = transition_from(row);
+        page.last_id = transition.id;
+        rows.insert_or_assign(transition.id, std::move(transition));
     }
+    page.more = !query.newest_first && stored->size() == query.limit;
     for (const auto& op : queued) {
         rows.erase(op.replaces);
         const bool later_page = page.more && op.row->id > page.last_id;

@@ -36,6 +36,7 @@ struct Scripted {
     std::string padding;                      // of the unit's output
     std::int64_t last_transition = 0;
     std::vector<std::string> history;  // pages, each given once
+    bool history_closed = false;
     std::vector<net::ClientRequest> asked;
     int waiting = 0;
     std::optional<Errc> broken;  // the connection of those who wait
@@ -218,8 +219,8 @@ private:
     static Result<net::ClientResponse> history(Scripted& member)
     {
         net::ClientResponse response;
-        response.status = member.history.empty() ? 404 : 200;
-        if (!member.history.empty()) {
+        response.status = member.history_closed ? 503 : member.history.empty() ? 404 : 200;
+        if (response.status == 200) {
             response.body = member.history.front();
             member.history.erase(member.history.begin());
         }

@@ -299,6 +299,23 @@ TEST_F(Fleet, TransitionsThatWereMissedAreFetchedPageByPage)
     EXPECT_EQ(learned.size(), 3U) << "once";
 }
 
+TEST_F(Fleet, TransitionsOfAMemberWhoseHistoryIsNotOpenAreFetchedWhenItIs)
+{
+    auto& member = add("10.0.0.1");
+    member.last_transition = 7;
+    member.history_closed = true;
+    member.history = {
+        R"({"transitions":[{"id":3,"unit":"a"},{"id":7,"unit":"a"}],"last_id":7,"more":false})"};
+    start({"10.0.0.1"});
+    advance(1min);
+    EXPECT_TRUE(learned.empty());
+    EXPECT_EQ(freshness("10.0.0.1"), Freshness::fresh);
+    EXPECT_GE(followers->counters().failures.at("history"), 2U) << "it is asked again";
+    member.history_closed = false;
+    advance(1min);
+    EXPECT_EQ(learned, (std::vector<std::int64_t>{3, 7})) << "from where it was";
+}
+
 TEST_F(Fleet, NothingIsFetchedWhileTheArchiveHasNoRoom)
 {
     auto& member = add("10.0.0.1");

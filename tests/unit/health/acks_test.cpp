@@ -45,6 +45,56 @@ TEST_F(HealthAcks, AreDurableWhenTheStoreWorks)
     EXPECT_EQ(ask(Method::del, path).status, 204U);
 }
 
+TEST_F(HealthAcks, ThatAreDurableAreShownAlsoWhenTheRequestIsCut)
+{
+    start();
+    advance(1s);
+    store->held = true;
+    auto& post = begin(Method::post, path, Role::operator_, R"({"for": "2h", "reason": "new disk"})");
+    settle();
+    EXPECT_EQ(get(path)["reason"], "new disk") << "shown before the store answers";
+    EXPECT_EQ(get(path)["durable"], false);
+    EXPECT_EQ(get(path)["note"], "in force now, but lost when opsd restarts unless it can be written before: "
+                                 "it is being written");
+    post.task.cancel();
+    settle();
+    EXPECT_FALSE(post.response);
+    EXPECT_EQ(get(path)["reason"], "new disk");
+    store->release();
+    advance(1s);
+    EXPECT_EQ(get(path)["durable"], true);
+
+    store->held = true;
+    auto& withdrawal = begin(Method::del, path, Role::operator_);
+    settle();
+    withdrawal.task.cancel();
+    settle();
+    EXPECT_TRUE(get(path).is_null());
+    store->release();
+    advance(1s);
+    EXPECT_EQ(metric("opsd_acknowledgements_waiting"), "0");
+    restart();
+    EXPECT_TRUE(get(path).is_null());
+}
+
+TEST_F(HealthAcks, OfARequestThatIsCutBeforeItIsWrittenAreWrittenNevertheless)
+{
+    start();
+    advance(1s);
+    break_store();
+    store->held = true;
+    auto& post = begin(Method::post, path, Role::operator_, R"({"for": "2h", "reason": "new disk"})");
+    settle();
+    post.task.cancel();
+    settle();
+    store->broken.reset();
+    store->release();
+    advance(1min);
+    EXPECT_EQ(get(path)["durable"], true);
+    restart();
+    EXPECT_EQ(get(path)["reason"], "new disk");
+}
+
 TEST_F(HealthAcks, AreInForceAndSaySoWhenTheStoreCannotBeWritten)
 {
     start();

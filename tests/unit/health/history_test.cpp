@@ -346,42 +346,6 @@ TEST_F(HealthHistory, TheQueueIsBoundedAndCountsWhatItLoses)
     EXPECT_EQ(history.dropped(), 5U);
 }
 
-TEST_F(HealthHistory, AFlapperThatCannotBeWrittenDoesNotPushOutTheOthers)
-{
-    add(running());
-    start();
-    advance(1s);
-    store->broken = Error{Errc::unavailable, "cannot write: full"};
-    History history{io.get_executor(),         clock,        *store, options.history,
-                    [](const std::string&) {}, Log{log, "h"}};
-    const auto record = [](const std::string& unit, const std::string& to) {
-        Record made;
-        made.unit = unit;
-        made.transition = Transition{};
-        made.transition->unit = unit;
-        made.transition->to = to;
-        return made;
-    };
-    EXPECT_TRUE(history.add(record("quiet.service", "failed")));
-    for (std::size_t i = 0; i < 2 * History::most_queued; ++i)
-        EXPECT_TRUE(history.add(record("flapper.service", i % 2 == 0 ? "failed" : "running")));
-    EXPECT_EQ(history.queued(), 3U);
-    EXPECT_EQ(history.dropped(), 0U);
-    HistoryQuery query;
-    std::vector<Transition> rows;
-    auto read = [](History& from, HistoryQuery what, std::vector<Transition>& to) -> Task<> {
-        auto page = co_await from.read(std::move(what));
-        if (page) to = std::move(page->rows);
-    };
-    asio::co_spawn(io, read(history, query, rows), [](std::exception_ptr e) {
-        if (e) std::rethrow_exception(e);
-    });
-    settle();
-    ASSERT_EQ(rows.size(), 3U);
-    EXPECT_EQ(rows[0].count, History::most_queued);
-    EXPECT_EQ(rows[2].unit, "quiet.service");
-}
-
 TEST_F(HealthHistory, AStoreThatCannotBeReadAtStartIsTriedAgainAndEventsFlowMeanwhile)
 {
     add(running());
@@ -390,17 +354,55 @@ TEST_F(HealthHistory, AStoreThatCannotBeReadAtStartIsTriedAgainAndEventsFlowMean
     advance(1s);
     EXPECT_EQ(word("a.service"), "running");
     EXPECT_EQ(status.condition, "degraded");
+    const auto subscription = feeds.transitions.subscribe(10);
     fail_unit("a.service");
     advance(1s);
-    const auto early = rows();
-    ASSERT_EQ(early.size(), 1U) << "from the queue";
+    ASSERT_EQ(taken(*subscription).size(), 1U);
     store->broken.reset();
     advance(20s);
     EXPECT_EQ(status.condition, "running");
     EXPECT_EQ(stored("SELECT COUNT(*) FROM health_transitions"), 1);
+    const auto early = rows();
+    ASSERT_EQ(early.size(), 1U) << "from the queue";
     run_unit("a.service");
     advance(1s);
     EXPECT_GT(rows()[0]["id"].get<std::int64_t>(), early[0]["id"].get<std::int64_t>());
+}
+
+TEST_F(HealthHistory, WhatIsQueuedAloneIsNotToldAsIfItWereAll)
+{
+    add(running());
+    start();
+    advance(1s);
+    fail_and_recover();
+    advance(1s);
+    stop();
+    store->broken = Error{Errc::unavailable, "cannot open s.db: the disk is full"};
+    start();
+    advance(1s);
+    fail_unit("a.service");
+    advance(1s);
+    const auto paths = {std::string{"/api/v1/units/a.service/history"},
+                        std::string{"/api/v1/units/other.service/history"},
+                        std::string{"/api/v1/node/history"}, std::string{"/api/v1/health/history"},
+                        "/api/v1/health/at?time=" + rfc3339(clock.now())};
+    for (const auto& path : paths) {
+        const auto refused = ask(http::Method::get, path);
+        EXPECT_EQ(refused.status, 503U) << path;
+        EXPECT_EQ(refused.type, "application/problem+json") << path;
+        EXPECT_NE(
+            body_of(refused).find("cannot read the history: what is on disk is not open yet: cannot open "
+                                  "s.db: the disk is full"),
+            std::string::npos)
+            << body_of(refused);
+        EXPECT_EQ(
+            std::ranges::count(refused.headers, "Retry-After", &std::pair<std::string, std::string>::first),
+            1)
+            << path;
+    }
+    store->broken.reset();
+    advance(20s);
+    EXPECT_EQ(rows().size(), 3U) << "nothing is missing now";
 }
 
 TEST_F(HealthHistory, AcknowledgementsSurviveARestartAndEndByTime)

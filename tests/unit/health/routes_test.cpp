@@ -275,6 +275,37 @@ TEST_F(HealthRoutes, AReaderResumesWithoutAGapOrADuplicate)
     EXPECT_EQ(ask(Method::get, "/api/v1/events?last_event_id=x").status, 400U);
 }
 
+TEST_F(HealthRoutes, AReaderThatResumesBeforeTheStoreIsOpenIsToldToComeAgainAndMissesNothing)
+{
+    options.history.fold_window = 0s;
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(20ms);
+    const auto last = std::to_string(first->ids().back());
+    leave(*first);
+    run_unit("a.service");
+    advance(1s);
+    stop();
+    store->broken = Error{Errc::unavailable, "cannot open s.db: the disk is full"};
+    start();
+    fail_unit("a.service");
+    advance(1s);
+    const auto early = listen("", last);
+    EXPECT_TRUE(early->ids().empty()) << "what is queued is not all";
+    EXPECT_NE(
+        early->text.find("event: error\ndata: cannot read the history: what is on disk is not open yet"),
+        std::string::npos)
+        << early->text;
+    EXPECT_EQ(open, 0) << "it is to come again";
+    store->broken.reset();
+    advance(20s);
+    const auto later = listen("", last);
+    EXPECT_NE(later->text.find("\"to\":\"running\""), std::string::npos) << "from before the restart";
+    EXPECT_NE(later->text.find("\"to\":\"failed\""), std::string::npos) << "from before the store was open";
+    leave(*later);
+}
+
 TEST_F(HealthRoutes, AReaderAheadOfTheStoreIsToldAndGoesOnLive)
 {
     two_units();
