@@ -48,8 +48,8 @@ Result<std::string> read_password()
     const auto ask = [terminal](const char* prompt) {
         std::string line;
         {
-            const Silence
-                silence;  // before the prompt: who types at once is not shown, and nothing typed is lost
+            // Before the prompt: who types at once is not shown, and nothing typed is lost.
+            const Silence silence;
             if (terminal) fmt::print(stderr, "{}", prompt);
             std::getline(std::cin, line);
         }
