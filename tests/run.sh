@@ -9,7 +9,7 @@
 #   bench     the figures, in a short run
 #
 # --fast    unit tests without sanitizers only: for the developer's loop
-# --long    clang-tidy on everything, ten minutes for each fuzz target, the full benchmark
+# --long    clang-tidy on everything, more under TSan, ten minutes for each fuzz target, the full benchmark
 #
 # The last line is `N passed, N failed, N skipped`.
 set -uo pipefail
@@ -96,8 +96,10 @@ stage_unit() {
 }
 
 stage_threads() {
-    step threads build build tsan -- unit_core unit_io unit_http unit_health || return
-    run_ctest threads build/tsan -R '^unit_(core|io|http|health)$'
+    local parts=(core io http health)
+    [ "$mode" != long ] || parts+=(cluster pki)
+    step threads build build tsan -- "${parts[@]/#/unit_}" || return
+    run_ctest threads build/tsan -R "^unit_($(IFS='|'; echo "${parts[*]}"))\$"
 }
 
 stage_release() {
