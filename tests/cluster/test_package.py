@@ -79,7 +79,7 @@ class Package(unittest.TestCase):
         self.assertEqual(self.node.sh("pgrep -u opsd", check=False).stdout, "")
 
     def settings_of_the_unit_are_in_force(self):
-        wanted = {"Type": "notify", "Restart": "always", "RestartPreventExitStatus": "78", "WatchdogUSec": "20s",
+        wanted = {"Type": "notify", "Restart": "always", "RestartPreventExitStatus": "78", "WatchdogUSec": "30s",
                   "MemoryHigh": str(384 << 20), "MemoryMax": str(512 << 20), "OOMScoreAdjust": "-500",
                   "LimitNOFILE": "16384", "LimitNOFILESoft": "16384", "TasksMax": "64", "StartLimitIntervalUSec": "0",
                   "StateDirectory": "opsd", "RuntimeDirectory": "opsd", "SupplementaryGroups": "systemd-journal"}
