@@ -71,6 +71,8 @@ std::string member_address(std::string_view host, std::uint16_t port, std::uint1
     return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
+std::string_view host_of(std::string_view address) { return parts_of(address).host; }
+
 Lookup look_up(const Cluster& cluster, std::string_view name)
 {
     Lookup found;

@@ -28,6 +28,9 @@ struct AddressLess {
 [[nodiscard]] std::string member_address(std::string_view host, std::uint16_t port,
                                          std::uint16_t cluster_port);
 
+/// Without the port, and without the brackets of IPv6.
+[[nodiscard]] std::string_view host_of(std::string_view address);
+
 struct TableOptions {
     std::size_t max_members = 20'000;
     std::chrono::milliseconds forget_after = std::chrono::hours{24 * 7};
