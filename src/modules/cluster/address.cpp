@@ -3,6 +3,7 @@
 #include "modules/cluster/table.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -86,6 +87,12 @@ Lookup look_up(const Cluster& cluster, std::string_view name)
     }
     if (found.candidates.size() > 1) found.member = nullptr;
     return found;
+}
+
+std::string ambiguous(std::string_view name, const Lookup& found)
+{
+    return fmt::format("cannot tell which node \"{}\" is: {} have that name; use the address", name,
+                       fmt::join(found.candidates, " and "));
 }
 
 }  // namespace opsd::cluster

@@ -3,11 +3,13 @@
 #include "core/transition_text.hpp"
 #include "http/content.hpp"
 #include "modules/cluster/past.hpp"
+#include "modules/cluster/table.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <expected>
 #include <optional>
 #include <utility>
 
@@ -37,16 +39,18 @@ bool is_set(const Request& request, std::string_view name)
     return value != nullptr && *value != "false" && *value != "0";
 }
 
-/// What an operator types for a node, as an address; as it is when no member is meant.
-std::string address_of(const Core& core, std::string_view name)
+/// ?node= as an address, as it is when no member is meant; or the answer that several are.
+std::expected<std::string, Response> address_of(const Core& core, const Request& request)
 {
+    std::string name{request.query.get("node")};
     const auto& cluster = core.services.board.cluster.get();
-    if (!cluster || name.empty()) return std::string{name};
+    if (!cluster || name.empty()) return name;
     const auto found = look_up(cluster->value, name);
-    return found.member ? found.member->address : std::string{name};
+    if (found.candidates.size() > 1) return std::unexpected{Response::problem(409, ambiguous(name, found))};
+    return found.member ? found.member->address : name;
 }
 
-Result<ArchiveQuery> query_of(const Core& core, const Request& request)
+Result<ArchiveQuery> query_of(const Request& request)
 {
     ArchiveQuery query;
     if (const auto* limit = request.query.find("limit")) {
@@ -73,14 +77,16 @@ Result<ArchiveQuery> query_of(const Core& core, const Request& request)
         (name[0] == 's' ? query.since : query.until) = *time;
     }
     query.unit = request.query.get("unit");
-    query.node = address_of(core, request.query.get("node"));
     return query;
 }
 
 Task<Response> history(std::shared_ptr<Core> core, const Request& request)
 {
-    auto query = query_of(*core, request);
+    auto query = query_of(request);
     if (!query) co_return Response::problem(query.error());
+    auto node = address_of(*core, request);
+    if (!node) co_return std::move(node).error();
+    query->node = std::move(*node);
     auto page = co_await read_archive(core, std::move(*query));
     if (!page) co_return Response::problem(page.error());
     std::string out;
@@ -123,16 +129,17 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
     if (!time) co_return Response::problem(time.error());
     if (*time > core->services.clock.now())
         co_return Response::problem(400, "cannot tell how it will be: the time is in the future");
+    const auto node = address_of(*core, request);
+    if (!node) co_return node.error();
     const auto slot = core->readers.take();
     if (!slot) co_return Response::problem(slot.error());
     PastQuestion question{.time = *time,
-                          .node = address_of(*core, request.query.get("node")),
+                          .node = *node,
                           .full = is_set(request, "full"),
                           .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};
-    const auto node = question.node;
     auto past = std::make_shared<Past>(std::move(question), core->services.board.cluster.get(),
                                        core->archive.waiting());
-    auto gathered = co_await gather(core, past, *time, node);
+    auto gathered = co_await gather(core, past, *time, *node);
     if (!gathered) co_return Response::problem(gathered.error());
     auto render = [past = std::move(past)]() mutable { return std::exchange(past, nullptr)->report(); };
     auto content = co_await core->past.run(std::move(render));

@@ -131,4 +131,7 @@ private:
 /// The member that an operator means by an address, a host name, a Mesos id or a machine id.
 [[nodiscard]] Lookup look_up(const Cluster& cluster, std::string_view name);
 
+/// What to tell an operator when several members have the name.
+[[nodiscard]] std::string ambiguous(std::string_view name, const Lookup& found);
+
 }  // namespace opsd::cluster

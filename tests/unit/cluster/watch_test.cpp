@@ -238,6 +238,22 @@ TEST_F(WatchingNode, AChangeOnAMemberIsOnTheBoardAndInTheListOfAllNodes)
     EXPECT_EQ(rows[0]["hostname"], "host");
 }
 
+TEST_F(WatchingNode, ThePastOfTwoNodesWithOneNameIsAskedForByAddress)
+{
+    add("10.0.0.1").instance = "run-1";
+    add("10.0.0.2").instance = "run-2";
+    settings.sources.fixed.hosts.items = {"10.0.0.1", "10.0.0.2"};
+    begin();
+    const auto time = rfc3339(clock.now());
+    for (const auto* path : {"/api/v1/health/history", "/api/v1/health/at"}) {
+        const auto refused = ask(path, {{"time", time}, {"node", "host"}});
+        EXPECT_EQ(refused.status, 409U) << path;
+        EXPECT_NE(refused.body.find("10.0.0.1 and 10.0.0.2 have that name"), std::string::npos)
+            << refused.body;
+        EXPECT_EQ(ask(path, {{"time", time}, {"node", "10.0.0.2"}}).status, 200U) << path;
+    }
+}
+
 TEST_F(WatchingNode, ItsOwnTransitionsAreInTheList)
 {
     publish_own(Health::unhealthy);
