@@ -66,7 +66,8 @@ WallTime confirmed_at(const Snapshot<Cluster>& snapshot)
 
 WallTime changed_at(const Snapshot<Cluster>& snapshot) noexcept
 {
-    return snapshot.value.changed_at == WallTime{} ? snapshot.at : snapshot.value.changed_at;
+    const auto exactly = snapshot.value.changed_at == WallTime{} ? snapshot.at : snapshot.value.changed_at;
+    return std::chrono::ceil<std::chrono::seconds>(exactly);
 }
 
 Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)
