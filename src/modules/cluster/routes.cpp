@@ -2,15 +2,12 @@
 
 #include "core/transition_text.hpp"
 #include "http/content.hpp"
+#include "http/query.hpp"
 #include "modules/cluster/past.hpp"
 #include "modules/cluster/table.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <charconv>
 #include <expected>
-#include <optional>
 #include <utility>
 
 namespace opsd::cluster {
@@ -23,21 +20,6 @@ using http::Response;
 namespace {
 
 constexpr std::size_t most_rows = 1'000;
-
-template <class Number>
-std::optional<Number> whole_number(std::string_view text)
-{
-    Number number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
-bool is_set(const Request& request, std::string_view name)
-{
-    const auto* value = request.query.find(name);
-    return value != nullptr && *value != "false" && *value != "0";
-}
 
 /// ?node= as an address, as it is when no member is meant; or the answer that several are.
 std::expected<std::string, Response> address_of(const Core& core, const Request& request)
@@ -53,22 +35,13 @@ std::expected<std::string, Response> address_of(const Core& core, const Request&
 Result<ArchiveQuery> query_of(const Request& request)
 {
     ArchiveQuery query;
-    if (const auto* limit = request.query.find("limit")) {
-        const auto number = whole_number<std::size_t>(*limit);
-        if (!number || *number == 0 || *number > most_rows)
-            return fail(
-                Errc::invalid_argument,
-                fmt::format("cannot use limit \"{}\": it is a number from 1 to {}", *limit, most_rows));
-        query.limit = *number;
-    }
-    if (const auto* after = request.query.find("after")) {
-        const auto number = whole_number<std::int64_t>(*after);
-        if (!number || *number < 0)
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot use after \"{}\": it is an id that opsd gave", *after));
-        query.after = *number;
-        query.newest_first = false;
-    }
+    const auto limit = http::limit_of(request, query.limit, most_rows);
+    if (!limit) return fail(limit.error());
+    query.limit = *limit;
+    const auto after = http::after_of(request);
+    if (!after) return fail(after.error());
+    query.after = *after;
+    query.newest_first = !request.query.has("after");
     for (const auto* name : {"since", "until"}) {
         const auto* text = request.query.find(name);
         if (text == nullptr) continue;
@@ -135,7 +108,7 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
     if (!slot) co_return Response::problem(slot.error());
     PastQuestion question{.time = *time,
                           .node = *node,
-                          .full = is_set(request, "full"),
+                          .full = http::is_set(request, "full"),
                           .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};
     auto past = std::make_shared<Past>(std::move(question), core->services.board.cluster.get(),
                                        core->archive.waiting());

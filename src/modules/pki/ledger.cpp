@@ -21,7 +21,7 @@ constexpr std::string_view is_withdrawn = "key = ?3 AND withdrawn <> ''";
 constexpr std::string_view all_its_names = "(SELECT count(*) FROM (SELECT name FROM issued_name WHERE key = "
                                            "?3 UNION SELECT value FROM json_each(?7)))";
 
-Issue issue_of(const Row& row) { return {as_text(row[0]), as_text(row[1]), time_of(row[2])}; }
+Issue issue_of(const Row& row) { return {as_text(row[0]), as_text(row[1]), wall_time(row[2])}; }
 
 /// Another key has the name: which, and how that is changed.
 Error taken(const Row& holder, const std::string& node)

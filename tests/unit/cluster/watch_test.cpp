@@ -254,6 +254,20 @@ TEST_F(WatchingNode, ThePastOfTwoNodesWithOneNameIsAskedForByAddress)
     }
 }
 
+TEST_F(WatchingNode, SaysWhichIdsAndLimitsThereAre)
+{
+    begin();
+    const auto status = [this](const std::string& name, const std::string& value) {
+        return ask("/api/v1/health/history", {{name, value}}).status;
+    };
+    for (const auto* value : {"0", "1001", "-1", "x", "1x", ""})
+        EXPECT_EQ(status("limit", value), 400U) << value;
+    for (const auto* value : {"-1", "x", "1x", "", "9223372036854775808"})
+        EXPECT_EQ(status("after", value), 400U) << value;
+    EXPECT_EQ(status("limit", "1000"), 200U);
+    EXPECT_EQ(status("after", "0"), 200U);
+}
+
 TEST_F(WatchingNode, ItsOwnTransitionsAreInTheList)
 {
     publish_own(Health::unhealthy);
