@@ -20,6 +20,8 @@ constexpr std::string_view is_known = "EXISTS (SELECT 1 FROM issued WHERE key = 
 constexpr std::string_view is_withdrawn = "key = ?3 AND withdrawn <> ''";
 constexpr std::string_view all_its_names = "(SELECT count(*) FROM (SELECT name FROM issued_name WHERE key = "
                                            "?3 UNION SELECT value FROM json_each(?7)))";
+// Each value is named once, as the statements want all of them.
+constexpr std::string_view naming_all = "FROM (SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 Issue issue_of(const Row& row) { return {as_text(row[0]), as_text(row[1]), wall_time(row[2])}; }
 
@@ -136,10 +138,8 @@ Task<Result<>> Ledger::enter(Entry entry)
 
 Task<Error> Ledger::refusal(Entry entry)
 {
-    // Each value is named once, as the statements want all of them.
-    constexpr std::string_view naming = " FROM (SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    Statement query{fmt::format("SELECT {}, (SELECT withdrawn FROM issued WHERE {}), {}{}",
-                                entry.good_token(), is_withdrawn, all_its_names, naming),
+    Statement query{fmt::format("SELECT {}, (SELECT withdrawn FROM issued WHERE {}), {} {}",
+                                entry.good_token(), is_withdrawn, all_its_names, naming_all),
                     entry.values};
     const auto found = co_await tables_.read(std::move(query), 1);
     if (!found) co_return found.error();
@@ -189,6 +189,16 @@ Task<Result<std::vector<Issue>>> Ledger::join(Certificate says, TokenGrant token
     Statement query{"SELECT node, serial, not_after FROM issued WHERE withdrawn = 'replaced by ' || ?1",
                     {says.serial}};
     co_return co_await issues(std::move(query));
+}
+
+Task<Result<bool>> Ledger::held(std::string address, Certificate says, TokenGrant token)
+{
+    says.names = {.hosts = {}, .addresses = {canonical(std::move(address))}};
+    const Entry entry{says, &token, clock_.now(), most_};
+    Statement query{fmt::format("SELECT EXISTS (SELECT 1 {}) {}", from_holders, naming_all), entry.values};
+    const auto found = co_await tables_.read(std::move(query), 1);
+    if (!found) co_return fail(found.error());
+    co_return as_integer(found->front()[0]) != 0;
 }
 
 Task<Result<>> Ledger::renew(Certificate says)

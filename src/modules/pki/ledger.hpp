@@ -35,6 +35,9 @@ public:
     /// key has one of the names; unavailable: there are too many certificates.
     Task<Result<std::vector<Issue>>> join(Certificate says, TokenGrant token);
 
+    /// Has a running certificate of another key the address, so that this one cannot have it with the token?
+    Task<Result<bool>> held(std::string address, Certificate says, TokenGrant token);
+
     /// Enters the renewed certificate for the old one of its key. Errc::denied when that was revoked or
     /// replaced; one that is not known here is entered as if it joined.
     Task<Result<>> renew(Certificate says);
