@@ -361,7 +361,7 @@ TEST_F(PkiRoutes, ANameOrAddressOfARunningCertificateIsNotForAnotherKey)
     with_core([this]() -> Task<> {
         const auto restarted = co_await join_as("agent1", "198.18.0.4");
         EXPECT_EQ(restarted.status, 403U) << "another instance knows it";
-        clock.step_wall(options.certificate_lifetime + 1s);
+        clock.advance(options.certificate_lifetime + 1s, [] {});
         const auto expired = co_await join_as("agent1", "198.18.0.3");
         EXPECT_EQ(expired.status, 201U) << expired.body;
         EXPECT_TRUE(page_has("opsd_pki_issued_certificates 1")) << "what is expired is gone";
@@ -465,10 +465,87 @@ TEST_F(PkiRoutes, AFullLedgerRefusesFurtherNodesAndForgetsNone)
         EXPECT_EQ(taken.status, 403U) << "still known";
         const auto room = co_await core->ledger.tidy();
         EXPECT_FALSE(*room);
-        clock.step_wall(options.certificate_lifetime + 1s);
+        clock.advance(options.certificate_lifetime + 1s, [] {});
         const auto later = co_await core->ledger.tidy();
         EXPECT_TRUE(*later);
         EXPECT_TRUE(page_has("opsd_pki_issued_certificates 0"));
+    });
+}
+
+TEST_F(PkiRoutes, AClockThatWasAheadForgivesNoRevokedCertificate)
+{
+    found();
+    options.issued_certificates = 2;
+    with_core([this]() -> Task<> {
+        const auto made = co_await token();
+        const auto first = co_await join(text_of(made), request);
+        const auto other = co_await join_as("agent2", "198.18.0.4");
+        EXPECT_EQ(other.status, 201U) << other.body;
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        const auto far = options.certificate_lifetime + 24h;
+        clock.step_wall(far);
+        const auto at_once = co_await core->ledger.tidy();
+        EXPECT_FALSE(*at_once) << "nothing is forgotten";
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 0")) << "though none runs by this clock";
+        clock.advance(23h, [] {});
+        const auto next = co_await core->ledger.tidy();
+        EXPECT_FALSE(*next);
+        clock.step_wall(-far);
+        const auto back = co_await core->ledger.tidy();
+        EXPECT_FALSE(*back);
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 2"));
+        clock.step_wall(far);
+        const auto again = co_await core->ledger.tidy();
+        EXPECT_FALSE(*again);
+        clock.advance(24h, [] {});
+        const auto a_day_later = co_await core->ledger.tidy();
+        EXPECT_TRUE(*a_day_later) << "agent2 is forgotten, agent1 is not";
+        clock.step_wall(-far);
+        const auto late = co_await renew(certificate_in(first), request);
+        EXPECT_EQ(late.status, 403U) << late.body;
+        EXPECT_TRUE(says(late, "the certificate of its key was revoked")) << late.body;
+    });
+}
+
+TEST_F(PkiRoutes, WhatIsWithdrawnAndExpiredTakesNobodysNameOrPlace)
+{
+    found();
+    options.issued_certificates = 2;
+    with_core([this]() -> Task<> {
+        const auto first = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(first.status, 201U);
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        clock.advance(options.certificate_lifetime + 1s, [] {});
+        for (const auto* name : {"agent1", "agent2"}) {
+            const auto joined = co_await join_as(name, "198.18.0.3");
+            EXPECT_EQ(joined.status, 201U) << joined.body;
+        }
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 2"));
+        const auto full = co_await join_as("agent3", "198.18.0.5");
+        EXPECT_EQ(full.status, 503U) << full.body;
+    });
+}
+
+TEST_F(PkiRoutes, WhatIsWithdrawnIsForgottenInTheEnd)
+{
+    found();
+    options.issued_certificates = 2;
+    with_core([this]() -> Task<> {
+        const auto made = co_await token(R"({"uses":2})");
+        const auto joined = co_await join(text_of(made), request);
+        EXPECT_EQ(joined.status, 201U);
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        clock.advance(options.certificate_lifetime + 24h * 399, [] {});
+        const auto tidied = co_await core->ledger.tidy();
+        EXPECT_TRUE(*tidied);
+        const auto kept = co_await core->ledger.renew(*inspect(certificate_in(joined)));
+        EXPECT_FALSE(kept.has_value());
+        clock.advance(48h, [] {});
+        const auto forgotten = co_await core->ledger.renew(*inspect(certificate_in(joined)));
+        EXPECT_TRUE(forgotten.has_value());
     });
 }
 
