@@ -6,13 +6,6 @@
 
 namespace opsd {
 
-std::int64_t micros(WallTime time) noexcept { return time.time_since_epoch().count(); }
-
-WallTime wall_time(const Cell& cell) noexcept
-{
-    return WallTime{std::chrono::microseconds{as_integer(cell)}};
-}
-
 int small_integer(const Cell& cell) noexcept { return static_cast<int>(as_integer(cell)); }
 
 Health health_from(const Cell& cell) noexcept

@@ -2,6 +2,7 @@
 // How a transition becomes cells of a row, and back: the same columns in every table that keeps transitions.
 // Ids, and whose a transition is, are columns of each table's own.
 
+#include "core/cells.hpp"
 #include "opsd/model.hpp"
 #include "opsd/store.hpp"
 
@@ -11,9 +12,6 @@
 
 namespace opsd {
 
-/// Microseconds since the epoch, as times are kept.
-[[nodiscard]] std::int64_t micros(WallTime time) noexcept;
-[[nodiscard]] WallTime wall_time(const Cell& cell) noexcept;
 [[nodiscard]] int small_integer(const Cell& cell) noexcept;
 /// What is neither 0 nor 1 is unknown.
 [[nodiscard]] Health health_from(const Cell& cell) noexcept;

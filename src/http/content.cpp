@@ -2,6 +2,7 @@
 
 #include "http/gzip.hpp"
 #include "http/head.hpp"
+#include "http/query.hpp"
 #include "http/status.hpp"
 
 #include <fmt/core.h>
@@ -36,12 +37,6 @@ bool is_compressible(std::string_view type)
 {
     return type.starts_with("text/") || type.find("json") != std::string_view::npos
            || type.find("xml") != std::string_view::npos || type.find("javascript") != std::string_view::npos;
-}
-
-bool wants_pretty(const Request& request)
-{
-    const auto* value = request.query.find("pretty");
-    return value != nullptr && *value != "false" && *value != "0";
 }
 
 std::string pretty(std::string_view body)
@@ -112,7 +107,7 @@ private:
 
     void find_version()
     {
-        pretty_ = request_ != nullptr && is_json(type_) && wants_pretty(*request_)
+        pretty_ = request_ != nullptr && is_json(type_) && is_set(*request_, "pretty")
                   && full_body().size() <= pretty_up_to;
         const auto* given = find(response_.headers, "ETag");
         if (response_.content)

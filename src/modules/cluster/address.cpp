@@ -3,6 +3,7 @@
 #include "modules/cluster/table.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -71,6 +72,8 @@ std::string member_address(std::string_view host, std::uint16_t port, std::uint1
     return host.contains(':') ? fmt::format("[{}]:{}", host, port) : fmt::format("{}:{}", host, port);
 }
 
+std::string_view host_of(std::string_view address) { return parts_of(address).host; }
+
 Lookup look_up(const Cluster& cluster, std::string_view name)
 {
     Lookup found;
@@ -84,6 +87,12 @@ Lookup look_up(const Cluster& cluster, std::string_view name)
     }
     if (found.candidates.size() > 1) found.member = nullptr;
     return found;
+}
+
+std::string ambiguous(std::string_view name, const Lookup& found)
+{
+    return fmt::format("cannot tell which node \"{}\" is: {} have that name; use the address", name,
+                       fmt::join(found.candidates, " and "));
 }
 
 }  // namespace opsd::cluster

@@ -36,18 +36,21 @@ Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, Cluster
     if (!place) place = std::make_shared<Entry>(executor_);
     const auto entry = place;
     entry->used_at = clock_.monotonic();
+    // A large answer may go out when its snapshot is outdated. Unless the second of the change was over, the
+    // next change may have the same date, and whoever has this answer would not be told of it: it has no date.
+    const Dates dates{modified, clock_.now() > modified ? std::optional{modified} : std::nullopt};
     while (!is_good(*entry, snapshot->version, gzip)) {
         if (entry->making) {
             co_await wait_event(entry->changed);
             continue;
         }
-        co_await make(entry, snapshot, modified, gzip, render);
+        co_await make(entry, snapshot, dates, gzip, render);
     }
     trim(entry.get());
     co_return entry->content;
 }
 
-Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, WallTime modified, bool gzip,
+Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Dates dates, bool gzip,
                      Render render)
 {
     // Whoever makes it may go away meanwhile: the next one who waits then makes it himself.
@@ -66,7 +69,8 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Wal
     std::shared_ptr<http::Content> made;
     auto body = co_await render(snapshot->value);
     ++rendered_;
-    if (body.size() <= large) {
+    const bool is_large = body.size() > large;
+    if (!is_large) {
         made = http::make_content(std::move(body), "application/json", gzip);
     } else {
         auto pack = [body = std::move(body), gzip]() mutable -> Result<std::shared_ptr<http::Content>> {
@@ -77,7 +81,7 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Wal
         if (!packed) throw std::runtime_error{packed.error().message};
         made = std::move(*packed);
     }
-    made->last_modified = modified;
+    made->last_modified = is_large ? dates.of_large : dates.of_small;
     entry->packed = gzip;
     entry->content = std::move(made);
     entry->version = snapshot->version;

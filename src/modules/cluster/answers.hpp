@@ -33,7 +33,7 @@ public:
     Answers(const Executor& executor, Clock& clock, AnswerLimits limits);
 
     /// The answer `key` for the snapshot, or one of a newer version. `modified`: when what it shows of that
-    /// snapshot last changed.
+    /// snapshot, the newest one, last changed; rounded up to a second.
     Task<std::shared_ptr<const http::Content>> get(std::string key, ClusterSnapshot snapshot,
                                                    WallTime modified, bool gzip, Render render);
 
@@ -52,7 +52,12 @@ private:
         asio::steady_timer changed;
     };
     [[nodiscard]] bool is_good(const Entry& entry, std::uint64_t version, bool gzip) const;
-    Task<> make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, WallTime modified, bool gzip,
+    /// Last-Modified of what is made.
+    struct Dates {
+        WallTime of_small;
+        std::optional<WallTime> of_large;
+    };
+    Task<> make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Dates dates, bool gzip,
                 Render render);
     void trim(const Entry* keep);
 

@@ -1,12 +1,10 @@
 #include "modules/cluster/archive_rows.hpp"
 
+#include "core/fill_page.hpp"
 #include "core/transition_row.hpp"
 #include "modules/cluster/archive.hpp"
 
 #include <fmt/format.h>
-
-#include <algorithm>
-#include <ranges>
 
 namespace opsd::cluster {
 namespace {
@@ -164,12 +162,7 @@ Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
         const bool later_page = page.more && row.id > page.last_id;
         if (wanted(row, query) && !later_page) rows.insert_or_assign(row.id, std::move(row));
     }
-    for (auto& row : std::views::values(rows))
-        page.rows.push_back(std::move(row));
-    if (query.newest_first) {
-        std::ranges::reverse(page.rows);
-        if (page.rows.size() > query.limit) page.rows.resize(query.limit);
-    }
+    fill_page(page, std::move(rows), query.limit, query.newest_first);
     co_return page;
 }
 

@@ -131,7 +131,8 @@ Task<Response> report(Shared views, const Request& request)
     const Answers::Render render = [snapshot, options, size](const Cluster&) {
         return render_report(snapshot, options, size);
     };
-    auto content = co_await views->answers.get(key, snapshot, snapshot->at, takes_gzip(request), render);
+    auto content = co_await views->answers.get(
+        key, snapshot, std::chrono::ceil<std::chrono::seconds>(snapshot->at), takes_gzip(request), render);
     co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 

@@ -1,5 +1,6 @@
 #include "modules/cluster/member_text.hpp"
 
+#include "core/cells.hpp"
 #include "core/json_text.hpp"
 
 #include <fmt/format.h>
@@ -11,8 +12,6 @@ namespace opsd::cluster {
 namespace {
 
 using Json = nlohmann::json;
-
-std::int64_t micros(WallTime time) { return time.time_since_epoch().count(); }
 
 void append_ack(JsonText& json, const Acknowledgement* ack)
 {

@@ -3,6 +3,7 @@
 #include "core/first_of.hpp"
 #include "http/content.hpp"
 #include "http/prefer.hpp"
+#include "http/query.hpp"
 #include "opsd/version.hpp"
 
 #include <fmt/format.h>
@@ -24,12 +25,6 @@ Task<> until_closed(http::Holder& holder, bool& closed)
 {
     co_await holder.closed();
     closed = true;
-}
-
-bool is_set(const Request& request, std::string_view name)
-{
-    const auto* value = request.query.find(name);
-    return value != nullptr && *value != "false" && *value != "0";
 }
 
 }  // namespace
@@ -87,7 +82,7 @@ Task<Response> OwnDocument::answer(const Request& request)
     }
     Asked asked;
     asked.held = request.headers.get("if-none-match");
-    asked.partial = is_set(request, "partial");
+    asked.partial = http::is_set(request, "partial");
     asked.with_journal = request.caller.may_read();
     const auto wanted = http::wait_preference(request);
     if (wanted) asked.wait = std::min<std::chrono::milliseconds>(*wanted, max_wait_);

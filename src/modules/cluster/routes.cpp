@@ -2,13 +2,12 @@
 
 #include "core/transition_text.hpp"
 #include "http/content.hpp"
+#include "http/query.hpp"
 #include "modules/cluster/past.hpp"
-
-#include <fmt/format.h>
+#include "modules/cluster/table.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
+#include <expected>
 #include <utility>
 
 namespace opsd::cluster {
@@ -22,49 +21,27 @@ namespace {
 
 constexpr std::size_t most_rows = 1'000;
 
-template <class Number>
-std::optional<Number> whole_number(std::string_view text)
+/// ?node= as an address, as it is when no member is meant; or the answer that several are.
+std::expected<std::string, Response> address_of(const Core& core, const Request& request)
 {
-    Number number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
-}
-
-bool is_set(const Request& request, std::string_view name)
-{
-    const auto* value = request.query.find(name);
-    return value != nullptr && *value != "false" && *value != "0";
-}
-
-/// What an operator types for a node, as an address; as it is when no member is meant.
-std::string address_of(const Core& core, std::string_view name)
-{
+    std::string name{request.query.get("node")};
     const auto& cluster = core.services.board.cluster.get();
-    if (!cluster || name.empty()) return std::string{name};
+    if (!cluster || name.empty()) return name;
     const auto found = look_up(cluster->value, name);
-    return found.member ? found.member->address : std::string{name};
+    if (found.candidates.size() > 1) return std::unexpected{Response::problem(409, ambiguous(name, found))};
+    return found.member ? found.member->address : name;
 }
 
-Result<ArchiveQuery> query_of(const Core& core, const Request& request)
+Result<ArchiveQuery> query_of(const Request& request)
 {
     ArchiveQuery query;
-    if (const auto* limit = request.query.find("limit")) {
-        const auto number = whole_number<std::size_t>(*limit);
-        if (!number || *number == 0 || *number > most_rows)
-            return fail(
-                Errc::invalid_argument,
-                fmt::format("cannot use limit \"{}\": it is a number from 1 to {}", *limit, most_rows));
-        query.limit = *number;
-    }
-    if (const auto* after = request.query.find("after")) {
-        const auto number = whole_number<std::int64_t>(*after);
-        if (!number || *number < 0)
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot use after \"{}\": it is an id that opsd gave", *after));
-        query.after = *number;
-        query.newest_first = false;
-    }
+    const auto limit = http::limit_of(request, query.limit, most_rows);
+    if (!limit) return fail(limit.error());
+    query.limit = *limit;
+    const auto after = http::after_of(request);
+    if (!after) return fail(after.error());
+    query.after = *after;
+    query.newest_first = !request.query.has("after");
     for (const auto* name : {"since", "until"}) {
         const auto* text = request.query.find(name);
         if (text == nullptr) continue;
@@ -73,14 +50,16 @@ Result<ArchiveQuery> query_of(const Core& core, const Request& request)
         (name[0] == 's' ? query.since : query.until) = *time;
     }
     query.unit = request.query.get("unit");
-    query.node = address_of(core, request.query.get("node"));
     return query;
 }
 
 Task<Response> history(std::shared_ptr<Core> core, const Request& request)
 {
-    auto query = query_of(*core, request);
+    auto query = query_of(request);
     if (!query) co_return Response::problem(query.error());
+    auto node = address_of(*core, request);
+    if (!node) co_return std::move(node).error();
+    query->node = std::move(*node);
     auto page = co_await read_archive(core, std::move(*query));
     if (!page) co_return Response::problem(page.error());
     std::string out;
@@ -123,16 +102,17 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
     if (!time) co_return Response::problem(time.error());
     if (*time > core->services.clock.now())
         co_return Response::problem(400, "cannot tell how it will be: the time is in the future");
+    const auto node = address_of(*core, request);
+    if (!node) co_return node.error();
     const auto slot = core->readers.take();
     if (!slot) co_return Response::problem(slot.error());
     PastQuestion question{.time = *time,
-                          .node = address_of(*core, request.query.get("node")),
-                          .full = is_set(request, "full"),
+                          .node = *node,
+                          .full = http::is_set(request, "full"),
                           .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};
-    const auto node = question.node;
     auto past = std::make_shared<Past>(std::move(question), core->services.board.cluster.get(),
                                        core->archive.waiting());
-    auto gathered = co_await gather(core, past, *time, node);
+    auto gathered = co_await gather(core, past, *time, *node);
     if (!gathered) co_return Response::problem(gathered.error());
     auto render = [past = std::move(past)]() mutable { return std::exchange(past, nullptr)->report(); };
     auto content = co_await core->past.run(std::move(render));

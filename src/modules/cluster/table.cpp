@@ -138,7 +138,7 @@ void Table::identify(Member& member, const Entry& entry, const NodeIdentity& own
         const auto current = [&](const MemberSource& s) { return s.name == source && s.current; };
         member.leader |= claim.leader && std::ranges::any_of(member.sources, current);
     }
-    if (member.identity.ip.empty()) member.identity.ip = member.address.substr(0, member.address.find(':'));
+    if (member.identity.ip.empty()) member.identity.ip = host_of(member.address);
 }
 
 TableChanges Table::restore(std::vector<Member> kept, WallTime now)

@@ -28,6 +28,9 @@ struct AddressLess {
 [[nodiscard]] std::string member_address(std::string_view host, std::uint16_t port,
                                          std::uint16_t cluster_port);
 
+/// Without the port, and without the brackets of IPv6.
+[[nodiscard]] std::string_view host_of(std::string_view address);
+
 struct TableOptions {
     std::size_t max_members = 20'000;
     std::chrono::milliseconds forget_after = std::chrono::hours{24 * 7};
@@ -127,5 +130,8 @@ private:
 
 /// The member that an operator means by an address, a host name, a Mesos id or a machine id.
 [[nodiscard]] Lookup look_up(const Cluster& cluster, std::string_view name);
+
+/// What to tell an operator when several members have the name.
+[[nodiscard]] std::string ambiguous(std::string_view name, const Lookup& found);
 
 }  // namespace opsd::cluster

@@ -32,7 +32,8 @@ struct FoundNode {
 
 [[nodiscard]] const UnitRollup* find_unit(const Cluster& cluster, std::string_view id);
 
-/// When anything but the times of answers last changed: Last-Modified of what shows no such times.
+/// When anything but the times of answers last changed: Last-Modified of what shows no such times. Rounded up
+/// to a second: whoever holds what was dated within that second is told of the change.
 [[nodiscard]] WallTime changed_at(const Snapshot<Cluster>& snapshot) noexcept;
 
 /// The times of an answer about the whole cluster, or about one member: how old what is known is.

@@ -3,7 +3,6 @@
 #include "modules/cluster/view_parts.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -38,9 +37,7 @@ FoundNode find_node(const Cluster& cluster, const Request& request, bool plain)
     auto found = look_up(cluster, name);
     if (found.member) return {std::move(found.member), std::nullopt};
     if (found.candidates.size() > 1) {
-        const auto sentence =
-            fmt::format("cannot tell which node \"{}\" is: {} have that name; use the address", name,
-                        fmt::join(found.candidates, " and "));
+        const auto sentence = ambiguous(name, found);
         return {nullptr, plain ? Response::text(sentence + "\n", 409) : Response::problem(409, sentence)};
     }
     if (plain) return {nullptr, Response::text(fmt::format("{} not found\n", name), 404)};
@@ -69,7 +66,8 @@ WallTime confirmed_at(const Snapshot<Cluster>& snapshot)
 
 WallTime changed_at(const Snapshot<Cluster>& snapshot) noexcept
 {
-    return snapshot.value.changed_at == WallTime{} ? snapshot.at : snapshot.value.changed_at;
+    const auto exactly = snapshot.value.changed_at == WallTime{} ? snapshot.at : snapshot.value.changed_at;
+    return std::chrono::ceil<std::chrono::seconds>(exactly);
 }
 
 Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)

@@ -1,5 +1,6 @@
 #include "modules/health/history_rows.hpp"
 
+#include "core/fill_page.hpp"
 #include "core/transition_row.hpp"
 #include "modules/health/history.hpp"
 
@@ -254,12 +255,7 @@ Task<Result<History::Page>> History::read(HistoryQuery query)
         const bool later_page = page.more && op.row->id > page.last_id;
         if (wanted(*op.row, query) && !later_page) rows.insert_or_assign(op.row->id, *op.row);
     }
-    for (auto& row : std::views::values(rows))
-        page.rows.push_back(std::move(row));
-    if (query.newest_first) {
-        std::ranges::reverse(page.rows);
-        if (page.rows.size() > query.limit) page.rows.resize(query.limit);
-    }
+    fill_page(page, std::move(rows), query.limit, query.newest_first);
     co_return page;
 }
 

@@ -2,11 +2,10 @@
 
 #include "core/timeline.hpp"
 #include "core/transition_text.hpp"
+#include "http/query.hpp"
 #include "modules/health/routes.hpp"
 
 #include <fmt/format.h>
-
-#include <charconv>
 
 namespace opsd::health {
 
@@ -14,19 +13,6 @@ using http::Request;
 using http::Response;
 
 namespace {
-
-/// ?after=; 0 without.
-Result<std::int64_t> after_of(const Request& request)
-{
-    const auto* text = request.query.find("after");
-    if (text == nullptr) return 0;
-    std::int64_t id = -1;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), id);
-    if (error != std::errc{} || end != text->data() + text->size() || id < 0)
-        return fail(Errc::invalid_argument,
-                    fmt::format("cannot use after \"{}\": it is an id that opsd gave", *text));
-    return id;
-}
 
 NodeIdentity identity_of(const Core& core)
 {
@@ -40,12 +26,6 @@ bool is_asked(const Request& request, const NodeIdentity& who)
     const auto* node = request.query.find("node");
     return node == nullptr || *node == who.ip || *node == who.hostname
            || (!who.mesos_id.empty() && *node == who.mesos_id);
-}
-
-bool is_set(const Request& request, std::string_view name)
-{
-    const auto* value = request.query.find(name);
-    return value != nullptr && *value != "false" && *value != "0";
 }
 
 std::vector<StateNow> present_states(const Core& core)
@@ -78,7 +58,7 @@ Task<Response> node_history(std::shared_ptr<Core> core, const Request& request)
 {
     auto query = history_query(request);
     if (!query) co_return Response::problem(query.error());
-    const auto after = after_of(request);
+    const auto after = http::after_of(request);
     if (!after) co_return Response::problem(after.error());
     query->after = *after;
     query->newest_first = false;
@@ -95,7 +75,7 @@ Task<Response> health_history(std::shared_ptr<Core> core, const Request& request
 {
     auto query = history_query(request);
     if (!query) co_return Response::problem(query.error());
-    const auto after = after_of(request);
+    const auto after = http::after_of(request);
     if (!after) co_return Response::problem(after.error());
     query->after = *after;
     query->newest_first = !request.query.has("after");
@@ -145,7 +125,7 @@ Task<Response> health_at(std::shared_ptr<Core> core, const Request& request)
     nodes[0].hostname = who.hostname;
     nodes[0].begins = around->begins;
     nodes[0].units = states_at(*time, around->rows, now, around->begins);
-    co_return Response::json(report_json(*time, nodes, is_set(request, "full")));
+    co_return Response::json(report_json(*time, nodes, http::is_set(request, "full")));
 }
 
 }  // namespace opsd::health

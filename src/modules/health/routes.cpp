@@ -1,11 +1,11 @@
 #include "modules/health/routes.hpp"
 
 #include "core/json_text.hpp"
+#include "http/query.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 namespace opsd::health {
@@ -33,15 +33,6 @@ std::vector<std::string_view> words(std::string_view list)
         list.remove_prefix(std::min(comma + 1, list.size()));
     }
     return all;
-}
-
-template <class Number>
-std::optional<Number> whole_number(std::string_view text)
-{
-    Number number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return number;
 }
 
 Task<Response> dcos(std::shared_ptr<Core> core, const Request& request)
@@ -148,14 +139,9 @@ const http::Parameter unit_parameter{"unit", "path", "Name of the unit, with its
 Result<HistoryQuery> history_query(const Request& request)
 {
     HistoryQuery query;
-    if (const auto* limit = request.query.find("limit")) {
-        const auto number = whole_number<std::size_t>(*limit);
-        if (!number || *number == 0 || *number > most_history_rows)
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot use limit \"{}\": it is a number from 1 to {}", *limit,
-                                    most_history_rows));
-        query.limit = *number;
-    }
+    const auto limit = http::limit_of(request, query.limit, most_history_rows);
+    if (!limit) return fail(limit.error());
+    query.limit = *limit;
     for (const auto* name : {"since", "until"}) {
         const auto* text = request.query.find(name);
         if (text == nullptr) continue;

@@ -10,18 +10,23 @@ namespace opsd::pki {
 namespace {
 
 constexpr std::size_t most_names = 2 * max_names;  // of one key, however often it joins
+constexpr std::chrono::days withdrawn_kept{400};   // after its end: a clock that is ahead forgives nobody
+constexpr std::chrono::days clock_step{1};         // so much more than was waited for is no passing of time
 
 // The values of an Entry: ?1 token, ?2 now, ?3 key, ?4 node, ?5 serial, ?6 its end, ?7 names as JSON, ?8 how
 // many certificates there may be, ?9 may the node replace.
 constexpr std::string_view from_holders = "FROM issued i JOIN issued_name n ON n.key = i.key "
                                           "WHERE n.name IN (SELECT value FROM json_each(?7)) AND i.key <> ?3 "
+                                          "AND i.not_after > ?2 "
                                           "AND NOT (?9 AND (i.node = ?4 OR i.withdrawn <> ''))";
 constexpr std::string_view is_known = "EXISTS (SELECT 1 FROM issued WHERE key = ?3)";
 constexpr std::string_view is_withdrawn = "key = ?3 AND withdrawn <> ''";
 constexpr std::string_view all_its_names = "(SELECT count(*) FROM (SELECT name FROM issued_name WHERE key = "
                                            "?3 UNION SELECT value FROM json_each(?7)))";
+// Each value is named once, as the statements want all of them.
+constexpr std::string_view naming_all = "FROM (SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
-Issue issue_of(const Row& row) { return {as_text(row[0]), as_text(row[1]), time_of(row[2])}; }
+Issue issue_of(const Row& row) { return {as_text(row[0]), as_text(row[1]), wall_time(row[2])}; }
 
 /// Another key has the name: which, and how that is changed.
 Error taken(const Row& holder, const std::string& node)
@@ -70,6 +75,7 @@ struct Ledger::Entry {
                   most,
                   std::int64_t{replace}};
     }
+    [[nodiscard]] const Cell& now() const { return values[1]; }
     [[nodiscard]] const Cell& key() const { return values[2]; }
     [[nodiscard]] const Cell& serial() const { return values[4]; }
     [[nodiscard]] const Cell& names() const { return values[6]; }
@@ -103,10 +109,10 @@ struct Ledger::Entry {
              {serial(), key(), names()}});
         if (replace) {
             all.push_back(
-                {"UPDATE issued SET withdrawn = 'replaced by ' || ?1 WHERE key <> ?2 AND key IN "
-                 "(SELECT key FROM issued_name WHERE name IN (SELECT value FROM json_each(?3))) AND "
+                {"UPDATE issued SET withdrawn = 'replaced by ' || ?1 WHERE key <> ?2 AND not_after > ?4 AND "
+                 "key IN (SELECT key FROM issued_name WHERE name IN (SELECT value FROM json_each(?3))) AND "
                      + entered,
-                 {serial(), key(), names()}});
+                 {serial(), key(), names(), now()}});
         }
         if (joins)
             all.push_back({"UPDATE join_token SET uses = uses - 1 WHERE id = ?2 AND " + entered,
@@ -136,10 +142,8 @@ Task<Result<>> Ledger::enter(Entry entry)
 
 Task<Error> Ledger::refusal(Entry entry)
 {
-    // Each value is named once, as the statements want all of them.
-    constexpr std::string_view naming = " FROM (SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    Statement query{fmt::format("SELECT {}, (SELECT withdrawn FROM issued WHERE {}), {}{}",
-                                entry.good_token(), is_withdrawn, all_its_names, naming),
+    Statement query{fmt::format("SELECT {}, (SELECT withdrawn FROM issued WHERE {}), {} {}",
+                                entry.good_token(), is_withdrawn, all_its_names, naming_all),
                     entry.values};
     const auto found = co_await tables_.read(std::move(query), 1);
     if (!found) co_return found.error();
@@ -191,6 +195,16 @@ Task<Result<std::vector<Issue>>> Ledger::join(Certificate says, TokenGrant token
     co_return co_await issues(std::move(query));
 }
 
+Task<Result<bool>> Ledger::held(std::string address, Certificate says, TokenGrant token)
+{
+    says.names = {.hosts = {}, .addresses = {canonical(std::move(address))}};
+    const Entry entry{says, &token, clock_.now(), most_};
+    Statement query{fmt::format("SELECT EXISTS (SELECT 1 {}) {}", from_holders, naming_all), entry.values};
+    const auto found = co_await tables_.read(std::move(query), 1);
+    if (!found) co_return fail(found.error());
+    co_return as_integer(found->front()[0]) != 0;
+}
+
 Task<Result<>> Ledger::renew(Certificate says)
 {
     Entry entry{says, nullptr, clock_.now(), most_};
@@ -220,22 +234,46 @@ Task<Result<std::vector<Issue>>> Ledger::revoke(std::string which)
 
 Task<Result<bool>> Ledger::tidy()
 {
-    Statement expire{"DELETE FROM issued WHERE not_after <= ?1", {micros(clock_.now())}};
-    const auto tidied = co_await tables_.write(std::move(expire));
-    if (!tidied) co_return fail(tidied.error());
+    if (may_forget()) {
+        const auto now = clock_.now();
+        std::vector<Statement> expire;
+        expire.push_back({"DELETE FROM issued WHERE not_after <= ?1 AND (withdrawn = '' OR not_after <= ?2)",
+                          {micros(now), micros(now - withdrawn_kept)}});
+        // What is withdrawn and expired is kept where there is room for it and for one more node.
+        expire.push_back({"DELETE FROM issued WHERE key IN (SELECT key FROM issued WHERE not_after <= ?1 "
+                          "ORDER BY not_after LIMIT max(0, (SELECT count(*) FROM issued) - ?2 + 1))",
+                          {micros(now), most_}});
+        const auto tidied = co_await tables_.write(std::move(expire));
+        if (!tidied) co_return fail(tidied.error());
+    }
     const auto counted = co_await count();
     if (!counted) co_return fail(counted.error());
     co_return *counted < most_;
 }
 
+/// Not for a day after the wall clock was set far ahead: it may be wrong, and what runs by the right one
+/// would be gone for good.
+bool Ledger::may_forget()
+{
+    const Times times{clock_.now(), clock_.monotonic()};
+    const auto last = std::exchange(last_tidy_, times);
+    if (last) {
+        const auto stepped = (times.wall - last->wall) - (times.monotonic - last->monotonic);
+        if (stepped > clock_step) keep_until_ = times.monotonic + clock_step;
+        if (stepped < -clock_step) keep_until_ = {};
+    }
+    return times.monotonic >= keep_until_;
+}
+
+/// All that are kept; the gauge shows those that run.
 Task<Result<std::int64_t>> Ledger::count()
 {
-    Statement query{"SELECT count(*) FROM issued", {}};
+    Statement query{"SELECT count(*), count(*) FILTER (WHERE not_after > ?1) FROM issued",
+                    {micros(clock_.now())}};
     const auto rows = co_await tables_.read(std::move(query), 1);
     if (!rows) co_return fail(rows.error());
-    const auto number = as_integer(rows->front()[0]);
-    known_.set(static_cast<double>(number));
-    co_return number;
+    known_.set(static_cast<double>(as_integer(rows->front()[1])));
+    co_return as_integer(rows->front()[0]);
 }
 
 }  // namespace opsd::pki

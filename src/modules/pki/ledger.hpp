@@ -1,12 +1,14 @@
 #pragma once
 // Which certificates of other nodes run: whose names are taken, and which of them are renewed no more. Kept
-// in the store. Nothing is forgotten before it expires.
+// in the store. Nothing is forgotten before it expires, and what is withdrawn not for 400 days more, as far
+// as there is room: if the clock was wrong, it is renewed no more when the clock is right again.
 
 #include "io/pki/pki.hpp"
 #include "modules/pki/tables.hpp"
 #include "modules/pki/tokens.hpp"
 #include "opsd/telemetry.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,9 @@ public:
     /// key has one of the names; unavailable: there are too many certificates.
     Task<Result<std::vector<Issue>>> join(Certificate says, TokenGrant token);
 
+    /// Has a running certificate of another key the address, so that this one cannot have it with the token?
+    Task<Result<bool>> held(std::string address, Certificate says, TokenGrant token);
+
     /// Enters the renewed certificate for the old one of its key. Errc::denied when that was revoked or
     /// replaced; one that is not known here is entered as if it joined.
     Task<Result<>> renew(Certificate says);
@@ -43,11 +48,17 @@ public:
     /// not_found when none runs.
     Task<Result<std::vector<Issue>>> revoke(std::string which);
 
-    /// Removes what is expired; is there room for more?
+    /// Removes what is expired, unless the wall clock was set far ahead within the last day; is there room
+    /// for more?
     Task<Result<bool>> tidy();
 
 private:
     struct Entry;
+    struct Times {
+        WallTime wall;
+        Monotonic monotonic;
+    };
+    bool may_forget();
     Task<Result<>> enter(Entry entry);
     Task<Error> refusal(Entry entry);
     Task<Result<std::int64_t>> count();
@@ -57,6 +68,8 @@ private:
     const Clock& clock_;
     std::int64_t most_;
     telemetry::Gauge& known_;
+    std::optional<Times> last_tidy_;
+    Monotonic keep_until_{};
 };
 
 }  // namespace opsd::pki

@@ -29,7 +29,7 @@ Result<std::string> cluster_of(const std::string& authority_certificate);
 /// Who asks for a certificate, and what the one who signs has itself.
 struct Applicant {
     std::string request;  ///< PEM
-    std::string address;  ///< from which it asked; not an address of the network: ignored
+    std::string address;  ///< from which it asked, to be added; none, or not of the network: ignored
     Names signer;         ///< names of the signing node, which nobody else may have
     std::string node;     ///< whose token it has; "": anybody's
 };

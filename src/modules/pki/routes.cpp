@@ -91,6 +91,34 @@ Result<Signed> sign_again(const NodeFiles& files, const RenewBody& body, WallTim
     return Signed{std::move(*issued), std::move(authority->certificate)};
 }
 
+/// A certificate that is signed and entered, and those it replaces.
+struct Entered {
+    Signed done;
+    std::vector<Issue> replaced;
+};
+
+/// Signed before the use of the token is taken: what cannot be signed costs nobody his token.
+Task<Result<Entered>> sign_and_enter(CorePtr core, Applicant applicant, TokenGrant token)
+{
+    auto work = [files = core->files, applicant, now = core->services.clock.now(),
+                 lifetime = core->options.certificate_lifetime] {
+        return sign_new(files, applicant, now, lifetime);
+    };
+    auto done = co_await core->thread.run(std::move(work));
+    if (!done) co_return fail(std::move(done).error());
+    auto replaced = co_await core->ledger.join(done->issued.says, token);
+    if (replaced) co_return Entered{std::move(*done), std::move(*replaced)};
+    if (applicant.address.empty() || replaced.error().code != Errc::denied)
+        co_return fail(std::move(replaced).error());
+    // Behind one translated address are many nodes: it is the first one's. Who asked for it is refused again.
+    const auto held = co_await core->ledger.held(applicant.address, done->issued.says, token);
+    if (!held) co_return fail(held.error());
+    if (!*held) co_return fail(std::move(replaced).error());
+    applicant.address.clear();
+    auto without = co_await sign_and_enter(std::move(core), std::move(applicant), std::move(token));
+    co_return without;
+}
+
 Task<Response> join(CorePtr core, const http::Request& request)
 {
     auto& clock = core->services.clock;
@@ -107,30 +135,24 @@ Task<Response> join(CorePtr core, const http::Request& request)
         co_return refuse(*core, token.error());
     }
     request.object.add("token", token->id);
-    // Signed before the use is taken: what cannot be signed costs nobody his token. Nothing goes out before.
-    auto work = [files = core->files,
-                 applicant = Applicant{std::move(body->request), request.caller.address, {}, token->node},
-                 now = clock.now(), lifetime = core->options.certificate_lifetime] {
-        return sign_new(files, applicant, now, lifetime);
-    };
-    const auto done = co_await core->thread.run(std::move(work));
-    if (!done) co_return refuse(*core, done.error());
-    const auto& says = done->issued.says;
+    Applicant applicant{std::move(body->request), request.caller.address, {}, token->node};
+    const auto entered = co_await sign_and_enter(core, std::move(applicant), *token);
+    if (!entered) co_return refuse(*core, entered.error());
+    const auto& [done, replaced] = *entered;
+    const auto& says = done.issued.says;
     note(request, says);
-    const auto replaced = co_await core->ledger.join(says, *token);
-    if (!replaced) co_return refuse(*core, replaced.error());
     core->joined.add();
     core->services.log.info("{} joined from {} with token {}: certificate {} for {} until {}",
                             says.parts.name, request.caller.address, token->id, says.serial,
                             all_names(says.names), rfc3339(says.not_after));
-    if (!replaced->empty()) request.object.add("replaced", serials(*replaced));
-    for (const auto& old : *replaced) {
+    if (!replaced.empty()) request.object.add("replaced", serials(replaced));
+    for (const auto& old : replaced) {
         core->services.log.warning(
             "certificate {} of {} is replaced by {}: it runs until {} and is renewed no "
             "more",
             old.serial, old.node, says.serial, rfc3339(old.not_after));
     }
-    co_return answer_with(*done);
+    co_return answer_with(done);
 }
 
 Task<Response> renew_node(CorePtr core, const http::Request& request)

@@ -1,7 +1,7 @@
 #pragma once
 // This module's tables in the store: join tokens, and which certificates run.
 
-#include "opsd/clock.hpp"
+#include "core/cells.hpp"
 #include "opsd/store.hpp"
 
 #include <vector>
@@ -23,12 +23,5 @@ private:
     Store& store_;
     bool open_ = false;
 };
-
-/// Times are kept on the wall clock: a token's or certificate's end must hold across restarts.
-[[nodiscard]] inline std::int64_t micros(WallTime time) { return time.time_since_epoch().count(); }
-[[nodiscard]] inline WallTime time_of(const Cell& cell)
-{
-    return WallTime{std::chrono::microseconds{as_integer(cell)}};
-}
 
 }  // namespace opsd::pki

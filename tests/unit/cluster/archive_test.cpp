@@ -286,6 +286,35 @@ TEST(Archive, PagesBeginAfterAnIdAndFilter)
     });
 }
 
+TEST(Archive, PagesOfWrittenAndQueuedRowsAreNoLongerThanAskedForAndMissNone)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        std::vector<std::int64_t> ids;
+        for (int i = 1; i <= 8; ++i) {
+            ids.push_back(one.archive.add(change("10.0.0.2", i), "m").id);
+            if (i == 3) co_await one.archive.flush();
+        }
+        std::vector<std::int64_t> seen;
+        ArchiveQuery query;
+        query.limit = 2;
+        query.newest_first = false;
+        for (bool more = true; more;) {
+            auto page = co_await one.archive.read(query);
+            EXPECT_LE(page->rows.size(), 2U);
+            for (const auto& row : page->rows)
+                seen.push_back(row.id);
+            more = page->more && page->last_id > query.after;
+            query.after = page->last_id;
+        }
+        EXPECT_EQ(seen, ids);
+    });
+}
+
 TEST(Archive, AroundATimeAreTheRowsNextToItOfEachUnitOfEachMember)
 {
     run([]() -> Task<> {

@@ -108,6 +108,17 @@ TEST(Table, AMemberThatNeverAnsweredIsUnknownAndListed)
     EXPECT_TRUE(cast.names({"10.0.0.2", "10.0.0.1"}).follow.empty()) << "named again is no news";
 }
 
+TEST(Table, AMemberThatNeverAnsweredHasTheIpOfItsAddress)
+{
+    Table table{TableOptions{}};
+    table.named("static",
+                {{.host = "10.0.0.2", .port = 1051}, {.host = "fd00::2"}, {.host = "fd00::3", .port = 1051}},
+                1050, noon);
+    EXPECT_EQ(table.find("10.0.0.2:1051")->identity.ip, "10.0.0.2");
+    EXPECT_EQ(table.find("fd00::2")->identity.ip, "fd00::2");
+    EXPECT_EQ(table.find("[fd00::3]:1051")->identity.ip, "fd00::3");
+}
+
 TEST(Table, RollsUpUnitsAndNodes)
 {
     Cast cast;

@@ -1,5 +1,8 @@
 #include "cluster_support.hpp"
 
+#include "http/content.hpp"
+#include "modules/cluster/view_parts.hpp"
+
 #include <cstdlib>
 
 namespace opsd::cluster {
@@ -192,7 +195,7 @@ TEST_F(DcosViews, AnswersCarryTheirAge)
 TEST_F(DcosViews, AnswersSayWhenWhatTheyShowLastChanged)
 {
     auto cluster = table.cluster(true);
-    cluster.changed_at = noon - 1h;
+    cluster.changed_at = noon - 1h - 300ms;
     board.cluster.publish(std::move(cluster), noon);
     clock.advance(90s, [] {});
     for (const auto* path : {"/system/health/v1/units", "/system/health/v1/units/b.service",
@@ -246,6 +249,55 @@ TEST_F(DcosViews, OneRenderingServesAllWhoAsk)
     EXPECT_EQ(first->etag, ask("/system/health/v1/nodes").content->etag)
         << "nothing changed, the tag says so";
     EXPECT_EQ(views->answers.rendered(), 2U);
+}
+
+TEST_F(DcosViews, AChangeIsNotHiddenByTheDateOfALargeAnswer)
+{
+    // Changes at .2 and .9 of one second; the first is asked for before or after the second, and the answer
+    // is kept and given out for a second more.
+    for (const auto& [first_asked, dated] : {std::pair{300ms, false}, {1'300ms, true}}) {
+        make({});
+        clock.step_wall(std::chrono::ceil<std::chrono::seconds>(clock.now()) - clock.now());
+        const auto second = clock.now();
+        std::string words = "first";
+        const Answers::Render render = [&](const Cluster&) -> Task<std::string> {
+            co_return words + std::string(300 * 1024, '.');
+        };
+        const auto get = [&](std::uint64_t version, WallTime changed, std::string if_modified_since = {}) {
+            Snapshot<Cluster> newest{.version = version, .at = clock.now(), .value = {}};
+            newest.value.changed_at = changed;
+            const auto snapshot = std::make_shared<const Snapshot<Cluster>>(std::move(newest));
+            const auto task = [&]() -> Task<http::Response> {
+                auto content =
+                    co_await views->answers.get("large", snapshot, changed_at(*snapshot), false, render);
+                co_return http::Response::shared(std::move(content));
+            };
+            http::Request request;
+            request.headers.add("if-modified-since", std::move(if_modified_since));
+            return http::prepare(await(task()), &request,
+                                 {.date = http::http_date(clock.now()), .request_id = {}});
+        };
+        const auto date_in = [](const std::string& head) {
+            const auto at = head.find("Last-Modified: ");
+            return at == std::string::npos ? std::string{} : head.substr(at + 15, 29);
+        };
+        clock.advance(first_asked, [] {});
+        EXPECT_EQ(get(1, second + 200ms)->status, 200U);
+        words = "second";
+        clock.advance(800ms, [] {});
+        const auto changed_again = dated ? second + 1'500ms : second + 900ms;
+        const auto kept = get(2, changed_again);
+        EXPECT_TRUE(kept->body.starts_with("first"));
+        const auto date = date_in(kept->head);
+        EXPECT_EQ(!date.empty(), dated) << kept->head;
+        clock.advance(1s, [] {});
+        const auto now = get(2, changed_again, date);
+        EXPECT_EQ(now->status, 200U) << date;
+        EXPECT_TRUE(now->body.starts_with("second"));
+        clock.advance(3s, [] {});
+        const auto newest = get(3, changed_again);
+        EXPECT_EQ(get(3, changed_again, date_in(newest->head))->status, 304U) << newest->head;
+    }
 }
 
 TEST_F(DcosViews, CacheAsksAllNodesFirst)

@@ -238,6 +238,36 @@ TEST_F(WatchingNode, AChangeOnAMemberIsOnTheBoardAndInTheListOfAllNodes)
     EXPECT_EQ(rows[0]["hostname"], "host");
 }
 
+TEST_F(WatchingNode, ThePastOfTwoNodesWithOneNameIsAskedForByAddress)
+{
+    add("10.0.0.1").instance = "run-1";
+    add("10.0.0.2").instance = "run-2";
+    settings.sources.fixed.hosts.items = {"10.0.0.1", "10.0.0.2"};
+    begin();
+    const auto time = rfc3339(clock.now());
+    for (const auto* path : {"/api/v1/health/history", "/api/v1/health/at"}) {
+        const auto refused = ask(path, {{"time", time}, {"node", "host"}});
+        EXPECT_EQ(refused.status, 409U) << path;
+        EXPECT_NE(refused.body.find("10.0.0.1 and 10.0.0.2 have that name"), std::string::npos)
+            << refused.body;
+        EXPECT_EQ(ask(path, {{"time", time}, {"node", "10.0.0.2"}}).status, 200U) << path;
+    }
+}
+
+TEST_F(WatchingNode, SaysWhichIdsAndLimitsThereAre)
+{
+    begin();
+    const auto status = [this](const std::string& name, const std::string& value) {
+        return ask("/api/v1/health/history", {{name, value}}).status;
+    };
+    for (const auto* value : {"0", "1001", "-1", "x", "1x", ""})
+        EXPECT_EQ(status("limit", value), 400U) << value;
+    for (const auto* value : {"-1", "x", "1x", "", "9223372036854775808"})
+        EXPECT_EQ(status("after", value), 400U) << value;
+    EXPECT_EQ(status("limit", "1000"), 200U);
+    EXPECT_EQ(status("after", "0"), 200U);
+}
+
 TEST_F(WatchingNode, ItsOwnTransitionsAreInTheList)
 {
     publish_own(Health::unhealthy);

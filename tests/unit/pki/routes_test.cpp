@@ -97,10 +97,12 @@ protected:
         co_return co_await call(http::Method::post, "/api/v1/cluster/join", body.dump(), std::move(address));
     }
     /// Joins with a new key and a token made for that.
-    Task<http::Response> join_as(std::string name, std::string address, std::string terms = {})
+    Task<http::Response> join_as(std::string name, std::string address, std::string terms = {},
+                                 Names names = {})
     {
         const auto made = co_await token(std::move(terms));
-        co_return co_await join(text_of(made), *make_request(*make_key(), name, {}), std::move(address));
+        auto asked = *make_request(*make_key(), name, names);
+        co_return co_await join(text_of(made), std::move(asked), std::move(address));
     }
     Task<http::Response> renew(std::string certificate, std::string asked)
     {
@@ -348,7 +350,7 @@ TEST_F(PkiRoutes, ANameOrAddressOfARunningCertificateIsNotForAnotherKey)
         EXPECT_EQ(again.status, 403U);
         EXPECT_TRUE(says(again, "`opsd cluster token create --for agent1 --replace`")) << again.body;
         EXPECT_FALSE(says(again, "revoke")) << again.body;
-        const auto by_address = co_await join_as("agent2", "198.18.0.3");
+        const auto by_address = co_await join_as("agent2", "198.18.0.9", {}, {{}, {"198.18.0.3"}});
         EXPECT_EQ(by_address.status, 403U);
         EXPECT_TRUE(says(by_address, "cannot sign for 198.18.0.3")) << by_address.body;
         EXPECT_TRUE(page_has("opsd_pki_issued_certificates 1"));
@@ -359,7 +361,7 @@ TEST_F(PkiRoutes, ANameOrAddressOfARunningCertificateIsNotForAnotherKey)
     with_core([this]() -> Task<> {
         const auto restarted = co_await join_as("agent1", "198.18.0.4");
         EXPECT_EQ(restarted.status, 403U) << "another instance knows it";
-        clock.step_wall(options.certificate_lifetime + 1s);
+        clock.advance(options.certificate_lifetime + 1s, [] {});
         const auto expired = co_await join_as("agent1", "198.18.0.3");
         EXPECT_EQ(expired.status, 201U) << expired.body;
         EXPECT_TRUE(page_has("opsd_pki_issued_certificates 1")) << "what is expired is gone";
@@ -395,14 +397,15 @@ TEST_F(PkiRoutes, ATokenToReplaceTakesNothingOfAnotherNodeUnlessThatIsRevoked)
         const auto terms = R"({"for":"agent2","replace":true})";
         const auto first = co_await join_as("agent1", "198.18.0.3");
         EXPECT_EQ(first.status, 201U);
-        const auto address = co_await join_as("agent2", "198.18.0.3", terms);
+        const Names its{{}, {"198.18.0.3"}};
+        const auto address = co_await join_as("agent2", "198.18.0.3", terms, its);
         EXPECT_EQ(address.status, 403U) << "the address is agent1's";
         const auto revoked = co_await revoke("agent1");
         EXPECT_EQ(revoked.status, 200U);
-        const auto plain = co_await join_as("agent2", "198.18.0.3");
+        const auto plain = co_await join_as("agent2", "198.18.0.3", {}, its);
         EXPECT_EQ(plain.status, 403U);
         EXPECT_TRUE(says(plain, ", though revoked")) << plain.body;
-        const auto free = co_await join_as("agent2", "198.18.0.3", terms);
+        const auto free = co_await join_as("agent2", "198.18.0.3", terms, its);
         EXPECT_EQ(free.status, 201U) << free.body;
         EXPECT_EQ(audited.get("replaced"), serial_in(first));
     });
@@ -462,10 +465,108 @@ TEST_F(PkiRoutes, AFullLedgerRefusesFurtherNodesAndForgetsNone)
         EXPECT_EQ(taken.status, 403U) << "still known";
         const auto room = co_await core->ledger.tidy();
         EXPECT_FALSE(*room);
-        clock.step_wall(options.certificate_lifetime + 1s);
+        clock.advance(options.certificate_lifetime + 1s, [] {});
         const auto later = co_await core->ledger.tidy();
         EXPECT_TRUE(*later);
         EXPECT_TRUE(page_has("opsd_pki_issued_certificates 0"));
+    });
+}
+
+TEST_F(PkiRoutes, AClockThatWasAheadForgivesNoRevokedCertificate)
+{
+    found();
+    options.issued_certificates = 2;
+    with_core([this]() -> Task<> {
+        const auto made = co_await token();
+        const auto first = co_await join(text_of(made), request);
+        const auto other = co_await join_as("agent2", "198.18.0.4");
+        EXPECT_EQ(other.status, 201U) << other.body;
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        const auto far = options.certificate_lifetime + 24h;
+        clock.step_wall(far);
+        const auto at_once = co_await core->ledger.tidy();
+        EXPECT_FALSE(*at_once) << "nothing is forgotten";
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 0")) << "though none runs by this clock";
+        clock.advance(23h, [] {});
+        const auto next = co_await core->ledger.tidy();
+        EXPECT_FALSE(*next);
+        clock.step_wall(-far);
+        const auto back = co_await core->ledger.tidy();
+        EXPECT_FALSE(*back);
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 2"));
+        clock.step_wall(far);
+        const auto again = co_await core->ledger.tidy();
+        EXPECT_FALSE(*again);
+        clock.advance(24h, [] {});
+        const auto a_day_later = co_await core->ledger.tidy();
+        EXPECT_TRUE(*a_day_later) << "agent2 is forgotten, agent1 is not";
+        clock.step_wall(-far);
+        const auto late = co_await renew(certificate_in(first), request);
+        EXPECT_EQ(late.status, 403U) << late.body;
+        EXPECT_TRUE(says(late, "the certificate of its key was revoked")) << late.body;
+    });
+}
+
+TEST_F(PkiRoutes, WhatIsWithdrawnAndExpiredTakesNobodysNameOrPlace)
+{
+    found();
+    options.issued_certificates = 2;
+    with_core([this]() -> Task<> {
+        const auto first = co_await join_as("agent1", "198.18.0.3");
+        EXPECT_EQ(first.status, 201U);
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        clock.advance(options.certificate_lifetime + 1s, [] {});
+        for (const auto* name : {"agent1", "agent2"}) {
+            const auto joined = co_await join_as(name, "198.18.0.3");
+            EXPECT_EQ(joined.status, 201U) << joined.body;
+        }
+        EXPECT_TRUE(page_has("opsd_pki_issued_certificates 2"));
+        const auto full = co_await join_as("agent3", "198.18.0.5");
+        EXPECT_EQ(full.status, 503U) << full.body;
+    });
+}
+
+TEST_F(PkiRoutes, WhatIsWithdrawnIsForgottenInTheEnd)
+{
+    found();
+    options.issued_certificates = 2;
+    with_core([this]() -> Task<> {
+        const auto made = co_await token(R"({"uses":2})");
+        const auto joined = co_await join(text_of(made), request);
+        EXPECT_EQ(joined.status, 201U);
+        const auto revoked = co_await revoke("agent1");
+        EXPECT_EQ(revoked.status, 200U);
+        clock.advance(options.certificate_lifetime + 24h * 399, [] {});
+        const auto tidied = co_await core->ledger.tidy();
+        EXPECT_TRUE(*tidied);
+        const auto kept = co_await core->ledger.renew(*inspect(certificate_in(joined)));
+        EXPECT_FALSE(kept.has_value());
+        clock.advance(48h, [] {});
+        const auto forgotten = co_await core->ledger.renew(*inspect(certificate_in(joined)));
+        EXPECT_TRUE(forgotten.has_value());
+    });
+}
+
+TEST_F(PkiRoutes, NodesBehindOneAddressJoinWithTheirOwnNames)
+{
+    found();
+    with_core([this]() -> Task<> {
+        const auto first = co_await join_as("agent1", "198.18.0.3", {}, {{}, {"10.0.0.1"}});
+        EXPECT_EQ(first.status, 201U) << first.body;
+        EXPECT_EQ(inspect(certificate_in(first))->names, (Names{{"agent1"}, {"10.0.0.1", "198.18.0.3"}}));
+        const auto second = co_await join_as("agent2", "198.18.0.3", {}, {{}, {"10.0.0.2"}});
+        EXPECT_EQ(second.status, 201U) << second.body;
+        EXPECT_EQ(inspect(certificate_in(second))->names, (Names{{"agent2"}, {"10.0.0.2"}}));
+        const auto asked = co_await join_as("agent3", "198.18.0.3", {}, {{}, {"198.18.0.3"}});
+        EXPECT_EQ(asked.status, 403U) << asked.body;
+        const auto name = co_await join_as("agent2", "198.18.0.3");
+        EXPECT_EQ(name.status, 403U) << name.body;
+        EXPECT_TRUE(says(name, "cannot sign for agent2")) << name.body;
+        const auto anew = co_await join_as("agent1", "198.18.0.3", R"({"for":"agent1","replace":true})");
+        EXPECT_EQ(anew.status, 201U) << anew.body;
+        EXPECT_EQ(inspect(certificate_in(anew))->names, (Names{{"agent1"}, {"198.18.0.3"}}));
     });
 }
 
