@@ -250,6 +250,12 @@ Task<> Core::self_loop()
 
 Task<> Core::own_transitions_loop()
 {
+    // Until the board says who we are they wait in the mailbox, which is bounded and counts what it loses.
+    while (self_address.empty()) {
+        const auto seen = services.board.health.version();
+        take_self();
+        if (self_address.empty()) co_await next_of(services.board.health, seen);
+    }
     for (;;) {
         auto item = co_await own_transitions->next();
         own_missed += item.missed;

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <utility>
 
 namespace opsd::cluster {
@@ -75,6 +77,14 @@ void add_waiting(std::vector<ClusterTransition>& rows, std::vector<ClusterTransi
     }
 }
 
+/// Of this node itself: they have no position in a member's list.
+bool is_own(const ClusterTransition& row) { return !row.transition.unit.empty() && row.transition.id == 0; }
+
+void begin_earlier(std::optional<WallTime>& begins, std::optional<WallTime> other)
+{
+    if (other) begins = std::min(begins.value_or(*other), *other);
+}
+
 }  // namespace
 
 Past::Past(PastQuestion question, ClusterSnapshot cluster, std::vector<ClusterTransition> waiting)
@@ -86,8 +96,10 @@ Past::Past(PastQuestion question, ClusterSnapshot cluster, std::vector<ClusterTr
         if (node.empty() || row.address == node || row.hostname == node)
             waiting_[row.address].push_back(std::move(row));
     if (!cluster_) return;
-    for (const auto& member : cluster_->value.members)
+    for (const auto& member : cluster_->value.members) {
         if (node.empty() || member->address == node) untold_.emplace(member->address, member.get());
+        if (member->self) self_ = member.get();
+    }
 }
 
 void Past::take(const Archive::Around& page)
@@ -108,6 +120,28 @@ void Past::take(const Archive::Around& page)
 void Past::take(const std::string& address, Evidence evidence)
 {
     if (auto waiting = waiting_.extract(address)) add_waiting(evidence.rows, std::move(waiting.mapped()));
+    if (self_ != nullptr && address == self_->address) {  // told when all of it is there
+        begin_earlier(own_.begins, evidence.begins);
+        std::ranges::move(evidence.rows, std::back_inserter(own_.rows));
+        return;
+    }
+    if (self_ != nullptr) take_own_rows(evidence);
+    tell(address, std::move(evidence));
+}
+
+/// What this node did while it had another address.
+void Past::take_own_rows(Evidence& evidence)
+{
+    const auto own = std::ranges::stable_partition(evidence.rows, std::not_fn(is_own));
+    if (own.empty()) return;
+    std::ranges::move(own, std::back_inserter(own_.rows));
+    evidence.rows.erase(own.begin(), own.end());
+    if (evidence.rows.empty()) begin_earlier(own_.begins, evidence.begins);
+    evidence.begins.reset();  // whose it is cannot be told
+}
+
+void Past::tell(const std::string& address, Evidence evidence)
+{
     const Member* member = nullptr;
     if (auto known = untold_.extract(address)) member = known.mapped();
     NodeThen node;
@@ -122,7 +156,7 @@ void Past::take(const std::string& address, Evidence evidence)
     for (auto& row : evidence.rows) {
         rows.push_back(by_our_clock(std::move(row)));
         const auto& last = rows.back();
-        if (!last.unit.empty()) node.begins = std::min(node.begins.value_or(last.last_at), last.last_at);
+        if (!last.unit.empty()) begin_earlier(node.begins, last.last_at);
     }
     if (!was_there(member, rows, question_.time)) return;
     auto states = states_at(question_.time, rows, states_now(member), node.begins);
@@ -136,8 +170,9 @@ Result<std::shared_ptr<const http::Content>> Past::report()
 {
     while (!waiting_.empty())
         take(std::string{waiting_.begin()->first}, {});
+    if (self_ != nullptr && untold_.contains(self_->address)) tell(self_->address, std::move(own_));
     while (!untold_.empty())
-        take(std::string{untold_.begin()->first}, {});
+        tell(std::string{untold_.begin()->first}, {});
     if (!question_.node.empty() && nodes_.empty())
         return fail(Errc::not_found, fmt::format("cannot find the node \"{}\" at that time", question_.node));
     std::vector<NodeThen> nodes;

@@ -3,7 +3,8 @@
 // and much work for a thousand members: for a thread of its own, one page of members after another.
 //
 // Times of members' rows are by their own clocks; here they are read by ours, with the difference that was
-// measured when the row was learned.
+// measured when the row was learned. Rows of this node itself are kept under the address that it had then,
+// and are told of the one it has now.
 
 #include "core/timeline.hpp"
 #include "modules/cluster/answers.hpp"
@@ -39,11 +40,15 @@ private:
         std::optional<WallTime> begins;
     };
     void take(const std::string& address, Evidence evidence);
+    void take_own_rows(Evidence& evidence);
+    void tell(const std::string& address, Evidence evidence);
 
     PastQuestion question_;
     ClusterSnapshot cluster_;
     std::map<std::string, std::vector<ClusterTransition>> waiting_;
     std::map<std::string, const Member*, AddressLess> untold_;  // members that are known now
+    const Member* self_ = nullptr;
+    Evidence own_;  // of this node, from all addresses it had
     std::map<std::string, NodeThen, AddressLess> nodes_;
 };
 

@@ -265,7 +265,8 @@ TableChanges Table::self(const std::string& address, NodeDocument document, Wall
     TableChanges changes;
     if (!self_.empty() && self_ != address) {
         const auto old = entries_.find(self_);
-        if (old != entries_.end()) remove(old, "", now, changes);
+        if (old != entries_.end())
+            remove(old, fmt::format("this node has the address {} now", address), now, changes);
     }
     self_ = address;
     auto at = entries_.find(address);
@@ -280,8 +281,9 @@ TableChanges Table::self(const std::string& address, NodeDocument document, Wall
         changes.unfollow.insert(address);
     }
     auto done = answered(address, std::move(document), now, {});
-    if (done) changes.merge(std::move(*done));
-    changes.events.clear();  // our own coming and going is no news to us
+    if (!done) return changes;
+    done->events.clear();  // our own coming and going is no news to us
+    changes.merge(std::move(*done));
     return changes;
 }
 

@@ -134,6 +134,31 @@ TEST(Past, AFoldedRowThatWaitsReplacesItsVersionInTheStore)
     EXPECT_NE(unit["reason"].get<std::string>().find("3 times"), std::string::npos) << unit;
 }
 
+TEST(Past, WhatThisNodeDidAtAnEarlierAddressIsToldOfItAtTheOneItHas)
+{
+    auto self = member("10.0.0.9");
+    self.self = true;
+    self.sources.clear();
+    auto own = change(11, "127.0.0.1", noon - 2h, "running", "failed");
+    auto queued = change(12, "127.0.0.1", noon - 1h, "failed", "running");
+    auto unnamed = change(13, "", noon - 1min, "running", "running");
+    auto taken_over = change(14, "10.0.0.2", noon - 3h, "failed", "running");
+    for (auto* row : {&own, &queued, &unnamed, &taken_over})
+        row->transition.id = 0;
+    ClusterTransition moved = change(15, "127.0.0.1", noon - 30min, "fresh", "gone");
+    moved.transition.unit.clear();
+    Past past{{.time = noon - 90min, .full = true}, cluster_of({self, member("10.0.0.2")}), {queued, moved}};
+    past.take({.rows = {row_of(own), row_of(unnamed), row_of(taken_over)}, .begins = {}});
+    const auto all = told(past)["members"];
+    ASSERT_EQ(all.size(), 2U) << all;
+    EXPECT_EQ(all[0]["address"], "10.0.0.2");
+    EXPECT_EQ(all[0]["units"][0]["since"], rfc3339(noon - 3h)) << "its own, not ours";
+    EXPECT_EQ(all[0]["history_begins"], nullptr);
+    EXPECT_EQ(all[1]["address"], "10.0.0.9");
+    EXPECT_EQ(all[1]["units"][0]["state"], "failed");
+    EXPECT_EQ(all[1]["history_begins"], rfc3339(noon - 3h));
+}
+
 TEST(Past, ANodeThatWasNotThereIsNotFound)
 {
     Past past{{.time = noon - 90min, .node = "10.0.0.7"},
