@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <tuple>
 #include <utility>
 
 namespace opsd::cluster {
@@ -44,8 +45,8 @@ bool answered_then(const std::vector<StateThen>& states, const Member* now, Wall
     const auto own = std::ranges::find(states, std::string{}, &StateThen::unit);
     if (own != states.end() && own->state != "unknown") {
         if (own->state == "fresh" || own->state == "replaced") return true;
-        why =
-            fmt::format("it was {}: {}", own->state, own->reason.empty() ? "it did not answer" : own->reason);
+        const bool silent = own->reason.empty() || own->state == "gone";  // named anew since it was gone
+        why = silent ? "it did not answer" : fmt::format("it was {}: {}", own->state, own->reason);
         return false;
     }
     if (own != states.end()) {  // it came and went, but what is kept of that begins later
@@ -58,14 +59,21 @@ bool answered_then(const std::vector<StateThen>& states, const Member* now, Wall
     return false;
 }
 
-/// Known by then: named by a source, or with a row that begins before.
+/// Known by then: named by a source, or with a row that begins before; and not gone since.
 bool was_there(const Member* member, const std::vector<Transition>& rows, WallTime time)
 {
-    const auto before = [time](const Transition& row) { return row.at <= time; };
-    if (std::ranges::any_of(rows, before)) return true;
-    if (member == nullptr) return false;
-    const auto known = [time](const MemberSource& source) { return source.first <= time; };
-    return member->self || std::ranges::any_of(member->sources, known);
+    if (member != nullptr && member->self) return true;
+    const Transition* last = nullptr;  // of its own
+    for (const auto& row : rows) {
+        if (!row.unit.empty() || row.at > time) continue;
+        if (last == nullptr || std::tie(last->at, last->id) < std::tie(row.at, row.id)) last = &row;
+    }
+    const bool gone = last != nullptr && last->to == "gone";
+    const auto named = [&](const MemberSource& source) {
+        return source.first <= time && (!gone || source.first >= last->at);
+    };
+    if (member != nullptr && std::ranges::any_of(member->sources, named)) return true;
+    return !gone && std::ranges::any_of(rows, [time](const Transition& row) { return row.at <= time; });
 }
 
 /// Rows in the store, and later versions of some of them that wait to be written.

@@ -29,6 +29,17 @@ ClusterTransition change(std::int64_t id, std::string address, WallTime at, std:
     return row;
 }
 
+/// Of the member itself.
+ClusterTransition own_change(std::int64_t id, std::string address, WallTime at, std::string from,
+                             std::string to)
+{
+    auto row = change(id, std::move(address), at, std::move(from), std::move(to));
+    row.transition.id = 0;
+    row.transition.unit.clear();
+    row.transition.reason = "because";
+    return row;
+}
+
 /// As the store has it.
 Row row_of(const ClusterTransition& transition)
 {
@@ -145,8 +156,7 @@ TEST(Past, WhatThisNodeDidAtAnEarlierAddressIsToldOfItAtTheOneItHas)
     auto taken_over = change(14, "10.0.0.2", noon - 3h, "failed", "running");
     for (auto* row : {&own, &queued, &unnamed, &taken_over})
         row->transition.id = 0;
-    ClusterTransition moved = change(15, "127.0.0.1", noon - 30min, "fresh", "gone");
-    moved.transition.unit.clear();
+    const auto moved = own_change(15, "127.0.0.1", noon - 30min, "fresh", "gone");
     Past past{{.time = noon - 90min, .full = true}, cluster_of({self, member("10.0.0.2")}), {queued, moved}};
     past.take({.rows = {row_of(own), row_of(unnamed), row_of(taken_over)}, .begins = {}});
     const auto all = told(past)["members"];
@@ -157,6 +167,29 @@ TEST(Past, WhatThisNodeDidAtAnEarlierAddressIsToldOfItAtTheOneItHas)
     EXPECT_EQ(all[1]["address"], "10.0.0.9");
     EXPECT_EQ(all[1]["units"][0]["state"], "failed");
     EXPECT_EQ(all[1]["history_begins"], rfc3339(noon - 3h));
+}
+
+TEST(Past, ANodeThatWasForgottenIsLeftOutUntilItIsNamedAgain)
+{
+    const std::vector rows{change(11, "10.0.0.9", noon - 4h, "running", "failed"),
+                           own_change(12, "10.0.0.9", noon - 3h, "stale", "gone")};
+    auto again = member("10.0.0.9");
+    again.sources[0].first = noon - 1h;
+    again.freshness = Freshness::unanswered;
+    const auto told_at = [&](WallTime time) {
+        Past past{{.time = time, .full = true}, cluster_of({again}), rows};
+        return told(past)["members"];
+    };
+    EXPECT_EQ(told_at(noon - 210min).size(), 1U);
+    EXPECT_TRUE(told_at(noon - 2h).empty());
+    const auto back = told_at(noon - 30min);
+    ASSERT_EQ(back.size(), 1U);
+    EXPECT_EQ(back[0]["health"], 3);
+    EXPECT_EQ(back[0]["reason"], "it did not answer");
+    Past one{{.time = noon - 2h, .node = "10.0.0.9"}, nullptr, rows};
+    const auto report = one.report();
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code, Errc::not_found);
 }
 
 TEST(Past, ANodeThatWasNotThereIsNotFound)
