@@ -32,7 +32,7 @@ std::vector<StateNow> states_now(const Member* member)
     now.reserve(member->units.size());
     for (const auto& unit : member->units)
         now.push_back({.unit = unit.label->id,
-                       .health = unit.verdict->health,
+                       .health = member->systemd_readable ? unit.verdict->health : Health::unknown,
                        .state = unit.verdict->state,
                        .reason = unit.verdict->reason,
                        .since = unit.since == WallTime{} ? unit.since : unit.since - offset});
@@ -43,13 +43,16 @@ std::vector<StateNow> states_now(const Member* member)
 bool answered_then(const std::vector<StateThen>& states, const Member* now, WallTime time, std::string& why)
 {
     const auto own = std::ranges::find(states, std::string{}, &StateThen::unit);
+    const bool self = now != nullptr && now->self;
     if (own != states.end() && own->state != "unknown") {
         if (own->state == "fresh" || own->state == "replaced") return true;
-        const bool silent = own->reason.empty() || own->state == "gone";  // named anew since it was gone
-        why = silent ? "it did not answer" : fmt::format("it was {}: {}", own->state, own->reason);
+        if (self && own->state != "unreadable") return true;
+        why = "it did not answer";
+        if (own->state != "gone")  // it was named anew since
+            why = fmt::format("it was {}: {}", own->state, own->reason.empty() ? why : own->reason);
         return false;
     }
-    if (own != states.end()) {  // it came and went, but what is kept of that begins later
+    if (own != states.end() && !self) {  // it came and went, but what is kept of that begins later
         why = own->reason;
         return false;
     }

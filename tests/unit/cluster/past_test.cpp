@@ -64,6 +64,7 @@ Member member(std::string address, std::chrono::milliseconds clock_offset = {})
     one.address = std::move(address);
     one.identity.hostname = "now-" + one.address;
     one.freshness = Freshness::fresh;
+    one.systemd_readable = true;
     one.clock_offset = clock_offset;
     one.sources.push_back({.name = "static", .first = noon - 24h});
     MemberUnit unit;
@@ -190,6 +191,32 @@ TEST(Past, ANodeThatWasForgottenIsLeftOutUntilItIsNamedAgain)
     const auto report = one.report();
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().code, Errc::not_found);
+}
+
+TEST(Past, ANodeWhoseSystemdCouldNotBeReadWasUnknown)
+{
+    auto self = member("10.0.0.1");
+    self.self = true;
+    std::vector<ClusterTransition> rows;
+    for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
+        rows.push_back(own_change(11, address, noon - 2h, "fresh", "unreadable"));
+        rows.push_back(own_change(12, address, noon - 1h, "unreadable", "fresh"));
+    }
+    const auto told_at = [&](WallTime time) {
+        Past past{{.time = time, .full = true}, cluster_of({self, member("10.0.0.9")}), rows};
+        return told(past);
+    };
+    EXPECT_EQ(told_at(noon - 90min)["nodes"]["unknown"], 2);
+    EXPECT_EQ(told_at(noon - 90min)["members"][0]["reason"], "it was unreadable: because");
+    EXPECT_EQ(told_at(noon - 30min)["nodes"]["healthy"], 2);
+}
+
+TEST(Past, WhatAMemberShowsNowCountsAsUnknownWhileItCannotReadItsSystemd)
+{
+    auto blind = member("10.0.0.9");
+    blind.systemd_readable = false;
+    Past past{{.time = noon - 1min, .full = true}, cluster_of({blind}), {}};
+    EXPECT_EQ(told(past)["members"][0]["units"][0]["health"], 3);
 }
 
 TEST(Past, ANodeThatWasNotThereIsNotFound)

@@ -458,6 +458,22 @@ TEST_F(WatchingNode, AfterARestartAMemberThatAnswersHasNotChanged)
     EXPECT_EQ(get("/api/v1/health/history")["transitions"].size(), before);
 }
 
+TEST_F(WatchingNode, AfterARestartAMemberThatReadsItsSystemdAgainIsTold)
+{
+    auto& member = add("10.0.0.1");
+    member.readable = false;
+    begin();
+    EXPECT_EQ(get("/api/v1/health/history")["transitions"][0]["to"], "unreadable");
+    end();
+    member.readable = true;
+    ++member.version;
+    begin();
+    advance_all(3s);
+    const auto row = get("/api/v1/health/history")["transitions"][0];
+    EXPECT_EQ(row["from"], "unreadable");
+    EXPECT_EQ(row["to"], "fresh");
+}
+
 TEST_F(WatchingNode, WithoutAStoreItWatchesAllTheSameAndSaysSo)
 {
     store->broken = true;
