@@ -39,25 +39,31 @@ std::vector<StateNow> states_now(const Member* member)
     return now;
 }
 
-/// Was the member answering then? Its own transitions (unit "") and what is known now say.
-bool answered_then(const std::vector<StateThen>& states, const Member* now, WallTime time, std::string& why)
+/// Was the member answering then? Its own transitions (unit "") and what is known now say; `first` is when
+/// the first of its units' that is kept was made: its own ones of before were deleted with theirs.
+bool answered_then(const StateThen* own, const Member* now, const PastQuestion& question,
+                   std::optional<WallTime> first, std::string& why)
 {
-    const auto own = std::ranges::find(states, std::string{}, &StateThen::unit);
     const bool self = now != nullptr && now->self;
-    if (own != states.end() && own->state != "unknown") {
+    if (self && (own == nullptr || own->state != "unreadable")) return true;  // nobody asks it
+    if (own != nullptr && own->state != "unknown") {
         if (own->state == "fresh" || own->state == "replaced") return true;
-        if (self && own->state != "unreadable") return true;
         why = "it did not answer";
         if (own->state != "gone")  // it was named anew since
             why = fmt::format("it was {}: {}", own->state, own->reason.empty() ? why : own->reason);
         return false;
     }
-    if (own != states.end() && !self) {  // it came and went, but what is kept of that begins later
+    if (own != nullptr) {  // it came and went, but what is kept of that begins later
         why = own->reason;
         return false;
     }
-    if (now != nullptr && now->freshness == Freshness::fresh) return true;
-    if (now != nullptr && time <= now->answered_at) return true;
+    const auto kept_since = std::max(question.kept_since, first.value_or(question.kept_since));
+    if (question.time < kept_since) {
+        why = fmt::format("whether it answered is kept since {} only", rfc3339(kept_since));
+        return false;
+    }
+    if (now != nullptr && (now->freshness == Freshness::fresh || question.time <= now->answered_at))
+        return true;
     why = "it did not answer";
     return false;
 }
@@ -170,10 +176,13 @@ void Past::tell(const std::string& address, Evidence evidence)
         if (!last.unit.empty()) begin_earlier(node.begins, last.last_at);
     }
     if (!was_there(member, rows, question_.time)) return;
-    auto states = states_at(question_.time, rows, states_now(member), node.begins);
-    node.answered = answered_then(states, member, question_.time, node.why);
-    std::erase_if(states, [](const StateThen& state) { return state.unit.empty(); });
-    node.units = std::move(states);
+    const auto of_itself =
+        std::ranges::stable_partition(rows, [](const Transition& row) { return !row.unit.empty(); });
+    const auto own = states_at(question_.time, of_itself, {}, node.begins);
+    node.answered =
+        answered_then(own.empty() ? nullptr : &own.front(), member, question_, node.begins, node.why);
+    rows.erase(of_itself.begin(), of_itself.end());
+    node.units = states_at(question_.time, rows, states_now(member), node.begins);
     nodes_.insert_or_assign(address, std::move(node));
 }
 

@@ -125,7 +125,10 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
         co_return Response::problem(400, "cannot tell how it will be: the time is in the future");
     const auto slot = core->readers.take();
     if (!slot) co_return Response::problem(slot.error());
+    const auto kept_since = co_await core->archive.kept_since();
+    if (!kept_since) co_return Response::problem(kept_since.error());
     PastQuestion question{.time = *time,
+                          .kept_since = *kept_since,
                           .node = address_of(*core, request.query.get("node")),
                           .full = is_set(request, "full"),
                           .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};

@@ -219,6 +219,26 @@ TEST(Past, WhatAMemberShowsNowCountsAsUnknownWhileItCannotReadItsSystemd)
     EXPECT_EQ(told(past)["members"][0]["units"][0]["health"], 3);
 }
 
+TEST(Past, BeforeWhatIsKeptOfAMemberNobodyKnowsWhetherItAnswered)
+{
+    const auto health = [](WallTime time, WallTime kept_since, std::vector<ClusterTransition> rows) {
+        auto stale = member("10.0.0.8");
+        stale.freshness = Freshness::stale;
+        stale.answered_at = noon - 10min;
+        Past past{{.time = time, .kept_since = kept_since},
+                  cluster_of({stale, member("10.0.0.9")}),
+                  std::move(rows)};
+        const auto all = told(past)["members"];
+        EXPECT_EQ(all.size(), 2U);
+        return std::pair{all[0]["health"].get<int>(), all[1]["health"].get<int>()};
+    };
+    EXPECT_EQ(health(noon - 2h, noon - 3h, {}), (std::pair{0, 0}));
+    EXPECT_EQ(health(noon - 2h, noon - 1h, {}), (std::pair{3, 3}));
+    EXPECT_EQ(health(noon - 5min, noon - 3h, {}), (std::pair{3, 0})) << "it answered last before";
+    const std::vector rows{change(11, "10.0.0.9", noon - 1h, "running", "running")};
+    EXPECT_EQ(health(noon - 2h, noon - 3h, rows), (std::pair{0, 3})) << "its older rows made room";
+}
+
 TEST(Past, ANodeThatWasNotThereIsNotFound)
 {
     Past past{{.time = noon - 90min, .node = "10.0.0.7"},
