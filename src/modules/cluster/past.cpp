@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <set>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -85,6 +87,37 @@ bool was_there(const Member* member, const std::vector<Transition>& rows, WallTi
     return !gone && std::ranges::any_of(rows, [time](const Transition& row) { return row.at <= time; });
 }
 
+/// That this node could not read its systemd ends with the opsd that said so at the latest: what a unit did
+/// later was read again.
+void drop_ended(std::vector<Transition>& own, std::span<const Transition> rows, WallTime time)
+{
+    WallTime read{};
+    for (const auto& row : rows)
+        if (row.at <= time) read = std::max(read, row.at);
+    std::erase_if(own, [read](const Transition& row) { return row.at < read; });
+}
+
+/// Another machine had the address before: what it did in units that this one does not have ended with it.
+void drop_other_machine(std::vector<Transition>& rows, std::span<const Transition> own, const Member* member,
+                        WallTime time)
+{
+    WallTime replaced{};
+    const auto count = [&](WallTime at) {
+        if (at <= time) replaced = std::max(replaced, at);
+    };
+    for (const auto& row : own)
+        if (row.to == "replaced") count(row.at);
+    if (member != nullptr) count(member->replaced_at);
+    if (replaced == WallTime{}) return;
+    std::set<std::string, std::less<>> present;
+    if (member != nullptr)
+        for (const auto& unit : member->units)
+            present.insert(unit.label->id);
+    for (const auto& row : rows)
+        if (row.last_at > replaced) present.insert(row.unit);
+    std::erase_if(rows, [&present](const Transition& row) { return !present.contains(row.unit); });
+}
+
 /// Rows in the store, and later versions of some of them that wait to be written.
 void add_waiting(std::vector<ClusterTransition>& rows, std::vector<ClusterTransition> waiting)
 {
@@ -142,12 +175,12 @@ void Past::take(const std::string& address, Evidence evidence)
         std::ranges::move(evidence.rows, std::back_inserter(own_.rows));
         return;
     }
-    if (self_ != nullptr) take_own_rows(evidence);
+    if (self_ != nullptr) take_own_rows(address, evidence);
     tell(address, std::move(evidence));
 }
 
 /// What this node did while it had another address.
-void Past::take_own_rows(Evidence& evidence)
+void Past::take_own_rows(const std::string& address, Evidence& evidence)
 {
     const auto own = std::ranges::stable_partition(evidence.rows, std::not_fn(is_own));
     if (own.empty()) return;
@@ -155,6 +188,10 @@ void Past::take_own_rows(Evidence& evidence)
     evidence.rows.erase(own.begin(), own.end());
     if (evidence.rows.empty()) begin_earlier(own_.begins, evidence.begins);
     evidence.begins.reset();  // whose it is cannot be told
+    const auto of_itself = [](const ClusterTransition& row) { return row.transition.unit.empty(); };
+    if (untold_.contains(address) || !std::ranges::all_of(evidence.rows, of_itself)) return;
+    std::ranges::move(evidence.rows, std::back_inserter(own_.rows));  // nobody else had the address
+    evidence.rows.clear();
 }
 
 void Past::tell(const std::string& address, Evidence evidence)
@@ -178,10 +215,15 @@ void Past::tell(const std::string& address, Evidence evidence)
     if (!was_there(member, rows, question_.time)) return;
     const auto of_itself =
         std::ranges::stable_partition(rows, [](const Transition& row) { return !row.unit.empty(); });
-    const auto own = states_at(question_.time, of_itself, {}, node.begins);
+    std::vector own_rows(of_itself.begin(), of_itself.end());
+    rows.erase(of_itself.begin(), of_itself.end());
+    if (member != nullptr && member->self)
+        drop_ended(own_rows, rows, question_.time);
+    else
+        drop_other_machine(rows, own_rows, member, question_.time);
+    const auto own = states_at(question_.time, own_rows, {}, node.begins);
     node.answered =
         answered_then(own.empty() ? nullptr : &own.front(), member, question_, node.begins, node.why);
-    rows.erase(of_itself.begin(), of_itself.end());
     node.units = states_at(question_.time, rows, states_now(member), node.begins);
     nodes_.insert_or_assign(address, std::move(node));
 }

@@ -41,7 +41,7 @@ private:
         std::optional<WallTime> begins;
     };
     void take(const std::string& address, Evidence evidence);
-    void take_own_rows(Evidence& evidence);
+    void take_own_rows(const std::string& address, Evidence& evidence);
     void tell(const std::string& address, Evidence evidence);
 
     PastQuestion question_;

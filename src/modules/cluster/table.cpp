@@ -281,7 +281,11 @@ TableChanges Table::self(const std::string& address, NodeDocument document, Wall
         changes.unfollow.insert(address);
     }
     auto done = answered(address, std::move(document), now, {});
-    if (done) changes.merge(std::move(*done));
+    if (!done) return changes;
+    std::erase_if(done->events, [](const ClusterTransition& event) {
+        return event.transition.to == "fresh" && event.transition.from != "unreadable";  // no news to us
+    });
+    changes.merge(std::move(*done));
     return changes;
 }
 

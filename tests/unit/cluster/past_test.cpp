@@ -158,13 +158,15 @@ TEST(Past, WhatThisNodeDidAtAnEarlierAddressIsToldOfItAtTheOneItHas)
     for (auto* row : {&own, &queued, &unnamed, &taken_over})
         row->transition.id = 0;
     const auto moved = own_change(15, "127.0.0.1", noon - 30min, "fresh", "gone");
-    Past past{{.time = noon - 90min, .full = true}, cluster_of({self, member("10.0.0.2")}), {queued, moved}};
+    const auto blind = own_change(10, "127.0.0.1", noon - 4h, "unreadable", "fresh");
+    Past past{
+        {.time = noon - 90min, .full = true}, cluster_of({self, member("10.0.0.2")}), {queued, moved, blind}};
     past.take({.rows = {row_of(own), row_of(unnamed), row_of(taken_over)}, .begins = {}});
     const auto all = told(past)["members"];
     ASSERT_EQ(all.size(), 2U) << all;
     EXPECT_EQ(all[0]["address"], "10.0.0.2");
     EXPECT_EQ(all[0]["units"][0]["since"], rfc3339(noon - 3h)) << "its own, not ours";
-    EXPECT_EQ(all[0]["history_begins"], nullptr);
+    EXPECT_TRUE(all[0]["history_begins"].is_null());
     EXPECT_EQ(all[1]["address"], "10.0.0.9");
     EXPECT_EQ(all[1]["units"][0]["state"], "failed");
     EXPECT_EQ(all[1]["history_begins"], rfc3339(noon - 3h));
@@ -209,6 +211,11 @@ TEST(Past, ANodeWhoseSystemdCouldNotBeReadWasUnknown)
     EXPECT_EQ(told_at(noon - 90min)["nodes"]["unknown"], 2);
     EXPECT_EQ(told_at(noon - 90min)["members"][0]["reason"], "it was unreadable: because");
     EXPECT_EQ(told_at(noon - 30min)["nodes"]["healthy"], 2);
+    rows = {own_change(11, "10.0.0.1", noon - 2h, "fresh", "unreadable")};
+    rows.push_back(change(12, "10.0.0.1", noon - 1h, "failed", "running"));
+    rows.back().transition.id = 0;
+    EXPECT_EQ(told_at(noon - 90min)["members"][0]["health"], 3);
+    EXPECT_EQ(told_at(noon - 30min)["members"][0]["health"], 0) << "opsd ended before it was told";
 }
 
 TEST(Past, WhatAMemberShowsNowCountsAsUnknownWhileItCannotReadItsSystemd)
@@ -237,6 +244,29 @@ TEST(Past, BeforeWhatIsKeptOfAMemberNobodyKnowsWhetherItAnswered)
     EXPECT_EQ(health(noon - 5min, noon - 3h, {}), (std::pair{3, 0})) << "it answered last before";
     const std::vector rows{change(11, "10.0.0.9", noon - 1h, "running", "running")};
     EXPECT_EQ(health(noon - 2h, noon - 3h, rows), (std::pair{0, 3})) << "its older rows made room";
+}
+
+TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
+{
+    auto lost = change(11, "10.0.0.9", noon - 4h, "running", "failed");
+    lost.transition.unit = "b.service";
+    auto since = change(13, "10.0.0.9", noon - 2h, "failed", "running");
+    since.transition.unit = "c.service";
+    const std::vector rows{lost, own_change(12, "10.0.0.9", noon - 3h, "stale", "replaced"), since};
+    const auto units = [&](WallTime time, Member now) {
+        Past past{{.time = time, .full = true}, cluster_of({std::move(now)}), rows};
+        std::vector<std::string> ids;
+        for (const auto& unit : told(past)["members"][0]["units"])
+            ids.push_back(unit["id"]);
+        return ids;
+    };
+    const std::vector<std::string> all{"a.service", "b.service", "c.service"};
+    EXPECT_EQ(units(noon - 200min, member("10.0.0.9")), all);
+    const std::vector<std::string> of_this{"a.service", "c.service"};
+    EXPECT_EQ(units(noon - 90min, member("10.0.0.9")), of_this);
+    auto twice = member("10.0.0.9");
+    twice.replaced_at = noon - 1h;  // its transition is not next to the time
+    EXPECT_EQ(units(noon - 30min, twice), (std::vector<std::string>{"a.service"}));
 }
 
 TEST(Past, ANodeThatWasNotThereIsNotFound)
