@@ -182,10 +182,10 @@ void Past::take(const std::string& address, Evidence evidence)
 /// What this node did while it had another address.
 void Past::take_own_rows(const std::string& address, Evidence& evidence)
 {
-    const auto own = std::ranges::stable_partition(evidence.rows, std::not_fn(is_own));
-    if (own.empty()) return;
-    std::ranges::move(own, std::back_inserter(own_.rows));
-    evidence.rows.erase(own.begin(), own.end());
+    const auto before = own_.rows.size();
+    std::ranges::copy_if(evidence.rows, std::back_inserter(own_.rows), is_own);
+    if (own_.rows.size() == before) return;
+    std::erase_if(evidence.rows, is_own);
     if (evidence.rows.empty()) begin_earlier(own_.begins, evidence.begins);
     evidence.begins.reset();  // whose it is cannot be told
     const auto of_itself = [](const ClusterTransition& row) { return row.transition.unit.empty(); };
