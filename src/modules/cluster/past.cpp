@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <iterator>
 #include <set>
 #include <span>
@@ -213,10 +212,10 @@ void Past::tell(const std::string& address, Evidence evidence)
         if (!last.unit.empty()) begin_earlier(node.begins, last.last_at);
     }
     if (!was_there(member, rows, question_.time)) return;
-    const auto of_itself =
-        std::ranges::stable_partition(rows, [](const Transition& row) { return !row.unit.empty(); });
-    std::vector own_rows(of_itself.begin(), of_itself.end());
-    rows.erase(of_itself.begin(), of_itself.end());
+    const auto of_itself = [](const Transition& row) { return row.unit.empty(); };
+    std::vector<Transition> own_rows;
+    std::ranges::copy_if(rows, std::back_inserter(own_rows), of_itself);
+    std::erase_if(rows, of_itself);
     if (member != nullptr && member->self)
         drop_ended(own_rows, rows, question_.time);
     else
