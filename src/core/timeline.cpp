@@ -60,7 +60,8 @@ std::string before_history(std::optional<WallTime> begins)
     return fmt::format("the first transition that is kept was at {}", rfc3339(*begins));
 }
 
-StateThen state_at(WallTime time, const Rows& rows, const StateNow* now, std::optional<WallTime> begins)
+StateThen state_at(WallTime time, const Rows& rows, const StateNow* now, bool is_there,
+                   std::optional<WallTime> begins)
 {
     const Transition* before = nullptr;  // ended before the time
     const Transition* spans = nullptr;   // the time lies within a folded row
@@ -77,6 +78,11 @@ StateThen state_at(WallTime time, const Rows& rows, const StateNow* now, std::op
         }
     }
     if (spans != nullptr) return either_of(*spans);
+    if (before != nullptr && after == nullptr && !is_there) {
+        return unknown_because(
+            fmt::format("it is not there now, and when it went is not kept; it was {} since {}", before->to,
+                        rfc3339(before->last_at)));
+    }
     if (before != nullptr) {
         StateThen then;
         then.health = before->to_health;
@@ -133,7 +139,8 @@ std::vector<StateThen> states_at(WallTime time, std::span<const Transition> rows
     std::vector<StateThen> all;
     all.reserve(units.size());
     for (const auto& [name, unit] : units) {
-        auto then = state_at(time, newest_versions(unit.rows), unit.now, begins);
+        const bool is_there = unit.now != nullptr || now.empty();
+        auto then = state_at(time, newest_versions(unit.rows), unit.now, is_there, begins);
         then.unit = name;
         all.push_back(std::move(then));
     }

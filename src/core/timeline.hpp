@@ -5,7 +5,8 @@
 // `last_at`, and what lay between is not kept. So a time has one of four answers: the newest row before it
 // says the state; a folded row spans it, and the unit was in either of its states: the worse is said, as not
 // exact; only rows after it are there, and the first one's `from` is the state; or there are none, and the
-// present state counts if it is older than the time. Anything else is unknown, with the reason.
+// present state counts if it is older than the time. Anything else is unknown, with the reason; so is a unit
+// that is not there now, from its last row on: when it went is no transition.
 
 #include "opsd/model.hpp"
 
@@ -36,8 +37,8 @@ struct StateNow {
 };
 
 /// The units of one node at `time`, sorted: all of `now` and all that have a row. `rows` in any order; of one
-/// folded row several versions may be there. `begins`: when the first transition that is kept was made;
-/// before it nothing is known except states that last until now.
+/// folded row several versions may be there. An empty `now`: not known. `begins`: when the first transition
+/// that is kept was made; before it nothing is known except states that last until now.
 [[nodiscard]] std::vector<StateThen> states_at(WallTime time, std::span<const Transition> rows,
                                                std::span<const StateNow> now, std::optional<WallTime> begins);
 

@@ -82,6 +82,9 @@ public:
     /// Of the addresses from `first` to `last`. Errc::unavailable when they have more than `most_rows`.
     Task<Result<Around>> around(WallTime time, std::string first, std::string last,
                                 std::size_t most_rows = 100'000);
+    /// Since when it is kept what members themselves did: older rows were deleted, for their age or to make
+    /// room.
+    Task<Result<WallTime>> kept_since();
     /// What is not written yet. To be taken before the store is asked.
     [[nodiscard]] std::vector<ClusterTransition> waiting() const;
 

@@ -195,6 +195,17 @@ Task<Result<std::vector<std::string>>> Archive::addresses(std::string node)
     co_return all;
 }
 
+Task<Result<WallTime>> Archive::kept_since()
+{
+    if (!loaded_) co_return not_read_yet();
+    const auto now = clock_.now();
+    Statement query{"SELECT COALESCE((SELECT MIN(seen_at) FROM cluster_transitions), ?1)", {micros(now)}};
+    auto rows = co_await store_.read(std::move(query), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    const auto oldest = rows->empty() ? now : wall_time(rows->front().at(0));
+    co_return std::max(oldest, now - options_.max_age);
+}
+
 Task<Result<Archive::Around>> Archive::around(WallTime time, std::string first, std::string last,
                                               std::size_t most_rows)
 {

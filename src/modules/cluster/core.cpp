@@ -107,9 +107,9 @@ void Core::take(TableChanges changes)
 
 void Core::restored(std::vector<Member> kept)
 {
-    std::set<std::string> answered;
+    std::map<std::string, std::string> answered;
     for (const auto& member : kept)
-        if (member.freshness == Freshness::fresh) answered.insert(member.address);
+        if (member.freshness == Freshness::fresh) answered.emplace(member.address, own_state(member));
     auto changes = table.restore(std::move(kept), services.clock.now());
     changes.changed.clear();  // as they are kept
     take(std::move(changes));
@@ -123,20 +123,24 @@ void Core::restored(std::vector<Member> kept)
 void Core::heard(TableChanges changes)
 {
     for (const auto& address : changes.changed) {
-        if (returning_.erase(address) == 0) continue;
+        const auto returned = returning_.extract(address);
+        if (returned.empty()) continue;
+        const auto& was = returned.mapped();
         const auto member = table.find(address);
         if (!member) continue;
         if (member->freshness == Freshness::fresh) {
-            std::erase_if(changes.events, [&address](const ClusterTransition& event) {
-                return event.address == address && event.transition.to == "fresh";
+            std::erase_if(changes.events, [&](const ClusterTransition& event) {
+                return event.address == address && event.transition.to == was;
             });
+            for (auto& event : changes.events)
+                if (event.address == address && event.transition.from == "stale") event.transition.from = was;
             continue;
         }
         ClusterTransition event;
         event.address = address;
         event.hostname = member->identity.hostname;
         event.seen_at = event.transition.at = event.transition.last_at = services.clock.now();
-        event.transition.from = to_string(Freshness::fresh);
+        event.transition.from = was;
         event.transition.to = to_string(Freshness::stale);
         event.transition.reason = member->why;
         changes.events.push_back(std::move(event));
@@ -250,6 +254,12 @@ Task<> Core::self_loop()
 
 Task<> Core::own_transitions_loop()
 {
+    // Until the board says who we are they wait in the mailbox, which is bounded and counts what it loses.
+    while (self_address.empty()) {
+        const auto seen = services.board.health.version();
+        take_self();
+        if (self_address.empty()) co_await next_of(services.board.health, seen);
+    }
     for (;;) {
         auto item = co_await own_transitions->next();
         own_missed += item.missed;

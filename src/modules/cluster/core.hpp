@@ -11,7 +11,6 @@
 #include "opsd/module.hpp"
 
 #include <map>
-#include <set>
 #include <string>
 
 namespace opsd::cluster {
@@ -98,7 +97,8 @@ private:
     bool touched_ = false;
     bool started_ = false;
     std::map<std::string, std::string> troubles_;
-    std::set<std::string> returning_;  // answered when an earlier run ended, and were not asked since
+    // Answered when an earlier run ended, and were not asked since: what their own transitions call them.
+    std::map<std::string, std::string> returning_;
     /// For the log: a switch that fails is one line, not a thousand.
     struct News {
         std::size_t stale = 0;

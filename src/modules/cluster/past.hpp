@@ -3,7 +3,8 @@
 // and much work for a thousand members: for a thread of its own, one page of members after another.
 //
 // Times of members' rows are by their own clocks; here they are read by ours, with the difference that was
-// measured when the row was learned.
+// measured when the row was learned. Rows of this node itself are kept under the address that it had then,
+// and are told of the one it has now.
 
 #include "core/timeline.hpp"
 #include "modules/cluster/answers.hpp"
@@ -15,8 +16,9 @@ namespace opsd::cluster {
 /// What is asked.
 struct PastQuestion {
     WallTime time{};
-    std::string node;   ///< address, or host name of a member that is gone; "": all
-    bool full = false;  ///< also units that were healthy
+    WallTime kept_since{};  ///< what members themselves did before is not kept
+    std::string node;       ///< address, or host name of a member that is gone; "": all
+    bool full = false;      ///< also units that were healthy
     bool gzip = false;
 };
 
@@ -39,11 +41,15 @@ private:
         std::optional<WallTime> begins;
     };
     void take(const std::string& address, Evidence evidence);
+    void take_own_rows(const std::string& address, Evidence& evidence);
+    void tell(const std::string& address, Evidence evidence);
 
     PastQuestion question_;
     ClusterSnapshot cluster_;
     std::map<std::string, std::vector<ClusterTransition>> waiting_;
     std::map<std::string, const Member*, AddressLess> untold_;  // members that are known now
+    const Member* self_ = nullptr;
+    Evidence own_;  // of this node, from all addresses it had
     std::map<std::string, NodeThen, AddressLess> nodes_;
 };
 

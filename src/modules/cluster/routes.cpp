@@ -106,7 +106,10 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
     if (!node) co_return node.error();
     const auto slot = core->readers.take();
     if (!slot) co_return Response::problem(slot.error());
+    const auto kept_since = co_await core->archive.kept_since();
+    if (!kept_since) co_return Response::problem(kept_since.error());
     PastQuestion question{.time = *time,
+                          .kept_since = *kept_since,
                           .node = *node,
                           .full = http::is_set(request, "full"),
                           .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};

@@ -120,7 +120,7 @@ void Table::remove(Entries::iterator at, const std::string& why, WallTime now, T
     changes.changed.erase(address);
     changes.unfollow.insert(address);
     changes.gone.insert(address);
-    if (!why.empty()) event(*member, std::string{to_string(member->freshness)}, "gone", why, now, changes);
+    event(*member, std::string{own_state(*member)}, "gone", why, now, changes);
 }
 
 /// A node's own word counts; where it says nothing, the sources' does.
@@ -265,7 +265,8 @@ TableChanges Table::self(const std::string& address, NodeDocument document, Wall
     TableChanges changes;
     if (!self_.empty() && self_ != address) {
         const auto old = entries_.find(self_);
-        if (old != entries_.end()) remove(old, "", now, changes);
+        if (old != entries_.end())
+            remove(old, fmt::format("this node has the address {} now", address), now, changes);
     }
     self_ = address;
     auto at = entries_.find(address);
@@ -280,8 +281,11 @@ TableChanges Table::self(const std::string& address, NodeDocument document, Wall
         changes.unfollow.insert(address);
     }
     auto done = answered(address, std::move(document), now, {});
-    if (done) changes.merge(std::move(*done));
-    changes.events.clear();  // our own coming and going is no news to us
+    if (!done) return changes;
+    std::erase_if(done->events, [](const ClusterTransition& event) {
+        return event.transition.to == "fresh" && event.transition.from != "unreadable";  // no news to us
+    });
+    changes.merge(std::move(*done));
     return changes;
 }
 
@@ -308,6 +312,30 @@ std::vector<MemberUnit> combined(const std::vector<MemberUnit>& old, NodeDocumen
 }
 
 }  // namespace
+
+std::string_view own_state(const Member& member) noexcept
+{
+    const bool unreadable = member.freshness == Freshness::fresh && !member.systemd_readable;
+    return unreadable ? "unreadable" : to_string(member.freshness);
+}
+
+void Table::tell_answer(const Member& old, const Member& member, WallTime now, TableChanges& changes)
+{
+    std::string was{own_state(old)};
+    std::string is{own_state(member)};
+    if (member.replaced_at == now && member.previous_node_id != old.previous_node_id) {
+        event(member, was, "replaced", "another machine has this address now", now, changes);
+        was = "replaced";
+        if (is == "fresh") return;
+    }
+    if (is == was) return;
+    std::string reason = "it answers";
+    if (is == "unreadable")
+        reason = member.reason.empty() ? "it cannot read its systemd" : member.reason;
+    else if (was == "unreadable")
+        reason = "it can read its systemd again";
+    event(member, std::move(was), std::move(is), std::move(reason), now, changes);
+}
 
 Result<TableChanges> Table::answered(const std::string& address, NodeDocument document, WallTime now,
                                      std::chrono::milliseconds clock_offset)
@@ -353,11 +381,7 @@ Result<TableChanges> Table::answered(const std::string& address, NodeDocument do
     identify(*member, entry, entry.own);
     entry.held_instance = document.instance;
     entry.held_version = document.version;
-    if (member->replaced_at == now && member->previous_node_id != old->previous_node_id)
-        event(*member, std::string{to_string(old->freshness)}, "replaced",
-              "another machine has this address now", now, changes);
-    else if (old->freshness != Freshness::fresh)
-        event(*member, std::string{to_string(old->freshness)}, "fresh", "it answers", now, changes);
+    tell_answer(*old, *member, now, changes);
     replace(entry, std::move(member), changes);
     if (old->instance != document.instance) {
         drop_from_instance(old->instance, address, changes);
@@ -403,7 +427,7 @@ TableChanges Table::failed(const std::string& address, const std::string& why, W
     member->health = Health::unknown;
     if (old->freshness == Freshness::fresh) {
         member->changed_at = now;
-        event(*member, "fresh", "stale", why, now, changes);
+        event(*member, std::string{own_state(*old)}, "stale", why, now, changes);
     }
     // The next answer brings the whole picture, and with it the verdict that is unknown now.
     entry.held_instance.clear();

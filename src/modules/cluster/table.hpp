@@ -45,7 +45,7 @@ struct TableChanges {
     Addresses changed;     ///< picture, freshness, sources or identity: to be kept and shown
     Addresses gone;        ///< forgotten
     bool touched = false;  ///< only times of answers moved: worth showing, not urgent
-    /// Of members themselves (unit ""): from and to are "fresh", "stale", "unanswered", "replaced", "gone".
+    /// Of members themselves (unit ""): from and to are words of own_state(), "replaced" and "gone".
     std::vector<ClusterTransition> events;
     [[nodiscard]] bool any() const noexcept { return !changed.empty() || !gone.empty(); }
     void merge(TableChanges other);
@@ -116,6 +116,7 @@ private:
     void show(Entry& entry, bool shown, TableChanges& changes);
     void drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes);
     static void identify(Member& member, const Entry& entry, const NodeIdentity& own);
+    static void tell_answer(const Member& old, const Member& member, WallTime now, TableChanges& changes);
     static void event(const Member& member, std::string from, std::string to, std::string reason,
                       WallTime now, TableChanges& changes);
 
@@ -127,6 +128,10 @@ private:
     std::string self_;
     std::uint64_t refused_ = 0;
 };
+
+/// What its own transitions call it: its freshness, or "unreadable" when it answers and cannot read its
+/// systemd.
+[[nodiscard]] std::string_view own_state(const Member& member) noexcept;
 
 /// The member that an operator means by an address, a host name, a Mesos id or a machine id.
 [[nodiscard]] Lookup look_up(const Cluster& cluster, std::string_view name);

@@ -527,4 +527,32 @@ TEST(Archive, WhatIsTooOldOrTooMuchGoes)
     });
 }
 
+TEST(Archive, SaysSinceWhenItIsKeptWhatMembersDid)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        ArchiveOptions options;
+        options.max_age = 10h;
+        Era one{executor, *store, options};
+        auto since = co_await one.archive.kept_since();
+        EXPECT_FALSE(since) << "the store was not read yet";
+        co_await one.load();
+        since = co_await one.archive.kept_since();
+        EXPECT_EQ(since.value_or(WallTime{}), noon) << "nothing is";
+        auto row = change("10.0.0.9", 2);
+        row.seen_at = noon - 2h;
+        one.archive.add(row, "m");
+        co_await one.archive.flush();
+        since = co_await one.archive.kept_since();
+        EXPECT_EQ(since.value_or(WallTime{}), noon - 2h);
+        row.seen_at = noon - 20h;
+        one.archive.add(row, "m");
+        co_await one.archive.flush();
+        since = co_await one.archive.kept_since();
+        EXPECT_EQ(since.value_or(WallTime{}), noon - 10h) << "what is older goes soon";
+    });
+}
+
 }  // namespace opsd::cluster

@@ -33,6 +33,7 @@ struct Scripted {
     const Clock* clock = nullptr;
     std::chrono::milliseconds clock_ahead{};  // its clock, of ours
     bool failed = false;                      // its only unit
+    bool readable = true;                     // its systemd
     std::string padding;                      // of the unit's output
     std::int64_t last_transition = 0;
     std::vector<std::string> history;  // pages, each given once
@@ -54,8 +55,9 @@ struct Scripted {
         return text
                + fmt::format(
                    R"(,"node":{{"id":"{}","instance":"{}","version":{},"base":{},"health":{},"reason":"",)"
-                   R"("systemd_readable":true,"time":"{}","last_transition":{}}}}})",
-                   node_id, instance, version, base, failed ? 1 : 0, rfc3339(now()), last_transition);
+                   R"("systemd_readable":{},"time":"{}","last_transition":{}}}}})",
+                   node_id, instance, version, base, failed ? 1 : 0, readable, rfc3339(now()),
+                   last_transition);
     }
     void change()
     {

@@ -29,6 +29,17 @@ ClusterTransition change(std::int64_t id, std::string address, WallTime at, std:
     return row;
 }
 
+/// Of the member itself.
+ClusterTransition own_change(std::int64_t id, std::string address, WallTime at, std::string from,
+                             std::string to)
+{
+    auto row = change(id, std::move(address), at, std::move(from), std::move(to));
+    row.transition.id = 0;
+    row.transition.unit.clear();
+    row.transition.reason = "because";
+    return row;
+}
+
 /// As the store has it.
 Row row_of(const ClusterTransition& transition)
 {
@@ -53,6 +64,7 @@ Member member(std::string address, std::chrono::milliseconds clock_offset = {})
     one.address = std::move(address);
     one.identity.hostname = "now-" + one.address;
     one.freshness = Freshness::fresh;
+    one.systemd_readable = true;
     one.clock_offset = clock_offset;
     one.sources.push_back({.name = "static", .first = noon - 24h});
     MemberUnit unit;
@@ -132,6 +144,129 @@ TEST(Past, AFoldedRowThatWaitsReplacesItsVersionInTheStore)
     const auto unit = told(past)["members"][0]["units"][0];
     EXPECT_EQ(unit["exact"], false);
     EXPECT_NE(unit["reason"].get<std::string>().find("3 times"), std::string::npos) << unit;
+}
+
+TEST(Past, WhatThisNodeDidAtAnEarlierAddressIsToldOfItAtTheOneItHas)
+{
+    auto self = member("10.0.0.9");
+    self.self = true;
+    self.sources.clear();
+    auto own = change(11, "127.0.0.1", noon - 2h, "running", "failed");
+    auto queued = change(12, "127.0.0.1", noon - 1h, "failed", "running");
+    auto unnamed = change(13, "", noon - 1min, "running", "running");
+    auto taken_over = change(14, "10.0.0.2", noon - 3h, "failed", "running");
+    for (auto* row : {&own, &queued, &unnamed, &taken_over})
+        row->transition.id = 0;
+    const auto moved = own_change(15, "127.0.0.1", noon - 30min, "fresh", "gone");
+    const auto blind = own_change(10, "127.0.0.1", noon - 4h, "unreadable", "fresh");
+    Past past{
+        {.time = noon - 90min, .full = true}, cluster_of({self, member("10.0.0.2")}), {queued, moved, blind}};
+    past.take({.rows = {row_of(own), row_of(unnamed), row_of(taken_over)}, .begins = {}});
+    const auto all = told(past)["members"];
+    ASSERT_EQ(all.size(), 2U) << all;
+    EXPECT_EQ(all[0]["address"], "10.0.0.2");
+    EXPECT_EQ(all[0]["units"][0]["since"], rfc3339(noon - 3h)) << "its own, not ours";
+    EXPECT_TRUE(all[0]["history_begins"].is_null());
+    EXPECT_EQ(all[1]["address"], "10.0.0.9");
+    EXPECT_EQ(all[1]["units"][0]["state"], "failed");
+    EXPECT_EQ(all[1]["history_begins"], rfc3339(noon - 3h));
+}
+
+TEST(Past, ANodeThatWasForgottenIsLeftOutUntilItIsNamedAgain)
+{
+    const std::vector rows{change(11, "10.0.0.9", noon - 4h, "running", "failed"),
+                           own_change(12, "10.0.0.9", noon - 3h, "stale", "gone")};
+    auto again = member("10.0.0.9");
+    again.sources[0].first = noon - 1h;
+    again.freshness = Freshness::unanswered;
+    const auto told_at = [&](WallTime time) {
+        Past past{{.time = time, .full = true}, cluster_of({again}), rows};
+        return told(past)["members"];
+    };
+    EXPECT_EQ(told_at(noon - 210min).size(), 1U);
+    EXPECT_TRUE(told_at(noon - 2h).empty());
+    const auto back = told_at(noon - 30min);
+    ASSERT_EQ(back.size(), 1U);
+    EXPECT_EQ(back[0]["health"], 3);
+    EXPECT_EQ(back[0]["reason"], "it did not answer");
+    Past one{{.time = noon - 2h, .node = "10.0.0.9"}, nullptr, rows};
+    const auto report = one.report();
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().code, Errc::not_found);
+}
+
+TEST(Past, ANodeWhoseSystemdCouldNotBeReadWasUnknown)
+{
+    auto self = member("10.0.0.1");
+    self.self = true;
+    std::vector<ClusterTransition> rows;
+    for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
+        rows.push_back(own_change(11, address, noon - 2h, "fresh", "unreadable"));
+        rows.push_back(own_change(12, address, noon - 1h, "unreadable", "fresh"));
+    }
+    const auto told_at = [&](WallTime time) {
+        Past past{{.time = time, .full = true}, cluster_of({self, member("10.0.0.9")}), rows};
+        return told(past);
+    };
+    EXPECT_EQ(told_at(noon - 90min)["nodes"]["unknown"], 2);
+    EXPECT_EQ(told_at(noon - 90min)["members"][0]["reason"], "it was unreadable: because");
+    EXPECT_EQ(told_at(noon - 30min)["nodes"]["healthy"], 2);
+    rows = {own_change(11, "10.0.0.1", noon - 2h, "fresh", "unreadable")};
+    rows.push_back(change(12, "10.0.0.1", noon - 1h, "failed", "running"));
+    rows.back().transition.id = 0;
+    EXPECT_EQ(told_at(noon - 90min)["members"][0]["health"], 3);
+    EXPECT_EQ(told_at(noon - 30min)["members"][0]["health"], 0) << "opsd ended before it was told";
+}
+
+TEST(Past, WhatAMemberShowsNowCountsAsUnknownWhileItCannotReadItsSystemd)
+{
+    auto blind = member("10.0.0.9");
+    blind.systemd_readable = false;
+    Past past{{.time = noon - 1min, .full = true}, cluster_of({blind}), {}};
+    EXPECT_EQ(told(past)["members"][0]["units"][0]["health"], 3);
+}
+
+TEST(Past, BeforeWhatIsKeptOfAMemberNobodyKnowsWhetherItAnswered)
+{
+    const auto health = [](WallTime time, WallTime kept_since, std::vector<ClusterTransition> rows) {
+        auto stale = member("10.0.0.8");
+        stale.freshness = Freshness::stale;
+        stale.answered_at = noon - 10min;
+        Past past{{.time = time, .kept_since = kept_since},
+                  cluster_of({stale, member("10.0.0.9")}),
+                  std::move(rows)};
+        const auto all = told(past)["members"];
+        EXPECT_EQ(all.size(), 2U);
+        return std::pair{all[0]["health"].get<int>(), all[1]["health"].get<int>()};
+    };
+    EXPECT_EQ(health(noon - 2h, noon - 3h, {}), (std::pair{0, 0}));
+    EXPECT_EQ(health(noon - 2h, noon - 1h, {}), (std::pair{3, 3}));
+    EXPECT_EQ(health(noon - 5min, noon - 3h, {}), (std::pair{3, 0})) << "it answered last before";
+    const std::vector rows{change(11, "10.0.0.9", noon - 1h, "running", "running")};
+    EXPECT_EQ(health(noon - 2h, noon - 3h, rows), (std::pair{0, 3})) << "its older rows made room";
+}
+
+TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
+{
+    auto lost = change(11, "10.0.0.9", noon - 4h, "running", "failed");
+    lost.transition.unit = "b.service";
+    auto since = change(13, "10.0.0.9", noon - 2h, "failed", "running");
+    since.transition.unit = "c.service";
+    const std::vector rows{lost, own_change(12, "10.0.0.9", noon - 3h, "stale", "replaced"), since};
+    const auto units = [&](WallTime time, Member now) {
+        Past past{{.time = time, .full = true}, cluster_of({std::move(now)}), rows};
+        std::vector<std::string> ids;
+        for (const auto& unit : told(past)["members"][0]["units"])
+            ids.push_back(unit["id"]);
+        return ids;
+    };
+    const std::vector<std::string> all{"a.service", "b.service", "c.service"};
+    EXPECT_EQ(units(noon - 200min, member("10.0.0.9")), all);
+    const std::vector<std::string> of_this{"a.service", "c.service"};
+    EXPECT_EQ(units(noon - 90min, member("10.0.0.9")), of_this);
+    auto twice = member("10.0.0.9");
+    twice.replaced_at = noon - 1h;  // its transition is not next to the time
+    EXPECT_EQ(units(noon - 30min, twice), (std::vector<std::string>{"a.service"}));
 }
 
 TEST(Past, ANodeThatWasNotThereIsNotFound)

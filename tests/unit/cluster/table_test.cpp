@@ -362,6 +362,34 @@ TEST(Table, ThisNodeIsReadFromTheBoardAndNeverAsked)
     expect_consistent(cast.table);
 }
 
+TEST(Table, AMemberThatCannotReadItsSystemdTellsItAsItsOwnTransition)
+{
+    Cast cast;
+    cast.names({"10.0.0.1"});
+    cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::healthy}}));
+    auto blind = cast.document("a", {{"x.service", Health::healthy}});
+    blind.systemd_readable = false;
+    blind.reason = "systemd does not answer";
+    const auto lost = cast.answers("10.0.0.1", blind).events;
+    ASSERT_EQ(lost.size(), 1U);
+    EXPECT_EQ(lost[0].transition.from, "fresh");
+    EXPECT_EQ(lost[0].transition.to, "unreadable");
+    EXPECT_EQ(lost[0].transition.reason, "systemd does not answer");
+    EXPECT_TRUE(cast.answers("10.0.0.1", blind).events.empty()) << "told once";
+    EXPECT_EQ(cast.table.failed("10.0.0.1", "no", noon).events.at(0).transition.from, "unreadable");
+    EXPECT_EQ(cast.answers("10.0.0.1", blind).events.at(0).transition.to, "unreadable");
+    const auto back = cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::healthy}})).events;
+    ASSERT_EQ(back.size(), 1U);
+    EXPECT_EQ(back[0].transition.from, "unreadable");
+    EXPECT_EQ(back[0].transition.to, "fresh");
+    auto other = cast.document("b", {});
+    other.systemd_readable = false;
+    const auto replaced = cast.answers("10.0.0.1", other).events;
+    ASSERT_EQ(replaced.size(), 2U);
+    EXPECT_EQ(replaced[0].transition.to, "replaced");
+    EXPECT_EQ(replaced[1].transition.to, "unreadable");
+}
+
 TEST(Table, PartialDocumentsBuildOnWhatIsHeld)
 {
     Cast cast;

@@ -287,6 +287,50 @@ TEST_F(WatchingNode, ItsOwnTransitionsAreInTheList)
     EXPECT_GT(rows[0]["id"].get<std::int64_t>(), 0);
 }
 
+TEST_F(WatchingNode, ItsFirstTransitionsWaitUntilItKnowsItsAddress)
+{
+    begin();
+    Transition own;
+    own.id = 1;
+    own.unit = "own.service";
+    own.at = own.last_at = clock.now();
+    own.from = "unknown";
+    own.to = "failed";
+    own.to_health = Health::unhealthy;
+    feeds.transitions.publish(own);
+    settle_all();
+    const Query of_it{{"unit", "own.service"}};
+    EXPECT_TRUE(get("/api/v1/health/history", of_it)["transitions"].empty());
+    publish_own(Health::unhealthy);
+    settle_all();
+    const auto rows = get("/api/v1/health/history", of_it)["transitions"];
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0]["address"], "10.0.0.9");
+}
+
+TEST_F(WatchingNode, ANewAddressOfItsOwnMakesNoGhostOfTheOldOne)
+{
+    board.identity.publish({.hostname = "me", .role = "master"}, noon);
+    publish_own(Health::unhealthy);
+    begin();
+    Transition own;
+    own.unit = "own.service";
+    own.at = own.last_at = clock.now();
+    own.from = "running";
+    own.to = "failed";
+    own.to_health = Health::unhealthy;
+    feeds.transitions.publish(own);
+    advance_all(1min);
+    const auto listener = feeds.cluster.subscribe(10);
+    board.identity.publish({.hostname = "me", .ip = "10.0.0.9", .role = "master"}, clock.now());
+    advance_all(1min);
+    EXPECT_FALSE(listener->empty()) << "who listens learns that the old one is gone";
+    const auto then = get("/api/v1/health/at", {{"time", rfc3339(clock.now() - 90s)}});
+    ASSERT_EQ(then["members"].size(), 2U) << then;
+    EXPECT_EQ(then["members"][1]["address"], "10.0.0.9");
+    EXPECT_EQ(then["members"][1]["units"][0]["state"], "failed");
+}
+
 TEST_F(WatchingNode, TellsHowItWasAtATime)
 {
     auto& member = add("10.0.0.1");
@@ -442,6 +486,22 @@ TEST_F(WatchingNode, AfterARestartAMemberThatAnswersHasNotChanged)
     advance_all(3s);
     EXPECT_EQ(shown("10.0.0.1")->freshness, Freshness::fresh);
     EXPECT_EQ(get("/api/v1/health/history")["transitions"].size(), before);
+}
+
+TEST_F(WatchingNode, AfterARestartAMemberThatReadsItsSystemdAgainIsTold)
+{
+    auto& member = add("10.0.0.1");
+    member.readable = false;
+    begin();
+    EXPECT_EQ(get("/api/v1/health/history")["transitions"][0]["to"], "unreadable");
+    end();
+    member.readable = true;
+    ++member.version;
+    begin();
+    advance_all(3s);
+    const auto row = get("/api/v1/health/history")["transitions"][0];
+    EXPECT_EQ(row["from"], "unreadable");
+    EXPECT_EQ(row["to"], "fresh");
 }
 
 TEST_F(WatchingNode, WithoutAStoreItWatchesAllTheSameAndSaysSo)

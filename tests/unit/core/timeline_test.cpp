@@ -95,6 +95,26 @@ TEST(Timeline, AStateThatLastsUntilNowNeedsNoRow)
     EXPECT_EQ(at(noon - 5s, {}, {running_since_noon}).state, "unknown") << "it began later";
 }
 
+TEST(Timeline, AUnitThatIsNotThereNowIsUnknownFromItsLastRowOn)
+{
+    auto gone = row(1, noon, "running", "failed");
+    gone.unit = "gone.service";
+    auto last = row(2, noon + 1h, "failed", "failed");
+    last.unit = "gone.service";
+    const auto then = [&](WallTime time, std::span<const StateNow> now) {
+        return states_at(time, std::vector{gone, last}, now, noon).back();
+    };
+    const std::vector present{running_since_noon};
+    EXPECT_EQ(then(noon + 30min, present).state, "failed") << "it was there later";
+    EXPECT_TRUE(then(noon + 30min, present).exact);
+    const auto after = then(noon + 2h, present);
+    EXPECT_EQ(after.health, Health::unknown);
+    EXPECT_FALSE(after.exact);
+    EXPECT_NE(after.reason.find("it was failed since " + rfc3339(noon + 1h)), std::string::npos)
+        << after.reason;
+    EXPECT_EQ(then(noon + 2h, {}).state, "failed") << "what is there now is not known";
+}
+
 TEST(Timeline, WithinAFoldedRowTheWorseOfItsStatesIsToldAsNotExact)
 {
     const std::vector rows{folded(7, noon, noon + 60s, "running", "failed", 5),
