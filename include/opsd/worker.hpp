@@ -50,6 +50,8 @@ public:
     static RetiredThreads& of(const Executor& executor);
 
     void take(const Executor& executor, std::shared_ptr<WorkerJobs> jobs, std::thread thread);
+    /// Expires when the context is destroyed: take() must not be called any more.
+    [[nodiscard]] std::weak_ptr<void> alive() const noexcept { return alive_; }
     [[nodiscard]] std::size_t size() const noexcept { return threads_.size(); }
     [[nodiscard]] std::vector<std::string> names() const;
     /// Until all have ended and are joined.
@@ -64,6 +66,7 @@ private:
 
     std::list<Retired> threads_;
     std::optional<asio::steady_timer> fewer_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>();  ///< until the shutdown
 };
 
 /// A worker thread, started by its first job. Jobs run one after another in the order given. Destroying it
@@ -77,8 +80,8 @@ public:
     WorkerThread& operator=(const WorkerThread&) = delete;
 
     /// Ends as the destructor does, without waiting for the job in hand: for owners that end while the loop
-    /// turns. `owned` is what the jobs use: it is released on the thread, after the last of them. No run()
-    /// may follow.
+    /// turns; it does wait when the loop's context is gone already. `owned` is what the jobs use: it is
+    /// released on the thread, after the last of them. No run() may follow.
     void retire(std::shared_ptr<void> owned);
 
     /// Runs `job()` (returning Result<T>) on the thread and resumes on the caller's executor.
@@ -135,7 +138,18 @@ private:
 
     std::shared_ptr<WorkerJobs> jobs_;
     Executor home_;
+    std::weak_ptr<void> home_alive_;
     std::thread thread_;
+};
+
+/// One whose jobs may hang (files, names) and whose owner ends while the loop turns: it is retired, not
+/// joined. Its jobs own what they use. Destroyed on the loop, never by a job.
+class RetiringWorker final : public WorkerThread {
+public:
+    using WorkerThread::WorkerThread;
+    ~RetiringWorker() { retire(nullptr); }
+    RetiringWorker(const RetiringWorker&) = delete;
+    RetiringWorker& operator=(const RetiringWorker&) = delete;
 };
 
 }  // namespace opsd

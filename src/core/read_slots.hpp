@@ -2,6 +2,11 @@
 // How many answers are read from the store at a time. It has one thread, so whoever writes waits behind those
 // who read much. Beyond the limit a reader is refused at once and told to come again: a queue of them would
 // only make all of them late.
+//
+// A place belongs to the one who waits for the answer. When he goes earlier (his request was cut) it is free,
+// though the store still does what he asked for: readers who come and go can put more statements before the
+// writers than the limit says, each for store.statement_timeout at most, and as many as the store's queue
+// takes.
 
 #include "opsd/result.hpp"
 

@@ -56,17 +56,22 @@ void WorkerThread::retire(std::shared_ptr<void> owned)
 {
     if (!thread_.joinable()) return;
     stop([owned = std::move(owned)](bool) mutable { owned.reset(); });
-    RetiredThreads::of(home_).take(home_, jobs_, std::move(thread_));
+    if (home_alive_.expired())
+        thread_.join();
+    else
+        RetiredThreads::of(home_).take(home_, jobs_, std::move(thread_));
 }
 
 Result<> WorkerThread::start(const Executor& executor)
 {
-    const auto hanging = RetiredThreads::of(executor).names();
+    const auto& retired = RetiredThreads::of(executor);
+    const auto hanging = retired.names();
     if (std::ranges::count(hanging, jobs_->name) >= std::ptrdiff_t{RetiredThreads::most_of_a_name})
         return fail(Errc::unavailable,
                     "cannot begin the job: earlier " + jobs_->name
                         + " threads still hang in theirs; what they read may be on a failing disk");
     home_ = executor;
+    home_alive_ = retired.alive();
     thread_ = std::thread{[jobs = jobs_] { work_until_stopped(*jobs); }};
     ::pthread_setname_np(thread_.native_handle(), jobs_->name.substr(0, 15).c_str());
     return {};
@@ -142,6 +147,7 @@ void RetiredThreads::shutdown() noexcept
         retired.thread.join();
     threads_.clear();
     fewer_.reset();
+    alive_.reset();
 }
 
 }  // namespace opsd

@@ -101,11 +101,8 @@ public:
       })}
     {}
 
-    ~SqliteStore() override
-    {
-        // A file that cannot be opened may be on a disk that hangs: nobody waits for it.
-        if (!database_) worker_.retire(nullptr);
-    }
+    /// Closing writes: on a disk that hangs it does not end, and nobody on the loop waits for it.
+    ~SqliteStore() override { worker_.retire(std::move(database_)); }
 
     Task<Result<std::string>> open(StoreOptions options, WallTime now)
     {
@@ -176,7 +173,7 @@ private:
     telemetry::Registry& metrics_;
     telemetry::Gauge& bytes_;
     telemetry::Histogram& write_seconds_;
-    std::unique_ptr<Database> database_;  // closed after the thread below has ended
+    std::shared_ptr<Database> database_;  // closed on the thread, after the last job
     WorkerThread worker_;
     std::shared_ptr<void> queue_;
 };

@@ -23,7 +23,8 @@ struct StoreOptions {
 /// Opens (or creates, mode 0600) the file on its thread. A corrupt file is moved aside to PATH.corrupt-<time>
 /// (with its -wal and -shm; the newest three are kept) and a new one begun, which `warning` then says. A file
 /// of a newer schema is refused by migrate(), not here. The store must outlive the calls under way; `metrics`
-/// must outlive the store. Metrics: opsd_store_bytes, opsd_store_write_seconds,
+/// must outlive the store. Destroying it does not wait: the file is closed on the thread, which is one of
+/// RetiredThreads until then. Metrics: opsd_store_bytes, opsd_store_write_seconds,
 /// opsd_store_errors_total{code}, opsd_store_queue.
 struct OpenedStore {
     std::unique_ptr<Store> store;

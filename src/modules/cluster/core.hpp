@@ -70,8 +70,8 @@ struct Core final : MemberSink, std::enable_shared_from_this<Core> {
     Table table;
     std::shared_ptr<OwnDocument> own;
     Archive archive;
-    ReadSlots readers;  ///< of the archive, for answers
-    WorkerThread past;  ///< where answers about the past are made
+    ReadSlots readers;    ///< of the archive, for answers
+    RetiringWorker past;  ///< where answers about the past are made
     Followers::Send send;
     Reach reach;  ///< with the token, once it is read
     Followers followers;

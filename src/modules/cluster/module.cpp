@@ -147,7 +147,7 @@ Task<> ClusterModule::read_token()
 {
     auto& core = *core_;
     if (core.options.token.from == config::Secret::From::none) co_return;
-    WorkerThread reader{"opsd-token", 1};
+    RetiringWorker reader{"opsd-token", 1};
     for (;;) {
         auto job = [secret = core.options.token, place = core.services.paths.credentials] {
             return secret.read(place);

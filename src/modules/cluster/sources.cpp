@@ -56,7 +56,7 @@ MemberSources::MemberSources(const SourcesOptions& options, SourceServices servi
     if (!options.dns.names.items.empty()) sources_.push_back(make_dns_source(options.dns, s.look_up));
     const bool zookeeper = !options.zookeeper.address.text.empty();
     if (zookeeper || !options.mesos.masters.items.empty()) {
-        worker_ = std::make_unique<WorkerThread>("cluster-parse", 16);
+        worker_ = std::make_unique<RetiringWorker>("cluster-parse", 16);
         auto masters = std::make_shared<mesos::MesosMasters>(
             s.executor, masters_options(options, s.credentials_directory), *worker_);
         if (zookeeper) {

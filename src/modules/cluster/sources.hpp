@@ -93,7 +93,7 @@ private:
     SourceServices services_;
     MemberSink& sink_;
     std::string mesos_id_;
-    std::unique_ptr<WorkerThread> worker_;  ///< parses large answers, reads secrets
+    std::unique_ptr<RetiringWorker> worker_;  ///< parses large answers, reads secrets
     std::vector<std::unique_ptr<Source>> sources_;
     std::unique_ptr<MasterNodes> masters_;
 };

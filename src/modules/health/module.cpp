@@ -27,16 +27,6 @@ Task<Result<explain::Answers>> look_apart(std::shared_ptr<WorkerThread> looker, 
     co_return answers;
 }
 
-/// Looks at files for explanations. Whoever lets go of it last is on the loop, and a file system that hangs
-/// must not hold that up.
-struct LookThread {
-    explicit LookThread(std::size_t waiting) : worker{"explain", waiting} {}
-    LookThread(const LookThread&) = delete;
-    LookThread& operator=(const LookThread&) = delete;
-    ~LookThread() { worker.retire(nullptr); }
-    WorkerThread worker;
-};
-
 /// The real ones.
 Outside real_outside(const HealthOptions& options, Services& services)
 {
@@ -55,8 +45,8 @@ Outside real_outside(const HealthOptions& options, Services& services)
         return journal->lines_of(std::move(query));
     };
     outside.boot_id = boot_id();
-    const auto thread = std::make_shared<LookThread>(static_cast<std::size_t>(options.explain.concurrent));
-    const std::shared_ptr<WorkerThread> looker{thread, &thread->worker};
+    const auto looker =
+        std::make_shared<RetiringWorker>("explain", static_cast<std::size_t>(options.explain.concurrent));
     outside.look = [looker](explain::Questions questions) {
         return look_apart(looker, std::move(questions));
     };

@@ -44,7 +44,7 @@ struct Core {
     JoinTokens tokens;
     Ledger ledger;
     http::FailureLimiter failures;
-    WorkerThread thread;
+    RetiringWorker thread;
     telemetry::Counter& joined;
     telemetry::Counter& renewed;
     telemetry::Counter& refused;

@@ -171,6 +171,41 @@ TEST(Worker, ACancelledCallerIsNotWaitedForAndItsJobStillEnds)
     });
 }
 
+TEST(Worker, ARetiringOneDoesNotHoldTheLoopThatDestroysIt)
+{
+    test::run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        auto& retired = RetiredThreads::of(executor);
+        auto worker = std::make_unique<RetiringWorker>("files");
+        TaskGroup group{executor, no_failure};
+        Gate gate;
+        std::vector<std::string> outcomes;
+        group.spawn("stuck", run_job(*worker, [&gate] { return gate.pass(); }, outcomes));
+        while (!gate.entered.try_wait())
+            co_await test::sleep(1ms);
+        worker.reset();
+        EXPECT_EQ(retired.names(), std::vector<std::string>{"files"});
+        gate.open.count_down();
+        co_await retired.ended();
+        co_await group.join();
+        EXPECT_EQ(outcomes, std::vector<std::string>{"1"});
+    });
+}
+
+TEST(Worker, ARetiringOneThatOutlivesItsLoopIsJoined)
+{
+    RetiringWorker worker{"files"};
+    auto released = std::make_shared<int>(1);
+    const std::weak_ptr<int> watch = released;
+    test::run([&]() -> Task<> {
+        auto job = [released = std::move(released)] { return Result<int>{*released}; };
+        const auto done = co_await worker.run(std::move(job));
+        EXPECT_TRUE(done);
+    });
+    worker.retire(nullptr);
+    EXPECT_TRUE(watch.expired());
+}
+
 TEST(Worker, ARetiredOneDoesNotHoldTheLoopAndIsJoinedWhenItEnds)
 {
     test::run([]() -> Task<> {

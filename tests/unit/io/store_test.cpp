@@ -1,4 +1,5 @@
 #include "io/store/sqlite_store.hpp"
+#include "opsd/worker.hpp"
 
 #include "support.hpp"
 #include "temp_dir.hpp"
@@ -27,8 +28,16 @@ std::vector<Statement> all(S... statements)
     return {std::move(statements)...};
 }
 
+/// Until the files of stores that are gone are closed: that happens on their threads.
+Task<> closed()
+{
+    const auto executor = co_await asio::this_coro::executor;
+    co_await RetiredThreads::of(executor).ended();
+}
+
 Task<std::unique_ptr<Store>> opened(StoreOptions options, telemetry::Registry& metrics)
 {
+    co_await closed();
     const ManualClock clock{day};
     auto store = co_await open_store(std::move(options), clock, metrics);
     if (!store) throw std::runtime_error{store.error().message};
@@ -261,6 +270,7 @@ TEST(Store, AFileThatIsNoDatabaseIsMovedAside)
         telemetry::Registry metrics;
         const ManualClock clock{day};
         for (int i = 0; i < 6; ++i) {  // evidence is kept, but not without end
+            co_await closed();
             std::ofstream{dir / "state.db"} << std::string(5000, 'x');
             std::ofstream{dir / "state.db-wal"} << "leftover " << i;
             const ManualClock later{day + std::chrono::seconds{i}};
@@ -297,6 +307,7 @@ TEST(Store, ADamagedPageIsFoundAtOpen)
                 [[maybe_unused]] const auto done = co_await store->write(std::move(insert));
             }
         }
+        co_await closed();
         {
             std::fstream file{dir / "state.db", std::ios::in | std::ios::out | std::ios::binary};
             file.seekp(4096 * 5);
