@@ -1,6 +1,7 @@
 #include "daemon/access.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace opsd::daemon {
 namespace {
@@ -76,6 +77,13 @@ Task<> AccessControl::stop()
     }
     co_await auditing_->join();
     tokens_->retire(tokens_);
+}
+
+std::vector<std::string> AccessControl::running() const
+{
+    auto names = auditing_->names();
+    if (reading_) std::ranges::copy(reading_->names(), std::back_inserter(names));
+    return names;
 }
 
 std::vector<http::Route> access_route_table()

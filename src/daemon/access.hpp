@@ -43,6 +43,8 @@ public:
 
     /// Writes what the audit log still holds and ends. Once, before destruction.
     Task<> stop();
+    /// What it still does, which stop() waits for.
+    [[nodiscard]] std::vector<std::string> running() const;
 
 private:
     std::unique_ptr<TaskGroup> make_group(std::string name);

@@ -29,8 +29,7 @@ namespace {
 
 constexpr int exit_ok = 0;
 constexpr int exit_failed = 1;
-constexpr int exit_config = 78;      // EX_CONFIG
-constexpr auto last_wait = 5'000ms;  // after both graces: below TimeoutStopSec=, so that it is us who say why
+constexpr int exit_config = 78;         // EX_CONFIG
 constexpr auto start_limit = 10'000ms;  // READY=1 comes no later than this
 
 Level level_of(const std::string& word)
@@ -79,6 +78,7 @@ private:
     void note(const config::Mistakes& mistakes);
     Task<> apply(Plan plan);
     void start_identity();
+    [[nodiscard]] std::vector<std::string> late();
     Task<> stop();
     Task<> stop_serving();
 
@@ -351,20 +351,29 @@ Task<> with_grace(Executor executor, Clock& clock, std::chrono::milliseconds gra
     co_await watch.join();
 }
 
+/// Who keeps the daemon from its end.
+std::vector<std::string> Daemon::late()
+{
+    auto names = RetiredThreads::of(io_.get_executor()).names();
+    for (const auto* group : {work_.get(), identity_.get(), tasks_.get()})
+        if (group != nullptr) std::ranges::copy(group->names(), std::back_inserter(names));
+    if (supervisor_) std::ranges::copy(supervisor_->running(), std::back_inserter(names));
+    if (access_) std::ranges::copy(access_->running(), std::back_inserter(names));
+    return names;
+}
+
 Task<> Daemon::stop()
 {
     const auto executor = co_await asio::this_coro::executor;
     stopping_ = true;
     if (serving_) systemd::notify_stopping("stopping");
     const auto last_resort = [this] {
-        auto late = RetiredThreads::of(io_.get_executor()).names();
-        if (work_) std::ranges::copy(work_->names(), std::back_inserter(late));
-        if (supervisor_) std::ranges::copy(supervisor_->running(), std::back_inserter(late));
-        log_.error("cannot stop in order: {} do not end; leaving without them", fmt::join(late, ", "));
+        log_.error("cannot stop in order: {} do not end; leaving without them", fmt::join(late(), ", "));
         std::_Exit(exit_failed);
     };
     TaskGroup limit{executor, [](std::string_view, std::exception_ptr) {}};
-    limit.spawn("last resort", call_after(clock_, 2 * plan_.http.stop_grace + last_wait, last_resort));
+    const auto graces = serving_ ? 2 * plan_.http.stop_grace : 0ms;
+    limit.spawn("last resort", call_after(clock_, graces + options_.last_wait, last_resort));
     work_->cancel();
     if (!serving_) co_await end_tasks(work_);  // a start: nothing runs that it could wait for
     if (serving_) co_await stop_serving();
@@ -376,6 +385,7 @@ Task<> Daemon::stop()
     router_.reset();
     supervisor_.reset();
     if (access_) co_await access_->stop();
+    store_.reset();
     files_.retire(nullptr);
     co_await RetiredThreads::of(executor).ended();
     limit.cancel();

@@ -15,12 +15,17 @@
 #include "opsd/config.hpp"
 #include "opsd/module.hpp"
 
+#include <chrono>
+
 namespace opsd::daemon {
 
 struct DaemonOptions {
     config::Sources sources;
     Paths paths;
     bool journald = false;  ///< stderr is the journal: prefix lines with their priority
+    /// After both graces of a stop, then it leaves without what hangs: below TimeoutStopSec=, so that it is
+    /// us who say why.
+    std::chrono::milliseconds last_wait{5'000};
 };
 
 /// Runs until a signal ends it; returns the exit status.

@@ -222,6 +222,7 @@ Supervisor::Changes Supervisor::prepare(const config::Value& root, config::Mista
     return changes;
 }
 
+/// Requests go to the new instance at once: what an old one still answered, it would publish, too.
 Task<> Supervisor::replace(Changes changes)
 {
     for (auto& change : changes.all_) {
@@ -232,8 +233,8 @@ Task<> Supervisor::replace(Changes changes)
         change.slot->module = std::move(change.module);
         change.slot->enter(ModuleCondition::starting, {});
         change.slot->run();
+        if (routes_changed_) routes_changed_();
     }
-    if (!changes.all_.empty() && routes_changed_) routes_changed_();
 }
 
 Task<> Supervisor::stop()

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <deque>
 #include <map>
+#include <utility>
 
 namespace opsd::systemd {
 namespace {
@@ -158,6 +159,7 @@ struct FakeManager::World {
     std::vector<ListedFile> files;
     std::map<FakeCall, Script> scripts;
     std::vector<std::string> last_names;
+    std::function<void()> after_list;
     std::size_t in_flight = 0;
     std::size_t most_in_flight = 0;
 };
@@ -278,6 +280,8 @@ void FakeManager::release(FakeCall call)
     world_->wake();
 }
 
+void FakeManager::after_list(std::function<void()> happens) { world_->after_list = std::move(happens); }
+
 void FakeManager::lose_connection(Error error)
 {
     for (auto* connection : world_->connections) {
@@ -331,6 +335,7 @@ Task<Result<std::vector<ListedUnit>>> FakeManager::list_units()
     for (const auto& [id, unit] : world_->units) {
         if (unit.loaded) rows.push_back(row(unit.facts));
     }
+    if (auto meanwhile = std::exchange(world_->after_list, nullptr)) meanwhile();
     co_return rows;
 }
 

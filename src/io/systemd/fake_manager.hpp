@@ -10,6 +10,7 @@
 
 #include "io/systemd/manager.hpp"
 
+#include <functional>
 #include <optional>
 
 namespace opsd::systemd {
@@ -73,6 +74,8 @@ public:
     /// Calls of this kind wait until release(); they see the world of then.
     void hold(FakeCall call);
     void release(FakeCall call);
+    /// What happens once, between the making of the next list_units and its arrival.
+    void after_list(std::function<void()> happens);
     /// Every connection there is now ends: run() returns `error`, pending calls and later ones are
     /// unavailable. connect() works again at once.
     void lose_connection(Error error);

@@ -208,9 +208,11 @@ Task<> History::write_loop()
         bell_.reset();
         if (!loaded_) continue;
         co_await clock_.sleep_for(gather);
+        bool failed = false;
         while (!queue_.empty() || !waiting_acks_.empty()) {
             bool written = co_await write_acks();
             if (written) written = co_await write_batch();
+            failed = !written;
             if (written) {
                 retry = first_retry;
                 continue;
@@ -218,6 +220,7 @@ Task<> History::write_loop()
             co_await clock_.sleep_for(retry);
             retry = std::min(retry * 2, longest_retry);
         }
+        if (failed) report_("");  // keep() has written what was left
     }
 }
 
@@ -237,7 +240,7 @@ Task<bool> History::write_batch()
     auto written = co_await store_.write(std::move(all));
     if (!written) {
         wait_again();
-        const auto* lost = dropped_ > 0 ? ", and records are lost" : "";
+        const auto* lost = dropped_ != dropped_reported_ ? ", and records are lost" : "";
         report_(fmt::format("the history is incomplete: {}{}", written.error().message, lost));
         co_return false;
     }
@@ -296,8 +299,7 @@ Task<bool> History::write_acks()
         auto written = co_await write_ack(unit, waiting);
         if (written) continue;
         if (written.error().code == Errc::invalid_argument) {  // it never can be
-            log_.error("an acknowledgement of {} is not kept: {}", unit, written.error().message);
-            waiting_acks_.erase(unit);
+            give_up_ack(unit, waiting, written.error().message);
             continue;
         }
         report_(fmt::format("an acknowledgement is not kept: {}", written.error().message));
@@ -307,12 +309,24 @@ Task<bool> History::write_acks()
     co_return true;
 }
 
+/// It stays in force, and is not called durable. One that came meanwhile is another matter.
+void History::give_up_ack(const std::string& unit, const WaitingAck& waiting, const std::string& why)
+{
+    const auto now = waiting_acks_.find(unit);
+    if (now == waiting_acks_.end() || now->second.version != waiting.version) return;
+    log_.error("an acknowledgement of {} is not kept: {}", unit, why);
+    waiting_acks_.erase(now);
+    given_up_acks_.insert_or_assign(unit, why);
+}
+
 Result<> History::acknowledge(const std::string& unit, std::optional<Acknowledgement> ack)
 {
-    if (waiting_acks_.size() >= most_acks_waiting && !waiting_acks_.contains(unit))
+    if (acks_waiting() >= most_acks_waiting && !waiting_acks_.contains(unit)
+        && !given_up_acks_.contains(unit))
         return fail(Errc::unavailable,
-                    fmt::format("cannot keep the acknowledgement: {} wait to be written already; {}",
-                                waiting_acks_.size(), store_problem_));
+                    fmt::format("cannot keep the acknowledgement: {} are not written already; {}",
+                                acks_waiting(), store_problem_));
+    given_up_acks_.erase(unit);
     waiting_acks_.insert_or_assign(unit, WaitingAck{std::move(ack), ++ack_version_});
     if (loading_) acked_while_loading_.insert(unit);
     bell_.ring();
@@ -331,6 +345,8 @@ Task<Kept> History::keep(std::string unit)
 
 Kept History::kept(const std::string& unit) const
 {
+    if (const auto given_up = given_up_acks_.find(unit); given_up != given_up_acks_.end())
+        return {.durable = false, .reason = given_up->second};
     if (!waiting_acks_.contains(unit)) return {};
     return {.durable = false, .reason = store_problem_.empty() ? "it is being written" : store_problem_};
 }

@@ -5,8 +5,9 @@
 // Promises: adding never waits; the queue to the store is bounded, what it loses is counted, and transitions
 // are lost last; a transition that a unit repeats within fold_window is one counted row under its newest id,
 // also while it waits in the queue; readers see what is queued but not written yet, and nothing as long as
-// they cannot see the rest; ids never go back, also not after a kill; what is queued and acknowledged while
-// the store cannot be opened or written is written when it can be.
+// they cannot see the rest; ids never go back, also not after a kill: 500 at least are reserved in the store
+// ahead, and only a kill after more transitions than that which it could not take gives ids again; what is
+// queued and acknowledged while the store cannot be opened or written is written when it can be.
 
 #include "modules/health/bell.hpp"
 #include "modules/health/tracker.hpp"
@@ -91,7 +92,11 @@ public:
     [[nodiscard]] Kept kept(const std::string& unit) const;
 
     [[nodiscard]] std::size_t queued() const noexcept { return queue_.size(); }
-    [[nodiscard]] std::size_t acks_waiting() const noexcept { return waiting_acks_.size(); }
+    /// That are in force and not durable, also those that never can be.
+    [[nodiscard]] std::size_t acks_waiting() const noexcept
+    {
+        return waiting_acks_.size() + given_up_acks_.size();
+    }
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
     [[nodiscard]] std::uint64_t transitions() const noexcept { return transitions_; }
     [[nodiscard]] std::int64_t last_id() const noexcept { return next_id_ - 1; }
@@ -131,6 +136,7 @@ private:
     Task<bool> write_batch();
     Task<Result<>> write_ack(std::string unit, WaitingAck waiting);
     Task<bool> write_acks();
+    void give_up_ack(const std::string& unit, const WaitingAck& waiting, const std::string& why);
     Task<> write_loop();
     Task<> prune_loop();
     Task<Result<>> prune();
@@ -154,6 +160,7 @@ private:
     std::unordered_map<std::int64_t, Queue::iterator> waiting_rows_;   // by id, not in flight
     std::unordered_map<std::string, Queue::iterator> waiting_states_;  // no row; by unit, not in flight
     std::map<std::string, WaitingAck, std::less<>> waiting_acks_;      // not durable yet
+    std::map<std::string, std::string, std::less<>> given_up_acks_;    // refused by the store for good: why
     std::uint64_t ack_version_ = 0;
     std::string store_problem_ = "the store has not been read yet";
     bool loading_ = false;

@@ -42,13 +42,16 @@ void Source::trigger_unloaded(std::string_view id)
 }
 
 /// Reading a unit that is unloaded again would load it, and so begin anew: only a list tells without that.
+/// What is loaded while the list is under way may not be in it: that waits for the next look.
 Task<Result<>> Source::look_at_triggers(systemd::Manager& manager, TaskGroup& readers)
 {
     if (new_triggers_.empty()) co_return Result<>{};
+    const auto asked = new_triggers_;
     auto units = co_await manager.list_units();
     if (!units) co_return fail(std::move(units).error());
     std::vector<std::string> ids;
-    for (const auto& id : std::exchange(new_triggers_, {})) {
+    for (const auto& id : asked) {
+        if (new_triggers_.erase(id) == 0) continue;  // unloaded meanwhile
         if (std::ranges::find(*units, id, &systemd::ListedUnit::id) == units->end()) continue;
         if (tracker_.contains(id))
             want_read(id);

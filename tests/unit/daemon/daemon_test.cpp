@@ -1,5 +1,5 @@
-// The daemon in a process of its own, with files on a disk that hangs: opening one waits while a marker is
-// there.
+// The daemon in a process of its own, with files on a disk that hangs: opening and syncing one waits while a
+// marker is there.
 
 #include "daemon/daemon.hpp"
 
@@ -34,18 +34,31 @@ struct Hanging {
 };
 Hanging hanging;
 
+int open_at_once(const char* path, int flags, mode_t mode)
+{
+    return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+}
+
+void hang_with(std::string_view path)
+{
+    if (hanging.below.empty() || !path.starts_with(hanging.below)) return;
+    while (::access(hanging.marker.c_str(), F_OK) == 0) {
+        ::close(open_at_once(hanging.noted.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        ::usleep(2'000);
+    }
+}
+
 int open_slowly(const char* path, int flags, mode_t mode)
 {
-    const auto call = [](const char* file, int how, mode_t with) {
-        return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, file, how, with));
-    };
-    if (!hanging.below.empty() && std::string_view{path}.starts_with(hanging.below)) {
-        while (::access(hanging.marker.c_str(), F_OK) == 0) {
-            ::close(call(hanging.noted.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-            ::usleep(2'000);
-        }
-    }
-    return call(path, flags, mode);
+    hang_with(path);
+    return open_at_once(path, flags, mode);
+}
+
+int sync_slowly(long call, int file)
+{
+    std::error_code ignored;
+    hang_with(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file), ignored).string());
+    return static_cast<int>(::syscall(call, file));
 }
 
 mode_t mode_of(int flags, va_list rest)
@@ -77,12 +90,17 @@ extern "C" int opsd_test_open64(const char* path, int flags, ...)
     return open_slowly(path, flags, mode);
 }
 
+extern "C" int fsync(int file) { return sync_slowly(SYS_fsync, file); }
+extern "C" int fdatasync(int file) { return sync_slowly(SYS_fdatasync, file); }
+
 namespace {
 
 class Process {
 public:
     /// What is below `slow` in its directory hangs while hang() is in force.
-    explicit Process(const std::string& slow, bool from_the_start = true)
+    explicit Process(const std::string& slow, bool from_the_start = true,
+                     std::chrono::milliseconds last_wait = 5s)
+      : last_wait_{last_wait}
     {
         std::ofstream{dir_ / "opsd.yaml"}
             << "http: {listen: [], stop_grace: 50ms, socket: " + socket() + "}\n";
@@ -102,6 +120,13 @@ public:
     void hang() { std::ofstream{dir_ / "hangs"} << "yes"; }
     void answer() { std::filesystem::remove(dir_ / "hangs"); }
     void signal(int number) const { ::kill(child_, number); }
+    /// Has the store something that is only in its write-ahead log?
+    [[nodiscard]] bool wrote() const
+    {
+        std::error_code none;
+        const auto bytes = std::filesystem::file_size(dir_ / "state/state.db-wal", none);
+        return !none && bytes > 0;
+    }
     [[nodiscard]] bool hangs() const { return std::filesystem::exists(dir_ / "noted"); }
     /// The body of an answer of its API; "" while there is none.
     [[nodiscard]] std::string get(const std::string& path) const
@@ -164,16 +189,29 @@ private:
         daemon::DaemonOptions options;
         options.sources.file = dir_ / "opsd.yaml";
         options.sources.directory = dir_ / "conf.d";
+        options.last_wait = last_wait_;
         options.paths.state = dir_ / "state";
         options.paths.system_bus = "unix:path=" + (dir_ / "no-bus");
         return daemon::run_daemon(std::move(options));
     }
 
     TempDir dir_;
+    std::chrono::milliseconds last_wait_;
     pid_t child_ = -1;
 };
 
-constexpr auto stop_limit = 30s;  // 5 s by itself, and a slow machine
+/// Does the last line of the log say that this did not end?
+bool left_behind(const std::string& log, const std::string& name)
+{
+    const auto said = log.rfind("cannot stop in order: ");
+    if (said == std::string::npos) return false;
+    const auto line = log.substr(said);
+    return line.find(name) != std::string::npos
+           && line.find(" do not end; leaving without them") != std::string::npos;
+}
+
+constexpr auto stop_limit = 30s;      // 5 s by itself, and a slow machine
+constexpr auto short_wait = 2'000ms;  // of those that are to leave something behind
 
 }  // namespace
 
@@ -193,9 +231,9 @@ TEST(Daemon, ServesWithAStateDirectoryThatHangsAndHealsWhenItAnswers)
 
 TEST(Daemon, ASignalEndsItWhateverHangs)
 {
-    Process state{"state"};
-    Process start{"opsd.yaml"};
-    Process reload{"opsd.yaml", false};
+    Process state{"state", true, short_wait};
+    Process start{"opsd.yaml", true, short_wait};
+    Process reload{"opsd.yaml", false, short_wait};
     EXPECT_TRUE(Process::eventually([&] { return state.get("/-/healthy") == "ok\n"; })) << state.log();
     EXPECT_TRUE(Process::eventually([&] { return reload.get("/-/healthy") == "ok\n"; })) << reload.log();
     EXPECT_TRUE(Process::eventually([&] { return start.hangs(); })) << start.log();
@@ -206,8 +244,21 @@ TEST(Daemon, ASignalEndsItWhateverHangs)
         process->signal(SIGTERM);
     for (auto* process : {&state, &start, &reload}) {
         EXPECT_EQ(process->wait(stop_limit), 1) << process->log();
-        EXPECT_NE(process->log().find("do not end; leaving without them"), std::string::npos);
+        const auto name = process == &state ? "opsd-store" : "opsd-files";
+        EXPECT_TRUE(left_behind(process->log(), name)) << process->log();
     }
+}
+
+TEST(Daemon, ASignalEndsItAlsoWhenTheDiskHangsAfterTheStoreWasOpened)
+{
+    Process daemon{"state", false, short_wait};
+    EXPECT_TRUE(Process::eventually([&] { return daemon.wrote() && daemon.degraded().empty(); }))
+        << daemon.log();
+    daemon.hang();
+    daemon.signal(SIGTERM);
+    EXPECT_EQ(daemon.wait(stop_limit), 1) << daemon.log();
+    EXPECT_TRUE(daemon.hangs());
+    EXPECT_TRUE(left_behind(daemon.log(), "opsd-store")) << daemon.log();
 }
 
 TEST(Daemon, AReloadThatIsAskedForDuringTheStartFollowsIt)

@@ -178,6 +178,39 @@ TEST(Supervisor, AStopWhileAReloadWaitsForAModuleEndsBothWhenThatLetsGo)
     EXPECT_TRUE(house.supervisor->running().empty());
 }
 
+TEST(Supervisor, RequestsGoToANewInstanceWhileAReloadStillWaitsForAnotherModule)
+{
+    House house;
+    Script second;
+    Scripted* slow = nullptr;
+    Supervisor supervisor{Environment{house.io.get_executor(), house.clock, house.board, house.feeds,
+                                      house.store, house.metrics, house.paths, Log{house.lines, "test"}},
+                          std::vector{test::scripted_entry("scripted", house.script),
+                                      test::scripted_entry("slow", second, &slow)}};
+    config::Mistakes mistakes;
+    supervisor.create(config::Value::map(), mistakes);
+    second.stubborn = true;
+    supervisor.start();
+    house.settle();
+    auto* old = slow;
+    auto routes = supervisor.routes();
+    supervisor.on_routes_changed([&] { routes = supervisor.routes(); });
+    auto root = House::section("7");
+    root.set("slow", *root.find("scripted"));
+    bool replaced = false;
+    asio::co_spawn(house.io, supervisor.replace(supervisor.prepare(root, mistakes)),
+                   [&](std::exception_ptr) { replaced = true; });
+    house.settle();
+    EXPECT_FALSE(replaced) << "the second does not end";
+    EXPECT_EQ(house.script.started, 2);
+    EXPECT_EQ(house.script.alive, 2) << "one of them is the house's own: nobody holds the old one";
+    second.stubborn = false;
+    old->let_go();
+    house.settle();
+    EXPECT_TRUE(replaced);
+    house.finish(supervisor.stop());
+}
+
 TEST(Supervisor, ARequestInFlightKeepsItsModuleAlive)
 {
     House house;

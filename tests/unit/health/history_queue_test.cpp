@@ -72,8 +72,16 @@ protected:
         if (page) to = std::move(page->rows);
     }
 
-    History history{io.get_executor(),         clock,        *store, options.history,
-                    [](const std::string&) {}, Log{log, "h"}};
+    static Task<> keep_into(History& of, std::string unit, Kept& to) { to = co_await of.keep(unit); }
+    std::int64_t acks() { return number("SELECT COUNT(*) FROM health_acks"); }
+
+    std::string trouble;
+    History history{io.get_executor(),
+                    clock,
+                    *store,
+                    options.history,
+                    [this](const std::string& sentence) { trouble = sentence; },
+                    Log{log, "h"}};
 };
 
 TEST_F(HealthHistoryQueue, KeepsTheLatestStateOfAUnitOnly)
@@ -181,6 +189,76 @@ TEST_F(HealthHistoryQueue, IdsThatWereReservedWithWhatIsLostStayReserved)
     store->broken.reset();
     flush();
     EXPECT_GT(number("SELECT value FROM health_meta WHERE key = 'reserved'"), newest);
+}
+
+TEST_F(HealthHistoryQueue, SaysThatRecordsAreLostOnceAndNotOfEveryLaterFailure)
+{
+    options.history.fold_window = 0s;
+    fail_to_write();
+    for (std::size_t i = 0; i < History::most_queued + 1; ++i)
+        history.add(change("loud.service", std::to_string(i)));
+    flush();
+    EXPECT_EQ(trouble, "the history is incomplete: cannot write: full, and records are lost");
+    store->broken.reset();
+    flush();
+    EXPECT_EQ(trouble, "");
+    history.add(change("quiet.service", "failed"));
+    fail_to_write();
+    EXPECT_EQ(trouble, "the history is incomplete: cannot write: full");
+}
+
+TEST_F(HealthHistoryQueue, AnAcknowledgementThatAClientWroteItselfIsNoTroubleAnyMore)
+{
+    TaskGroup writing{io.get_executor(), [](std::string_view, const std::exception_ptr& e) {
+                          ADD_FAILURE() << describe(e).what;
+                      }};
+    writing.spawn("history", history.run());
+    advance(1s);
+    store->broken = Error{Errc::unavailable, "cannot write: full"};
+    EXPECT_TRUE(history.acknowledge("a.service", Acknowledgement{}));
+    advance(200ms);
+    EXPECT_EQ(trouble, "an acknowledgement is not kept: cannot write: full");
+    store->broken.reset();
+    Kept kept;
+    run(keep_into(history, "a.service", kept));
+    EXPECT_TRUE(kept.durable) << kept.reason;
+    advance(5s);
+    EXPECT_EQ(trouble, "");
+    writing.cancel();
+    until([&] { return writing.size() == 0; });
+}
+
+TEST_F(HealthHistoryQueue, AnAcknowledgementThatTheStoreRefusesForGoodIsNotCalledDurable)
+{
+    store->broken = Error{Errc::invalid_argument, "cannot write: no such table"};
+    EXPECT_TRUE(history.acknowledge("a.service", Acknowledgement{}));
+    flush();
+    EXPECT_FALSE(history.kept("a.service").durable);
+    EXPECT_EQ(history.kept("a.service").reason, "cannot write: no such table");
+    EXPECT_EQ(history.acks_waiting(), 1U) << "a restart loses it";
+    store->broken.reset();
+    flush();
+    EXPECT_EQ(acks(), 0) << "it is not tried again";
+    EXPECT_TRUE(history.acknowledge("a.service", Acknowledgement{}));
+    flush();
+    EXPECT_TRUE(history.kept("a.service").durable) << "but another one is";
+    EXPECT_EQ(acks(), 1);
+}
+
+TEST_F(HealthHistoryQueue, ARefusalOfAnOlderAcknowledgementIsNoneOfTheNewerOne)
+{
+    store->broken = Error{Errc::invalid_argument, "cannot write: no such table"};
+    store->held = true;
+    EXPECT_TRUE(history.acknowledge("a.service", Acknowledgement{}));
+    bool ended = false;
+    asio::co_spawn(io, history.flush(), [&ended](std::exception_ptr) { ended = true; });
+    settle();
+    store->broken.reset();
+    EXPECT_TRUE(history.acknowledge("a.service", Acknowledgement{}));
+    store->release();
+    until([&] { return ended; });
+    EXPECT_TRUE(history.kept("a.service").durable);
+    EXPECT_EQ(acks(), 1);
 }
 
 }  // namespace

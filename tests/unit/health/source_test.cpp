@@ -219,6 +219,25 @@ TEST_F(HealthSource, ATimerThatIsLoadedOrUnloadedLaterChangesTheVerdictOnWhatItS
         << "nothing is loaded again, and nothing read in vain";
 }
 
+TEST_F(HealthSource, ATimerThatIsLoadedWhileTheListIsUnderWayIsNotForgotten)
+{
+    const auto timer = [](const std::string& id, const std::string& starts) {
+        return changed(unit("active", "waiting", id), [starts](UnitFacts& f) { f.triggers = {starts}; });
+    };
+    add(changed(stopped(), [](UnitFacts& f) { f.main_code = f.main_status = 0; }));
+    options.units = {"a.service"};
+    start();
+    advance(1min);
+    ASSERT_EQ(word("a.service"), "stopped");
+    add(timer("other.timer", "b.service"));
+    systemd.after_list([&] {
+        systemd.change_silently("a.service", [](UnitFacts& f) { f.triggered_by = {"a.timer"}; });
+        add(timer("a.timer", "a.service"));
+    });
+    advance(5s);
+    EXPECT_EQ(word("a.service"), "waiting");
+}
+
 TEST_F(HealthSource, ATimerThatANewlyReadServiceNamesIsNoReasonToReadItAgain)
 {
     add(changed(stopped(), [](UnitFacts& f) { f.triggered_by = {"a.timer"}; }));
