@@ -257,7 +257,7 @@ TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
         Past past{{.time = time, .full = true}, cluster_of({std::move(now)}), rows};
         std::vector<std::string> ids;
         for (const auto& unit : told(past)["members"][0]["units"])
-            ids.push_back(unit["id"]);
+            ids.push_back(unit["id"].get<std::string>());
         return ids;
     };
     const std::vector<std::string> all{"a.service", "b.service", "c.service"};
