@@ -37,7 +37,7 @@ Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, Cluster
     const auto entry = place;
     entry->used_at = clock_.monotonic();
     // A large answer may go out when its snapshot is outdated. Unless the second of the change was over, the
-    // next change may have the same date, and whoever has this answer would not be told of it: it has no date.
+    // next change may have the same date and would be hidden by it: such an answer has none.
     const Dates dates{modified, clock_.now() > modified ? std::optional{modified} : std::nullopt};
     while (!is_good(*entry, snapshot->version, gzip)) {
         if (entry->making) {
