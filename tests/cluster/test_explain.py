@@ -12,7 +12,7 @@ health:
   units: [missing.service, odd-masked.service, bad-setting.service, bad-dependency.service, odd-condition.service,
           x-needs.service, x-stopped.service, x-by-ann.service]
   stuck_after: {activating: 2s, deactivating: 2s, reloading: 2s}
-  explain: {worked_after: 300ms, keep: 0s}
+  explain: {worked_after: 1s, keep: 0s}
 """
 
 DPKG_DAY = "%Y-%m-%d %H:%M:%S"
@@ -73,7 +73,7 @@ class Explain(NodeTest):
         """Starts a unit and lets it run for long enough to count as one that worked."""
         self.start(name)
         self.node.wait_unit(name, health=0)
-        time.sleep(0.5)
+        time.sleep(1.2)
 
     # --- units of the test bed
 
