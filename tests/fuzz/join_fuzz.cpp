@@ -37,7 +37,7 @@ void try_request(const std::string& pem)
 {
     static const auto authority = *found_cluster("dc1", WallTime{std::chrono::hours{24 * 20'000}});
     const auto request = read_request(pem);
-    const Applicant applicant{pem, "198.18.0.3", {{"master"}, {"198.18.0.2"}}};
+    const Applicant applicant{pem, "198.18.0.3", {{"master"}, {"198.18.0.2"}}, ""};
     const auto issued =
         issue(authority, applicant, WallTime{std::chrono::hours{24 * 20'001}}, std::chrono::hours{24});
     must(request.has_value() || !issued.has_value());
