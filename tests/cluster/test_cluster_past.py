@@ -91,6 +91,19 @@ class ThePast(unittest.TestCase):
         self.assertEqual((day_before["health"], day_before["nodes"]["healthy"]), (3, 0))
         self.assertNotIn(self.address, [m["address"] for m in day_before["members"]], "it was not known")
 
+    def test_f_what_nobody_watched_is_unknown(self):
+        watched = time.time()
+        self.master.exec("systemctl", "stop", "opsd")
+        down = time.time()
+        time.sleep(0.05)
+        self.master.start()
+        wait_node(self.master, self.address, freshness="fresh")
+        self.assertEqual(self.then(watched)[1]["ok-simple.service"]["health"], 0)
+        node, units = self.then(down)
+        self.assertEqual((node["health"], units["ok-simple.service"]["health"]), (3, 3))
+        self.assertIn("opsd was not running on this node from", node["reason"])
+        self.assertEqual(self.then(time.time())[1]["ok-simple.service"]["health"], 0)
+
     def fail_once(self, *names):
         for name in names:
             self.agent.exec("systemctl", "start", f"bad-once@{name}.service")

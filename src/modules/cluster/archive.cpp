@@ -23,6 +23,7 @@ constexpr Duration gather = 200ms;
 constexpr Duration first_retry = 1s;
 constexpr Duration longest_retry = 30s;
 constexpr Duration save_pause = 5s;  // between two looks for members to write
+constexpr Duration watch_interval = 60s;
 
 }  // namespace
 
@@ -34,6 +35,7 @@ Archive::Archive(Executor executor, Clock& clock, Store& store, const ArchiveOpt
   , report_{std::move(report)}
   , log_{std::move(log)}
   , news_{executor, never}
+  , began_{clock.now()}
   // Far above any counter, so that ids ascend also if the store cannot be read until later.
   , next_id_{clock.now().time_since_epoch().count()}
 {}
@@ -76,6 +78,8 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
     next_id_ = given ? std::max(next_id_, next) : next;
     auto reserved = co_await reserve();
     if (!reserved) co_return fail(std::move(reserved).error());
+    auto begun = co_await keep_watched();
+    if (!begun) co_return fail(std::move(begun).error());
     loaded_ = true;
     news_.cancel();
     co_return members;
@@ -209,8 +213,20 @@ Task<> Archive::save_loop()
         co_await clock_.sleep_for(save_pause);
         if (!loaded_) continue;
         auto saved = co_await save(false);
+        if (saved && clock_.monotonic() - watched_ >= watch_interval) saved = co_await keep_watched();
         report_("members", saved ? "" : fmt::format("the members are not kept: {}", saved.error().message));
     }
+}
+
+/// That somebody watched until now.
+Task<Result<>> Archive::keep_watched()
+{
+    const auto now = clock_.monotonic();
+    std::vector<Statement> one{watched(began_, clock_.now())};
+    auto written = co_await store_.write(std::move(one));
+    if (!written) co_return fail(std::move(written).error());
+    watched_ = now;
+    co_return Result<>{};
 }
 
 /// Writes members whose time has come, all of them at the end, in small transactions.
@@ -269,6 +285,7 @@ Task<> Archive::flush()
         if (!written) co_return;
     }
     auto saved = co_await save(true);
+    if (saved) saved = co_await keep_watched();
     if (!saved) log_.warning("cannot keep all members: {}", saved.error().message);
 }
 

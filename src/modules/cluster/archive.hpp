@@ -34,6 +34,13 @@ struct ArchiveQuery {
     bool newest_first = true;
 };
 
+/// When no opsd of this node watched: what members did is kept by themselves, whether they answered by
+/// nobody.
+struct Unwatched {
+    std::optional<WallTime> since;  ///< none: it had not begun to
+    WallTime until{};
+};
+
 class Archive {
 public:
     /// What is in trouble, and why; "" mends that.
@@ -85,6 +92,9 @@ public:
     /// Since when it is kept what members themselves did: older rows were deleted, for their age or to make
     /// room.
     Task<Result<WallTime>> kept_since();
+    /// The time between two runs of opsd that `time` is in, if it is. The end of a run that was killed is
+    /// known to a minute, and told too early rather than too late.
+    Task<Result<std::optional<Unwatched>>> unwatched(WallTime time);
     /// What is not written yet. To be taken before the store is asked.
     [[nodiscard]] std::vector<ClusterTransition> waiting() const;
 
@@ -116,6 +126,7 @@ private:
     Task<> save_loop();
     Task<> prune_loop();
     Task<bool> write_batch();
+    Task<Result<>> keep_watched();
     Task<Result<>> save(bool all);
     Task<Result<>> save_these(std::vector<std::string> due);
     Task<Result<>> prune();
@@ -132,6 +143,8 @@ private:
     std::map<std::string, Position, std::less<>> positions_;
     std::map<std::string, Dirty> dirty_;
     std::map<std::string, Monotonic> saved_;
+    WallTime began_;       // to watch
+    Monotonic watched_{};  // when that was written last
     bool loaded_ = false;
     std::int64_t next_id_ = 1;
     std::int64_t reserved_ = 0;

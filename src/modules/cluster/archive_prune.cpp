@@ -49,6 +49,13 @@ Task<Result<>> Archive::prune()
                      {std::int64_t{oldest}}};
     auto aged = co_await remove(std::move(by_age), most_a_round);
     if (!aged) co_return aged;
+    Statement runs{
+        "DELETE FROM cluster_watch WHERE began IN (SELECT began FROM cluster_watch WHERE ended < ?1 "
+        "OR began <= (SELECT began FROM cluster_watch ORDER BY began DESC LIMIT 1 OFFSET 10000) "
+        "LIMIT ?2)",
+        {std::int64_t{oldest}}};
+    aged = co_await remove(std::move(runs), most_a_round);
+    if (!aged) co_return aged;
     Statement query{"SELECT address, COUNT(*) FROM cluster_transitions GROUP BY address HAVING COUNT(*) > ?1",
                     {options_.max_rows_per_member}};
     auto greedy = co_await store_.read(std::move(query), 1'000);

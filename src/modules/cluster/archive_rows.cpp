@@ -76,6 +76,8 @@ std::vector<std::string> archive_schema_steps()
         "CREATE TABLE cluster_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;",
         // Microseconds that the member's clock was before ours when its transition was learned.
         "ALTER TABLE cluster_transitions ADD COLUMN clock_offset INTEGER NOT NULL DEFAULT 0;",
+        // From when to when an opsd of this node watched: one row for each run of it.
+        "CREATE TABLE cluster_watch (began INTEGER PRIMARY KEY, ended INTEGER NOT NULL);",
     };
 }
 
@@ -131,6 +133,13 @@ void append_member(std::vector<Statement>& all, const std::string& address, cons
     }
     all.push_back({"DELETE FROM cluster_members WHERE address = ?1", {address}});
     all.push_back({"DELETE FROM cluster_positions WHERE address = ?1", {address}});
+}
+
+Statement watched(WallTime began, WallTime now)
+{
+    return {"INSERT INTO cluster_watch (began, ended) VALUES (?1, ?2) "
+            "ON CONFLICT (began) DO UPDATE SET ended = MAX(ended, excluded.ended)",
+            {micros(began), micros(std::max(began, now))}};
 }
 
 Statement reserve_ids(std::int64_t end)
@@ -204,6 +213,28 @@ Task<Result<WallTime>> Archive::kept_since()
     if (!rows) co_return fail(std::move(rows).error());
     const auto oldest = rows->empty() ? now : wall_time(rows->front().at(0));
     co_return std::max(oldest, now - options_.max_age);
+}
+
+Task<Result<std::optional<Unwatched>>> Archive::unwatched(WallTime time)
+{
+    if (!loaded_) co_return not_read_yet();
+    if (time >= began_) co_return std::nullopt;
+    // What was seen later than it said of itself was seen by that run, too.
+    Statement query{
+        "WITH next AS (SELECT MIN(began) AS began FROM cluster_watch WHERE began > ?1) "
+        "SELECT (SELECT MAX(ended) FROM cluster_watch WHERE began <= ?1), (SELECT began FROM next), "
+        "(SELECT MAX(seen_at) FROM cluster_transitions WHERE seen_at < (SELECT began FROM next))",
+        {micros(time)}};
+    auto rows = co_await store_.read(std::move(query), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    const auto told = [&rows](std::size_t column) -> std::optional<WallTime> {
+        const bool there = !rows->empty() && std::holds_alternative<std::int64_t>(rows->front().at(column));
+        return there ? std::optional{wall_time(rows->front().at(column))} : std::nullopt;
+    };
+    Unwatched gap{.since = told(0), .until = told(1).value_or(began_)};
+    if (gap.since) gap.since = std::max(*gap.since, told(2).value_or(*gap.since));
+    if (gap.since && *gap.since >= time) co_return std::nullopt;
+    co_return gap;
 }
 
 Task<Result<Archive::Around>> Archive::around(WallTime time, std::string first, std::string last,

@@ -18,6 +18,8 @@ void append_statements(std::vector<Statement>& all, const ClusterTransition& tra
                        const std::string& node_id);
 /// Null: it is forgotten.
 void append_member(std::vector<Statement>& all, const std::string& address, const Member* member);
+/// opsd has watched since `began`, until `now` at least.
+[[nodiscard]] Statement watched(WallTime began, WallTime now);
 /// Ids up to `end` may have been given.
 [[nodiscard]] Statement reserve_ids(std::int64_t end);
 

@@ -291,7 +291,8 @@ Task<> Core::publish_when_due()
 void Core::publish()
 {
     const auto now = services.clock.now();
-    if (changed_) changed_at_ = now;
+    // A clock that was set back must not date a change before one that was told already.
+    if (changed_) changed_at_ = now > changed_at_ ? now : changed_at_ + std::chrono::seconds{1};
     changed_ = touched_ = false;
     auto cluster = table.cluster(watching);
     cluster.changed_at = changed_at_;

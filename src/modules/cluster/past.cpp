@@ -45,6 +45,14 @@ std::vector<StateNow> states_now(const Member* member)
 bool answered_then(const StateThen* own, const Member* now, const PastQuestion& question,
                    std::optional<WallTime> first, std::string& why)
 {
+    if (question.unwatched) {
+        why = fmt::format("opsd was not running on this node{} until {}",
+                          question.unwatched->since
+                              ? fmt::format(" from {}", rfc3339(*question.unwatched->since))
+                              : std::string{},
+                          rfc3339(question.unwatched->until));
+        return false;
+    }
     const bool self = now != nullptr && now->self;
     if (self && (own == nullptr || own->state != "unreadable")) return true;  // nobody asks it
     if (own != nullptr && own->state != "unknown") {

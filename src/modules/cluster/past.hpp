@@ -16,9 +16,10 @@ namespace opsd::cluster {
 /// What is asked.
 struct PastQuestion {
     WallTime time{};
-    WallTime kept_since{};  ///< what members themselves did before is not kept
-    std::string node;       ///< address, or host name of a member that is gone; "": all
-    bool full = false;      ///< also units that were healthy
+    WallTime kept_since{};               ///< what members themselves did before is not kept
+    std::optional<Unwatched> unwatched;  ///< when `time` is in one
+    std::string node;                    ///< address, or host name of a member that is gone; "": all
+    bool full = false;                   ///< also units that were healthy
     bool gzip = false;
 };
 

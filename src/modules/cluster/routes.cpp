@@ -108,8 +108,11 @@ Task<Response> at(std::shared_ptr<Core> core, const Request& request)
     if (!slot) co_return Response::problem(slot.error());
     const auto kept_since = co_await core->archive.kept_since();
     if (!kept_since) co_return Response::problem(kept_since.error());
+    const auto unwatched = co_await core->archive.unwatched(*time);
+    if (!unwatched) co_return Response::problem(unwatched.error());
     PastQuestion question{.time = *time,
                           .kept_since = *kept_since,
+                          .unwatched = *unwatched,
                           .node = *node,
                           .full = http::is_set(request, "full"),
                           .gzip = http::accepts_gzip(request.headers.get("accept-encoding"))};

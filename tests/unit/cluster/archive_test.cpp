@@ -53,8 +53,9 @@ private:
 
 /// One run of opsd on a store that outlives it; it ends without a word, as by SIGKILL.
 struct Era {
-    Era(const Executor& executor, Store& store, ArchiveOptions options = {})
-      : archive{executor,
+    Era(const Executor& executor, Store& store, ArchiveOptions options = {}, WallTime start = noon)
+      : clock{start}
+      , archive{executor,
                 clock,
                 store,
                 options,
@@ -77,7 +78,7 @@ struct Era {
         co_return std::move(page->rows);
     }
     [[nodiscard]] std::string trouble(const std::string& part) { return troubles[part]; }
-    ManualClock clock{noon};
+    ManualClock clock;
     TextPool pool;
     std::map<std::string, std::string> troubles;
     Archive archive;
@@ -552,6 +553,41 @@ TEST(Archive, SaysSinceWhenItIsKeptWhatMembersDid)
         co_await one.archive.flush();
         since = co_await one.archive.kept_since();
         EXPECT_EQ(since.value_or(WallTime{}), noon - 10h) << "what is older goes soon";
+    });
+}
+
+TEST(Archive, KnowsWhenNobodyWatched)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        {
+            Era one{executor, *store};
+            auto early = co_await one.archive.unwatched(noon);
+            EXPECT_FALSE(early) << "the store was not read yet";
+            co_await one.load();
+            one.clock.advance(10min, [] {});
+            auto row = change("10.0.0.9", 1);
+            row.seen_at = noon + 12min;  // later than the run says of itself: it was killed
+            one.archive.add(row, "m");
+            co_await one.archive.flush();
+            const auto now = co_await one.archive.unwatched(noon + 5min);
+            EXPECT_TRUE(now && !now->has_value());
+            const auto before = co_await one.archive.unwatched(noon - 1s);
+            EXPECT_TRUE(before && before->has_value() && !(*before)->since && (*before)->until == noon);
+        }
+        Era two{executor, *store, {}, noon + 30min};
+        co_await two.load();
+        const auto during = co_await two.archive.unwatched(noon + 5min);
+        EXPECT_TRUE(during && !during->has_value());
+        const auto between = co_await two.archive.unwatched(noon + 20min);
+        EXPECT_TRUE(between && between->has_value());
+        if (!between || !*between) co_return;
+        EXPECT_EQ((*between)->since, noon + 12min);
+        EXPECT_EQ((*between)->until, noon + 30min);
+        const auto since = co_await two.archive.unwatched(noon + 30min);
+        EXPECT_TRUE(since && !since->has_value());
     });
 }
 

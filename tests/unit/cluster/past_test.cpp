@@ -246,6 +246,18 @@ TEST(Past, BeforeWhatIsKeptOfAMemberNobodyKnowsWhetherItAnswered)
     EXPECT_EQ(health(noon - 2h, noon - 3h, rows), (std::pair{0, 3})) << "its older rows made room";
 }
 
+TEST(Past, WhileThisNodeDidNotWatchNobodyKnowsWhetherMembersAnswered)
+{
+    Past past{{.time = noon - 30min, .unwatched = Unwatched{noon - 1h, noon - 10min}},
+              cluster_of({member("10.0.0.9")}),
+              {}};
+    const auto told_of = told(past)["members"][0];
+    EXPECT_EQ(told_of["health"], 3);
+    EXPECT_NE(told_of["reason"].get<std::string>().find("opsd was not running on this node from"),
+              std::string::npos)
+        << told_of;
+}
+
 TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
 {
     auto lost = change(11, "10.0.0.9", noon - 4h, "running", "failed");
