@@ -539,9 +539,9 @@ TEST(ExplainWorked, SystemdsOwnTimesCountWithoutAHistory)
 
 TEST(ExplainCauses, WordsForAShellAreQuotedWhenTheyMustBe)
 {
-    EXPECT_EQ(quoted("a@1.service"), "a@1.service");
-    EXPECT_EQ(quoted("dev-disk-by\\x2duuid.device"), "'dev-disk-by\\x2duuid.device'");
-    EXPECT_EQ(quoted("it's; rm -rf"), "'it'\\''s; rm -rf'");
+    EXPECT_EQ(shell_quoted("a@1.service"), "a@1.service");
+    EXPECT_EQ(shell_quoted("dev-disk-by\\x2duuid.device"), "'dev-disk-by\\x2duuid.device'");
+    EXPECT_EQ(shell_quoted("it's; rm -rf"), "'it'\\''s; rm -rf'");
 }
 
 }  // namespace opsd::health::explain

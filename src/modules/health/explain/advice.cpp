@@ -42,10 +42,10 @@ std::string package_of_program(const Case& c)
 
 std::string install_command(const std::string& package)
 {
-    return fmt::format("apt-get install --reinstall {}", quoted(package));
+    return fmt::format("apt-get install --reinstall {}", shell_quoted(package));
 }
 
-std::string list_command(const std::string& path) { return fmt::format("ls -ld {}", quoted(path)); }
+std::string list_command(const std::string& path) { return fmt::format("ls -ld {}", shell_quoted(path)); }
 
 std::string clue_path(const Case& c) { return c.clue ? c.clue->path : std::string{}; }
 
@@ -69,7 +69,7 @@ Commands next_condition(const Case& c) { return {cat_command(c), start_command(c
 Commands next_not_found(const Case& c)
 {
     for (const auto& change : c.facts.packages) {
-        if (!change.owns.empty()) return {fmt::format("apt-get install {}", quoted(change.package))};
+        if (!change.owns.empty()) return {fmt::format("apt-get install {}", shell_quoted(change.package))};
     }
     return {status_command(c), fmt::format("dpkg -S {}", name(c)), "systemctl daemon-reload"};
 }
@@ -89,7 +89,7 @@ Commands next_dependency(const Case& c)
         const Case culprit{*c.facts.culprit};
         all = cause_of(culprit).next(culprit);
     } else {
-        all.push_back(fmt::format("systemctl status {}", quoted(c.first_cause->id)));
+        all.push_back(fmt::format("systemctl status {}", shell_quoted(c.first_cause->id)));
     }
     all.push_back(start_command(c));
     return all;
@@ -101,8 +101,9 @@ Commands next_disk_full(const Case& c)
 {
     auto place = c.facts.full.empty() ? clue_path(c) : c.facts.full.front().path;
     if (place.empty()) place = "/";
-    return then_start(c, {fmt::format("df -h {0} && df -i {0}", quoted(place)),
-                          fmt::format("du -xh --max-depth=2 {} | sort -h | tail -n 20", quoted(place))});
+    return then_start(c,
+                      {fmt::format("df -h {0} && df -i {0}", shell_quoted(place)),
+                       fmt::format("du -xh --max-depth=2 {} | sort -h | tail -n 20", shell_quoted(place))});
 }
 Commands next_memory(const Case& c)
 {
@@ -119,14 +120,14 @@ Commands next_binary_missing(const Case& c)
 }
 Commands next_interpreter(const Case& c)
 {
-    return then_start(c, {fmt::format("head -n 1 {}", quoted(program_of(c)->path)),
+    return then_start(c, {fmt::format("head -n 1 {}", shell_quoted(program_of(c)->path)),
                           list_command(program_of(c)->interpreter)});
 }
 Commands next_executable(const Case& c)
 {
     const auto* command = command_of(c);
     const auto path = command == nullptr ? std::string{"/"} : command->path;
-    return then_start(c, {list_command(path), fmt::format("chmod +x {}", quoted(path))});
+    return then_start(c, {list_command(path), fmt::format("chmod +x {}", shell_quoted(path))});
 }
 Commands next_working_directory(const Case& c)
 {
@@ -134,11 +135,11 @@ Commands next_working_directory(const Case& c)
 }
 Commands next_user(const Case& c)
 {
-    return then_start(c, {fmt::format("getent passwd {}", quoted(c.details.user)), "systemd-sysusers"});
+    return then_start(c, {fmt::format("getent passwd {}", shell_quoted(c.details.user)), "systemd-sysusers"});
 }
 Commands next_group(const Case& c)
 {
-    return then_start(c, {fmt::format("getent group {}", quoted(c.details.group)), "systemd-sysusers"});
+    return then_start(c, {fmt::format("getent group {}", shell_quoted(c.details.group)), "systemd-sysusers"});
 }
 
 Commands next_port(const Case& c)
@@ -150,7 +151,8 @@ Commands next_port(const Case& c)
 Commands next_read_only(const Case& c)
 {
     const auto path = clue_path(c);
-    return then_start(c, {fmt::format("findmnt -T {}", quoted(path.empty() ? "/" : path)), cat_command(c)});
+    return then_start(
+        c, {fmt::format("findmnt -T {}", shell_quoted(path.empty() ? "/" : path)), cat_command(c)});
 }
 Commands next_limits(const Case& c)
 {
@@ -161,7 +163,7 @@ Commands next_library(const Case& c)
 {
     const auto package = package_of_program(c);
     const auto* command = command_of(c);
-    Commands all{fmt::format("ldd {}", quoted(command == nullptr ? "/" : command->path))};
+    Commands all{fmt::format("ldd {}", shell_quoted(command == nullptr ? "/" : command->path))};
     if (!package.empty()) all.push_back(install_command(package));
     return then_start(c, std::move(all));
 }
@@ -170,7 +172,7 @@ Commands next_permission(const Case& c)
     const auto path = clue_path(c);
     if (path.empty()) return next_cat(c);
     return then_start(c,
-                      {fmt::format("namei -l {}", quoted(path)),
+                      {fmt::format("namei -l {}", shell_quoted(path)),
                        fmt::format("systemctl show -p User,Group,ReadWritePaths,ProtectSystem {}", name(c))});
 }
 Commands next_file_missing(const Case& c)
@@ -185,7 +187,8 @@ Commands next_changed_package(const Case& c)
     const auto& package = *c.own_package();
     Commands all{journal_command(c), fmt::format("zgrep -h ' {}:' /var/log/dpkg.log*", package.package)};
     if (!package.from.empty())
-        all.push_back(fmt::format("apt-get install {}={}", quoted(package.package), quoted(package.from)));
+        all.push_back(
+            fmt::format("apt-get install {}={}", shell_quoted(package.package), shell_quoted(package.from)));
     return then_start(c, std::move(all));
 }
 Commands next_changed_file(const Case& c)

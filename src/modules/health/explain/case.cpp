@@ -152,7 +152,7 @@ std::string how_it_ended(const UnitFacts& unit)
     return "failed";
 }
 
-std::string quoted(std::string_view word)
+std::string shell_quoted(std::string_view word)
 {
     const bool plain = !word.empty() && std::ranges::all_of(word, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')

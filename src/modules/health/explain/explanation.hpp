@@ -108,7 +108,7 @@ struct Cause {
 /// "exited with status 3 (NOTIMPLEMENTED)", "was killed by signal 9 (KILL)"; "failed" when nothing is known.
 [[nodiscard]] std::string how_it_ended(const UnitFacts& unit);
 /// For a shell: quoted when it must be.
-[[nodiscard]] std::string quoted(std::string_view word);
+[[nodiscard]] std::string shell_quoted(std::string_view word);
 /// "1.5 GiB", "512 bytes".
 [[nodiscard]] std::string human_bytes(std::uint64_t bytes);
 

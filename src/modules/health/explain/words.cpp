@@ -110,7 +110,7 @@ std::string when(WallTime time)
     return text + " UTC";
 }
 
-std::string name(const Case& c) { return quoted(c.unit.id); }
+std::string name(const Case& c) { return shell_quoted(c.unit.id); }
 
 const systemd::ExecCommand* command_of(const Case& c) { return c.control != nullptr ? c.control : c.main; }
 
