@@ -1,0 +1,95 @@
+#pragma once
+// Entries of the journal, whole, for whoever serves or forwards logs; and which of them. Pure.
+
+#include "opsd/clock.hpp"
+#include "opsd/result.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace opsd::systemd {
+
+/// One field. A name may occur more than once in an entry; a value is any bytes, also none.
+struct JournalField {
+    std::string_view name;
+    std::string_view value;
+};
+
+/// One entry. All of it is valid only while it is handed over.
+struct JournalEntry {
+    std::string_view cursor;     ///< journald's own text
+    std::int64_t realtime = 0;   ///< when journald received it, microseconds since the epoch
+    std::int64_t monotonic = 0;  ///< the same, microseconds since that boot
+    std::span<const JournalField> fields;
+
+    /// The value of the first field of that name; nothing without one.
+    [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const noexcept;
+};
+
+/// What becomes of the entries that are read: used by one thread at a time, which is not the event loop's.
+class EntryWriter {
+public:
+    virtual ~EntryWriter() = default;
+    /// Appends the entry in its format to `out`. False: it is not one of those asked for (grep), and does not
+    /// count for the limit.
+    virtual bool write(const JournalEntry& entry, std::string& out) = 0;
+};
+
+/// The parts of a cursor: "s=<id>;i=<hex>;b=<id>;m=<hex>;t=<hex>;x=<hex>" as journald of systemd 252 writes
+/// it (sd_journal_get_cursor(3) calls it opaque; sd_journal_get_seqnum(3) came with 254).
+struct CursorParts {
+    std::string sequence_id;     ///< whose numbers they are
+    std::uint64_t sequence = 0;  ///< counts all entries of that sequence
+    std::int64_t realtime = 0;   ///< microseconds since the epoch
+};
+
+/// Errc::invalid_argument when it is no cursor.
+[[nodiscard]] Result<CursorParts> parse_cursor(std::string_view cursor);
+
+/// Which entries: those for which each group has a match. A match is "FIELD=value"; within a group any of
+/// them will do.
+using MatchGroups = std::vector<std::vector<std::string>>;
+
+/// Where a reading begins.
+enum class From {
+    head,    ///< before the oldest entry
+    tail,    ///< after the newest entry
+    cursor,  ///< after the entry with that cursor; if it is gone, before the oldest later one
+    time,    ///< before the first entry of that time or later
+};
+
+/// A reading of the journal from a place on, oldest entry first.
+struct JournalRange {
+    MatchGroups matches;
+    From from = From::head;
+    std::string cursor;
+    std::int64_t time = 0;               ///< microseconds since the epoch
+    std::int64_t skip = 0;               ///< matching entries to go forward; negative: back
+    std::optional<std::uint64_t> limit;  ///< entries at most
+    std::optional<std::int64_t> since;   ///< none older: microseconds since the epoch
+    std::optional<std::int64_t> until;   ///< none newer
+};
+
+/// Entries that were deleted before they could be read.
+struct JournalLoss {
+    /// How many of all, whether or not they would have matched; nothing: some, but how many is not known (the
+    /// journal began a new sequence).
+    std::optional<std::uint64_t> entries;
+};
+
+/// What one call reads of a reading.
+struct JournalSlice {
+    std::string text;                 ///< what the writer made of the entries
+    std::uint64_t entries = 0;        ///< in it
+    std::string position;             ///< a cursor: all before and at it was seen; "": the journal is empty
+    bool ended = false;               ///< the end of the journal or of the range, for now
+    bool complete = false;            ///< ended, and nothing that comes later can belong to it: limit, until
+    std::optional<JournalLoss> loss;  ///< before the first entry of this slice
+    std::int64_t skipped = 0;         ///< of the first slice: how far `skip` really went
+};
+
+}  // namespace opsd::systemd

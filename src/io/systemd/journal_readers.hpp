@@ -1,0 +1,53 @@
+#pragma once
+// Reads of the journal for answers and forwarders: a few threads, each with a handle of its own that stays
+// open (opening 71 files costs 1.4 ms, a reading from an open handle 0.1 ms). A reading is done in slices, so
+// that a long one holds up nobody: between two slices any thread may continue it from its cursor.
+//
+// In: a range and a writer. Out: text, as much as a slice takes. Promises: reads exactly once what follows a
+// position, across rotation; says how much was deleted (vacuum) between a position and what is there.
+
+#include "io/systemd/journal_entry.hpp"
+#include "opsd/async.hpp"
+
+#include <memory>
+#include <string>
+
+namespace opsd::systemd {
+
+/// How much one slice takes.
+struct SliceLimits {
+    std::size_t bytes = 256 * 1024;         ///< of text; exceeded by one entry at most
+    std::chrono::milliseconds longest{50};  ///< looking at entries
+    std::size_t looked_at = 100'000;        ///< entries, also those that the writer does not want
+};
+
+/// One reading, from its range's beginning on. Made by JournalReaders; released at any time.
+class JournalReading;
+
+class JournalReaders {
+public:
+    /// `directory` "" is the machine's own journal. `threads` from 1 to 16.
+    JournalReaders(std::string directory, std::size_t threads);
+    /// Does not wait for slices under way.
+    ~JournalReaders();
+    JournalReaders(const JournalReaders&) = delete;
+    JournalReaders& operator=(const JournalReaders&) = delete;
+
+    /// Does no I/O.
+    [[nodiscard]] std::shared_ptr<JournalReading> open(JournalRange range,
+                                                       std::unique_ptr<EntryWriter> writer);
+    /// The next slice; of a reading that ended, what was written since. One call at a time for a reading.
+    /// Errc::denied (not in group systemd-journal), not_found (no journal files), unavailable.
+    Task<Result<JournalSlice>> next(std::shared_ptr<JournalReading> reading, SliceLimits limits);
+    /// The values of a field, each once, sorted; at most `most`.
+    Task<Result<std::vector<std::string>>> values(std::string field, std::size_t most);
+
+    /// Slices waiting for a thread; a gauge.
+    [[nodiscard]] std::size_t waiting() const;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace opsd::systemd
