@@ -1,5 +1,7 @@
 // The parts of a question that several kinds have.
 
+#include "http/head.hpp"
+
 #include "modules/logs/query.hpp"
 
 #include <fmt/format.h>
@@ -11,18 +13,11 @@
 namespace opsd::logs {
 namespace {
 
-std::string_view trimmed(std::string_view text)
-{
-    const auto first = text.find_first_not_of(" \t");
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 /// Cuts the first item off a list.
 std::string_view next_item(std::string_view& list, char separator)
 {
     const auto at = list.find(separator);
-    const auto item = trimmed(list.substr(0, at));
+    const auto item = http::trimmed(list.substr(0, at));
     list.remove_prefix(at == std::string_view::npos ? list.size() : at + 1);
     return item;
 }
