@@ -1,7 +1,7 @@
 #include "modules/logs/answer.hpp"
 
 #include "http/gzip.hpp"
-#include "modules/logs/search.hpp"
+#include "modules/logs/backwards.hpp"
 
 #include <fmt/format.h>
 
@@ -48,12 +48,11 @@ void add_headers(Response& response, const Request& request, const LogQuery& que
         response.with("Content-Disposition", fmt::format("attachment; filename={}", query.file));
 }
 
-void add_findings(Response& response, const JournalSlice& first, const LogQuery& query, Style style, bool late)
+void add_findings(Response& response, const JournalSlice& first, const LogQuery& query, Style style)
 {
     if (first.loss) response.with("X-Journal-Lost", lost_word(*first.loss));
-    if (late) response.with("X-Journal-Search", "incomplete");
     if (style == Style::v1) {
-        const auto skipped = query.filtered() ? 0 : first.skipped;
+        const auto skipped = first.skipped;
         response.with("X-Journal-Skip-Next", std::to_string(std::max<std::int64_t>(skipped, 0)));
         response.with("X-Journal-Skip-Prev", std::to_string(std::max<std::int64_t>(-skipped, 0)));
     }
@@ -74,13 +73,11 @@ Task<Result<JournalSlice>> first_slice(Flow& flow)
     const auto deadline = core.services.clock.monotonic() + longest_first;
     std::optional<systemd::JournalLoss> loss;
     std::int64_t skipped = 0;
-    for (bool first = true;; first = false) {
-        auto slice = co_await flow.next(systemd::SliceLimits{});
-        core.note(slice ? nullptr : &slice.error());
+    for (;;) {
+        auto slice = co_await flow.next(slice_limits(flow.query));
+        core.count(slice);
         if (!slice) co_return slice;
-        ++core.counters.slices;
-        if (first) skipped = slice->skipped;
-        if (slice->loss) core.count(*slice->loss);
+        skipped += slice->skipped;
         if (slice->loss && !loss) loss = slice->loss;
         slice->loss = loss;
         slice->skipped = skipped;
@@ -107,14 +104,12 @@ public:
             const bool given = co_await give(slice);
             if (!given) co_return;
             if (slice.ended) break;
-            auto next = co_await flow_->next(systemd::SliceLimits{});
-            flow_->core->note(next ? nullptr : &next.error());
+            auto next = co_await flow_->next(slice_limits(flow_->query));
+            flow_->core->count(next);
             if (!next) {
                 flow_->core->services.log.warning("cut off an answer: {}", next.error().message);
                 co_return;
             }
-            ++flow_->core->counters.slices;
-            if (next->loss) flow_->core->count(*next->loss);
             slice = std::move(*next);
         }
         if (flow_->query.format == Format::json) {
@@ -208,17 +203,29 @@ Response broken(const Error& error, Style style)
 
 }  // namespace
 
+systemd::SliceLimits slice_limits(const LogQuery& query)
+{
+    // A field that was cut while it was read makes its entry too long, so that it is marked.
+    systemd::SliceLimits limits;
+    limits.field_bytes = query.max_entry + 1;
+    return limits;
+}
+
 std::string loss_text(const systemd::JournalLoss& loss, Format format)
 {
     const auto number = loss.entries ? std::to_string(*loss.entries) : std::string{"null"};
     switch (format) {
-    case Format::sse: return http::sse({}, "lost", fmt::format("{{\"entries\":{}}}", number));
+    case Format::sse:
+        return http::sse({}, "lost", fmt::format("{{\"entries\":{}}}", number));
     // The DC/OS command line takes every event's data for an entry.
-    case Format::dcos_sse: return fmt::format(": lost {} entries\n\n", lost_word(loss));
-    case Format::ndjson: return fmt::format("{{\"lost\":{}}}\n", number);
+    case Format::dcos_sse:
+        return fmt::format(": lost {} entries\n\n", lost_word(loss));
+    case Format::ndjson:
+        return fmt::format("{{\"lost\":{}}}\n", number);
     case Format::text:
         return fmt::format("-- {} entries were deleted before they could be read --\n", lost_word(loss));
-    default: return {};
+    default:
+        return {};
     }
 }
 
@@ -245,14 +252,8 @@ Task<Response> answer(std::shared_ptr<Core> core, const Request& request, Result
     if (!slot) co_return refusal(slot.error(), style);
     auto flow = std::make_shared<Flow>(core, std::move(*slot), std::move(*query));
     auto& asked = flow->query;
-    bool late = false;
-    if (asked.filtered() && asked.range.skip < 0 && !asked.reverse) {
-        const auto found = co_await find_newest(*core, asked);
-        if (!found && found.error().code == Errc::invalid_argument)
-            co_return refusal(found.error(), style);
-        if (!found) co_return broken(found.error(), style);
-        late = *found;
-    }
+    // Where the journal does not know the filter, the newest N are the newest N that pass it.
+    asked.range.skip_taken = asked.filtered() && !asked.reverse;
     flow->next = asked.reverse ? read_backwards(core, asked)
                                : core->outside.read(asked.range, make_writer(spec_of(asked)));
     auto first = co_await first_slice(*flow);
@@ -261,7 +262,7 @@ Task<Response> answer(std::shared_ptr<Core> core, const Request& request, Result
     const JournalSlice& found = *flow->first;
     Response findings;
     add_headers(findings, request, asked, style);
-    add_findings(findings, found, asked, style, late);
+    add_findings(findings, found, asked, style);
     Response response;
     if (!asked.follow && found.ended)
         response = co_await whole(flow);

@@ -39,6 +39,8 @@ Task<http::Response> answer(std::shared_ptr<Core> core, const http::Request& req
 /// then the client comes again with the last id.
 Task<> follow(std::shared_ptr<Flow> flow, http::StreamWriter& writer);
 
+/// How much is read at a time for it.
+[[nodiscard]] systemd::SliceLimits slice_limits(const LogQuery& query);
 /// How a gap is told within a stream; "" where the format has no word for it.
 [[nodiscard]] std::string loss_text(const systemd::JournalLoss& loss, Format format);
 

@@ -41,16 +41,21 @@ void Core::note(const Error* failure)
         services.status.running();
 }
 
+void Core::count(const Result<systemd::JournalSlice>& slice)
+{
+    note(slice ? nullptr : &slice.error());
+    if (!slice) return;
+    ++counters.slices;
+    counters.damaged += slice->damaged;
+    if (!slice->loss) return;
+    ++counters.gaps;
+    counters.lost += slice->loss->entries.value_or(0);
+}
+
 void Core::count(std::uint64_t entries, std::size_t bytes)
 {
     counters.entries += entries;
     counters.bytes += bytes;
-}
-
-void Core::count(const systemd::JournalLoss& loss)
-{
-    ++counters.gaps;
-    counters.lost += loss.entries.value_or(0);
 }
 
 void Core::finish()

@@ -25,6 +25,7 @@ struct Outside {
         systemd::FollowKey, systemd::JournalFollower::MakeWriter, std::string position)>
         follow;
     std::function<Task<Result<std::vector<std::string>>>(std::string field, std::size_t most)> values;
+    std::function<Task<>()> run;  ///< the follower, until cancelled
     std::string boot_id;
     std::function<std::size_t()> waiting = [] { return std::size_t{0}; };  ///< slices, for a thread
     std::function<std::size_t()> handles = [] { return std::size_t{0}; };  ///< of the follower
@@ -36,6 +37,7 @@ struct Counters {
     std::uint64_t slices = 0;     ///< read for it
     std::uint64_t lost = 0;       ///< entries that were deleted before they were read, as far as known
     std::uint64_t gaps = 0;       ///< such places
+    std::uint64_t damaged = 0;    ///< entries that could not be read
     std::uint64_t behind = 0;     ///< followers that did not keep up and read on from the journal
     std::uint64_t cut = 0;        ///< answers cut off (logs.max_answer)
     std::uint64_t failed = 0;     ///< readings that failed
@@ -50,9 +52,10 @@ struct Core {
     [[nodiscard]] QueryContext context() const;
     /// What a reading or a joining came to, for the module's state.
     void note(const Error* failure);
-    /// Counts a slice or chunk that is given.
+    /// Counts a slice that was read, and whether that succeeded.
+    void count(const Result<systemd::JournalSlice>& slice);
+    /// Counts entries that are given.
     void count(std::uint64_t entries, std::size_t bytes);
-    void count(const systemd::JournalLoss& loss);
 
     /// The module ends: so do its streams, whose rules may be others now.
     void finish();

@@ -40,13 +40,15 @@ void write_metrics(const Core& core, Page& page)
            "Entries that were deleted before a client could read them, as far as their number is known.",
            c.lost);
     single(page, "opsd_logs_gaps_total", Kind::counter, "Places where entries were missing.", c.gaps);
-    single(page, "opsd_logs_slow_followers_total", Kind::counter,
-           "Times a client did not keep up (logs.follow.queue) and read on from the journal; it lost nothing.",
-           c.behind);
+    single(page, "opsd_logs_damaged_entries_total", Kind::counter,
+           "Entries that could not be read and were passed over.", c.damaged);
+    single(
+        page, "opsd_logs_slow_followers_total", Kind::counter,
+        "Times a client did not keep up (logs.follow.queue) and read on from the journal; it lost nothing.",
+        c.behind);
     single(page, "opsd_logs_cut_answers_total", Kind::counter,
            "Answers cut off because they were longer than logs.max_answer.", c.cut);
-    single(page, "opsd_logs_forbidden_total", Kind::counter, "Questions refused by logs.allow.",
-           c.forbidden);
+    single(page, "opsd_logs_forbidden_total", Kind::counter, "Questions refused by logs.allow.", c.forbidden);
 }
 
 }  // namespace opsd::logs

@@ -14,7 +14,7 @@ Task<> try_journal(Core& core)
     range.from = systemd::From::tail;
     range.skip = -1;
     range.limit = 1;
-    const auto next = core.outside.read(std::move(range), make_locator({}));
+    const auto next = core.outside.read(std::move(range), make_writer({}));
     const auto slice = co_await next(systemd::SliceLimits{});
     core.note(slice ? nullptr : &slice.error());
 }
@@ -22,8 +22,7 @@ Task<> try_journal(Core& core)
 }  // namespace
 
 LogsModule::LogsModule(LogsOptions options, Services& services, Outside outside)
-  : executor_{services.executor}
-  , core_{std::make_shared<Core>(std::move(options), services, std::move(outside))}
+  : core_{std::make_shared<Core>(std::move(options), services, std::move(outside))}
 {}
 
 std::vector<http::Route> LogsModule::routes() { return routes_of(core_); }
@@ -42,8 +41,7 @@ Task<> LogsModule::run()
     const Finish finish{*core_};
     core_->services.status.running();
     co_await try_journal(*core_);
-    asio::steady_timer end{executor_, never};
-    co_await wait_event(end);
+    co_await core_->outside.run();
 }
 
 }  // namespace opsd::logs

@@ -14,12 +14,13 @@
 //     journal) and when it comes again with its last id. What was deleted before it could be read is counted
 //     and told: X-Journal-Lost, an event, a metric.
 //   - Nobody's entry is given to a role that may not read it (logs.allow; units). Every question is audited.
-//   - Bounded: answers, followers, text that waits for a client, an entry's and an answer's length; each bound
+//   - Bounded: answers, followers, text that waits for a client, an entry's and an answer's length; each
+//   bound
 //     is a setting and a metric.
 //   - A stream that ends before its time ends torn: no client takes it for whole.
 //
-// How it is built: pure logic (options, units, grep, query, render) and thin tasks around it (search, answer,
-// stream).
+// How it is built: pure logic (options, units, grep, query, render) and thin tasks around it
+// (backwards, answer, stream).
 
 #include "modules/logs/core.hpp"
 #include "opsd/module.hpp"
@@ -34,7 +35,6 @@ public:
     Task<> run() override;
 
 private:
-    Executor executor_;
     std::shared_ptr<Core> core_;
 };
 

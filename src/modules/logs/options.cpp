@@ -60,10 +60,7 @@ Schema<LogsOptions> schema()
                between(Bytes{1 << 20}, Bytes{std::uint64_t{1} << 40}))
         .field(&LogsOptions::max_entry, "max_entry",
                "Longer entries are shortened, with a mark; the DC/OS command line gets 64,000 bytes at most",
-               between(Bytes{4 * 1024}, Bytes{64 << 20}))
-        .field(&LogsOptions::search, "search",
-               "How long the newest lines that fit a pattern are searched; then those found are given",
-               between(Duration{100ms}, Duration{50s}))
+               between(Bytes{4 * 1024}, Bytes{1 << 20}))
         .field(&LogsOptions::fields, "fields",
                "Fields whose values /system/v1/logs/v1/fields lists; \"*\" for all")
         .list(&LogsOptions::allow, "allow", "Which units a role may read; a role without a list reads all",

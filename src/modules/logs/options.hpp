@@ -31,7 +31,6 @@ struct LogsOptions {
     std::int64_t readings = 32;
     config::Bytes max_answer{std::uint64_t{4} << 30};
     config::Bytes max_entry{1 << 20};
-    Duration search{5'000};
     std::vector<std::string> fields{"FRAMEWORK_ID", "AGENT_ID", "EXECUTOR_ID", "CONTAINER_ID", "STREAM"};
     std::vector<AllowRule> allow;
     FollowOptions follow;

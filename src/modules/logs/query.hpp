@@ -63,13 +63,12 @@ struct LogQuery {
     [[nodiscard]] bool filtered() const noexcept { return grep || !owners.empty(); }
 };
 
-inline constexpr std::size_t dcos_cli_entry = 64'000;      // bytes that the DC/OS command line can take
-inline constexpr std::size_t smallest_entry = 1'024;       // of max_entry: a cursor and a mark must fit
-inline constexpr std::uint64_t most_searched = 10'000;     // lines= with a filter: their cursors are kept
-inline constexpr std::uint64_t lines_of_range = 100;       // lines= unless given
-inline constexpr std::uint64_t lines_of_follow = 10;       // with follow
+inline constexpr std::size_t dcos_cli_entry = 64'000;  // bytes that the DC/OS command line can take
+inline constexpr std::size_t smallest_entry = 1'024;   // of max_entry: a cursor and a mark must fit
+inline constexpr std::uint64_t lines_of_range = 100;   // lines= unless given
+inline constexpr std::uint64_t lines_of_follow = 10;   // with follow
 inline constexpr std::int64_t farthest_skip = std::int64_t{1} << 62U;  // further is as far
-inline constexpr std::size_t most_filters = 64;            // of one question
+inline constexpr std::size_t most_filters = 64;                        // of one question
 
 /// /system/v1/logs/v1/range and stream, also of a task. All: Errc::invalid_argument with a sentence.
 [[nodiscard]] Result<LogQuery> v1_query(const http::Request& request, bool stream, bool download,

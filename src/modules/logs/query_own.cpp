@@ -24,8 +24,7 @@ std::int64_t microseconds(WallTime time) { return time.time_since_epoch().count(
 Result<Format> format_of(const Request& request, bool follow)
 {
     if (const auto* word = request.query.find("format")) {
-        for (const auto format :
-             {Format::json, Format::ndjson, Format::text, Format::sse, Format::export_})
+        for (const auto format : {Format::json, Format::ndjson, Format::text, Format::sse, Format::export_})
             if (*word == to_string(format)) return format;
         return fail(Errc::invalid_argument,
                     fmt::format("cannot use format \"{}\": it is json, ndjson, text, sse or export", *word));
@@ -56,7 +55,8 @@ Result<> take_priority(const Request& request, systemd::MatchGroups& groups)
     if (text == nullptr) return {};
     const std::string_view all{*text};
     const auto dots = all.find("..");
-    auto from = dots == std::string_view::npos ? std::optional<std::size_t>{0} : priority_of(all.substr(0, dots));
+    auto from =
+        dots == std::string_view::npos ? std::optional<std::size_t>{0} : priority_of(all.substr(0, dots));
     auto to = priority_of(dots == std::string_view::npos ? all : all.substr(dots + 2));
     if (!from || !to)
         return fail(Errc::invalid_argument,
@@ -99,8 +99,7 @@ Result<> take_boot(const Request& request, const QueryContext& context, systemd:
     }
     std::string id{*text};
     std::erase(id, '-');
-    const bool good =
-        id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
+    const bool good = id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (!good)
         return fail(Errc::invalid_argument,
                     fmt::format("cannot use boot \"{}\": it is 0, the present one, or its id of 32 "
@@ -136,11 +135,7 @@ Result<std::optional<std::uint64_t>> lines_of(const Request& request, const LogQ
     if (*text == "all") return Lines{};
     const auto number = number_of<std::uint64_t>("lines", *text);
     if (!number) return fail(number.error());
-    const std::uint64_t most = query.filtered() ? most_searched : std::uint64_t{1} << 62U;
-    if (*number > most)
-        return fail(Errc::invalid_argument,
-                    fmt::format("cannot use lines \"{}\": {} at most with grep or a pattern of units", *text,
-                                most));
+    if (*number > static_cast<std::uint64_t>(farthest_skip)) return Lines{};
     return Lines{*number};
 }
 
@@ -167,6 +162,7 @@ Result<> take_beginning(const Request& request, LogQuery& query)
         range.from = range.until ? From::time : From::tail;
         if (range.until) range.time = *range.until + 1;
         range.skip = -static_cast<std::int64_t>(**lines);
+        if (!query.follow) range.limit = **lines;  // not one more that comes while they are looked for
     } else if (range.since) {
         range.from = From::time;
         range.time = *range.since;
@@ -197,9 +193,9 @@ Result<LogQuery> own_query(const Request& request, const QueryContext& context)
         query.grep = std::move(*grep);
     }
     auto& matches = query.range.matches;
-    for (auto taken : {take_units(request, query), add_filters(request, matches),
-                       take_priority(request, matches), take_boot(request, context, matches),
-                       take_times(request, context, query.range)}) {
+    for (auto taken :
+         {take_units(request, query), add_filters(request, matches), take_priority(request, matches),
+          take_boot(request, context, matches), take_times(request, context, query.range)}) {
         if (!taken) return fail(std::move(taken).error());
     }
     auto begun = take_beginning(request, query);

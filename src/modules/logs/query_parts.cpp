@@ -58,8 +58,7 @@ std::vector<MediaRange> ranges_of(std::string_view accept)
 int fits(std::string_view range, std::string_view type)
 {
     if (range == type) return 3;
-    if (range.ends_with("/*") && range != "*/*"
-        && type.starts_with(range.substr(0, range.size() - 1)))
+    if (range.ends_with("/*") && range != "*/*" && type.starts_with(range.substr(0, range.size() - 1)))
         return 2;
     return range == "*/*" ? 1 : 0;
 }
@@ -127,14 +126,22 @@ bool looks_like_dcos_cli(const http::Request& request, Format format)
 std::string_view to_string(Format format) noexcept
 {
     switch (format) {
-    case Format::dcos_text: return "dcos-text";
-    case Format::dcos_json: return "dcos-json";
-    case Format::dcos_sse: return "dcos-sse";
-    case Format::json: return "json";
-    case Format::ndjson: return "ndjson";
-    case Format::text: return "text";
-    case Format::sse: return "sse";
-    case Format::export_: return "export";
+    case Format::dcos_text:
+        return "dcos-text";
+    case Format::dcos_json:
+        return "dcos-json";
+    case Format::dcos_sse:
+        return "dcos-sse";
+    case Format::json:
+        return "json";
+    case Format::ndjson:
+        return "ndjson";
+    case Format::text:
+        return "text";
+    case Format::sse:
+        return "sse";
+    case Format::export_:
+        return "export";
     }
     return "";
 }
@@ -142,14 +149,20 @@ std::string_view to_string(Format format) noexcept
 std::string_view content_type(Format format) noexcept
 {
     switch (format) {
-    case Format::dcos_text: return "text/plain";
+    case Format::dcos_text:
+        return "text/plain";
     case Format::dcos_json:
-    case Format::json: return "application/json";
+    case Format::json:
+        return "application/json";
     case Format::dcos_sse:
-    case Format::sse: return "text/event-stream";
-    case Format::ndjson: return "application/x-ndjson";
-    case Format::text: return "text/plain; charset=utf-8";
-    case Format::export_: return "application/vnd.fdo.journal";
+    case Format::sse:
+        return "text/event-stream";
+    case Format::ndjson:
+        return "application/x-ndjson";
+    case Format::text:
+        return "text/plain; charset=utf-8";
+    case Format::export_:
+        return "application/vnd.fdo.journal";
     }
     return "";
 }
@@ -167,8 +180,7 @@ Result<> add_filters(const http::Request& request, systemd::MatchGroups& groups)
                                     "SYSLOG_IDENTIFIER:sshd",
                                     filter));
         if (++count > most_filters)
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot use more than {} filters", most_filters));
+            return fail(Errc::invalid_argument, fmt::format("cannot use more than {} filters", most_filters));
         auto known = std::ranges::find(group_of, field, &std::pair<std::string, std::size_t>::first);
         if (known == group_of.end()) {
             known = group_of.emplace(group_of.end(), field, groups.size());
@@ -203,8 +215,7 @@ Result<WallTime> parse_when(std::string_view name, std::string_view text, WallTi
         if (decoded) return now - back;
     } else if (text.starts_with('@')) {
         const auto seconds_of = number_of<std::int64_t>(name, text.substr(1));
-        if (seconds_of && *seconds_of >= 0 && *seconds_of <= farthest)
-            return WallTime{seconds{*seconds_of}};
+        if (seconds_of && *seconds_of >= 0 && *seconds_of <= farthest) return WallTime{seconds{*seconds_of}};
     } else if (const auto time = parse_rfc3339(text)) {
         return *time;
     }

@@ -16,13 +16,13 @@ systemd::FollowerLimits follower_limits(const FollowOptions& options)
 
 Outside real_outside(const LogsOptions& options, const Services& services)
 {
-    const auto readers = std::make_shared<systemd::JournalReaders>(
-        services.paths.journal, static_cast<std::size_t>(options.threads));
+    const auto readers = std::make_shared<systemd::JournalReaders>(services.paths.journal,
+                                                                   static_cast<std::size_t>(options.threads));
     const auto follower =
         std::make_shared<systemd::JournalFollower>(services.paths.journal, follower_limits(options.follow));
     Outside outside;
     outside.read = [readers](systemd::JournalRange range, std::unique_ptr<systemd::EntryWriter> writer) {
-        return [readers, reading = readers->open(std::move(range), std::move(writer))](
+        return [readers, reading = systemd::JournalReaders::open(std::move(range), std::move(writer))](
                    systemd::SliceLimits limits) { return readers->next(reading, limits); };
     };
     outside.follow = [follower](systemd::FollowKey key, systemd::JournalFollower::MakeWriter make_writer,
@@ -32,6 +32,7 @@ Outside real_outside(const LogsOptions& options, const Services& services)
     outside.values = [readers](std::string field, std::size_t most) {
         return readers->values(std::move(field), most);
     };
+    outside.run = [follower] { return follower->run(); };
     outside.boot_id = systemd::boot_id();
     outside.waiting = [readers] { return readers->waiting(); };
     outside.handles = [follower] { return follower->handles(); };
@@ -51,6 +52,9 @@ Result<std::unique_ptr<Module>> create(const config::Value* section, Services& s
 
 }  // namespace
 
-CatalogEntry catalog_entry() { return {"logs", "The journal for clients", config::AnySchema{schema()}, create}; }
+CatalogEntry catalog_entry()
+{
+    return {"logs", "The journal for clients", config::AnySchema{schema()}, create};
+}
 
 }  // namespace opsd::logs

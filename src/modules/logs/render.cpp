@@ -37,7 +37,8 @@ private:
     void append(const JournalEntry& entry, std::string& out)
     {
         switch (spec_.format) {
-        case Format::dcos_text: return append_dcos_text(out, entry, spec_.max_entry, local_);
+        case Format::dcos_text:
+            return append_dcos_text(out, entry, spec_.max_entry, local_);
         case Format::dcos_json:
             append_dcos_json(out, entry, spec_.max_entry - 1);
             out += '\n';
@@ -49,10 +50,13 @@ private:
             append_json(out, entry, spec_.max_entry - 1, utc_);
             out += '\n';
             return;
-        case Format::text: return append_text(out, entry, spec_.max_entry, utc_);
+        case Format::text:
+            return append_text(out, entry, spec_.max_entry, utc_);
         case Format::dcos_sse:
-        case Format::sse: return append_event(entry, out);
-        case Format::export_: return append_export(out, entry, spec_.max_entry);
+        case Format::sse:
+            return append_event(entry, out);
+        case Format::export_:
+            return append_export(out, entry, spec_.max_entry);
         }
     }
 
@@ -73,21 +77,6 @@ private:
     RenderSpec spec_;
     MinuteText local_{MinuteText::Zone::local};
     MinuteText utc_{MinuteText::Zone::utc};
-};
-
-class Locator final : public EntryWriter {
-public:
-    explicit Locator(RenderSpec spec) : spec_{std::move(spec)} {}
-
-    bool write(const JournalEntry& entry, std::string& out) override
-    {
-        if (!wanted(spec_, entry)) return false;
-        out.append(entry.cursor).append("\n");
-        return true;
-    }
-
-private:
-    RenderSpec spec_;
 };
 
 class Framer final : public EntryWriter {
@@ -131,7 +120,9 @@ RenderSpec spec_of(const LogQuery& query)
 std::string name_of(const RenderSpec& spec)
 {
     auto name = fmt::format("{} {} {}", to_string(spec.format), spec.ids ? "ids" : "plain", spec.max_entry);
-    if (spec.grep) fmt::format_to(std::back_inserter(name), " grep {}:{}", spec.grep->pattern().size(), spec.grep->pattern());
+    if (spec.grep)
+        fmt::format_to(std::back_inserter(name), " grep {}:{}", spec.grep->pattern().size(),
+                       spec.grep->pattern());
     for (const auto& owner : spec.owners) {
         name += "\nunits";
         for (const auto& pattern : owner->patterns())
@@ -143,11 +134,6 @@ std::string name_of(const RenderSpec& spec)
 std::unique_ptr<EntryWriter> make_writer(RenderSpec spec)
 {
     return std::make_unique<Renderer>(std::move(spec));
-}
-
-std::unique_ptr<EntryWriter> make_locator(RenderSpec spec)
-{
-    return std::make_unique<Locator>(std::move(spec));
 }
 
 std::unique_ptr<EntryWriter> make_framer(RenderSpec spec)

@@ -12,9 +12,9 @@ namespace opsd::logs {
 /// How a writer writes, and which entries. Equal ones write the same.
 struct RenderSpec {
     Format format = Format::dcos_json;
-    bool ids = true;                    ///< events have them
-    std::size_t max_entry = 1 << 20;    ///< bytes of an entry's text; longer ones are shortened, with a mark
-    std::shared_ptr<const Grep> grep;   ///< of MESSAGE
+    bool ids = true;                   ///< events have them
+    std::size_t max_entry = 1 << 20;   ///< bytes of an entry's text; longer ones are shortened, with a mark
+    std::shared_ptr<const Grep> grep;  ///< of MESSAGE
     std::vector<std::shared_ptr<const UnitSet>> owners;  ///< each must own the entry
 };
 
@@ -23,8 +23,6 @@ struct RenderSpec {
 [[nodiscard]] std::string name_of(const RenderSpec& spec);
 
 [[nodiscard]] std::unique_ptr<systemd::EntryWriter> make_writer(RenderSpec spec);
-/// Writes only the cursor of each entry that the spec wants, a line each.
-[[nodiscard]] std::unique_ptr<systemd::EntryWriter> make_locator(RenderSpec spec);
 /// Writes every entry as a frame: its cursor, a newline, the length of its text, a newline, the text, which
 /// is empty for those that the spec does not want.
 [[nodiscard]] std::unique_ptr<systemd::EntryWriter> make_framer(RenderSpec spec);
@@ -62,7 +60,8 @@ void append_json(std::string& out, const systemd::JournalEntry& entry, std::size
 /// "2023-11-14 22:13:20: message", nothing without a message.
 void append_dcos_text(std::string& out, const systemd::JournalEntry& entry, std::size_t max_entry,
                       MinuteText& local);
-/// "2023-11-14T22:13:20.000Z host ssh.service[12] err: message", its further lines indented; no control bytes.
+/// "2023-11-14T22:13:20.000Z host ssh.service[12] err: message", its further lines indented; no control
+/// bytes.
 void append_text(std::string& out, const systemd::JournalEntry& entry, std::size_t max_entry,
                  MinuteText& utc);
 void append_export(std::string& out, const systemd::JournalEntry& entry, std::size_t max_entry);
@@ -74,7 +73,7 @@ struct Picked {
     std::string_view unit;  ///< which it is about: of PID 1 and journald the unit they name
     std::string_view identifier;
     std::string_view pid;
-    int priority = -1;           ///< -1: none
+    int priority = -1;            ///< -1: none
     std::int64_t suppressed = 0;  ///< messages that journald's rate limit dropped, as this entry of it says
 };
 [[nodiscard]] Picked pick(const systemd::JournalEntry& entry);

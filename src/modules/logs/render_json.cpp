@@ -49,11 +49,16 @@ char* put_escape(char* to, unsigned char byte)
 {
     constexpr std::string_view hex = "0123456789abcdef";
     switch (byte) {
-    case '"': return put(to, "\\\"");
-    case '\\': return put(to, "\\\\");
-    case '\n': return put(to, "\\n");
-    case '\r': return put(to, "\\r");
-    case '\t': return put(to, "\\t");
+    case '"':
+        return put(to, "\\\"");
+    case '\\':
+        return put(to, "\\\\");
+    case '\n':
+        return put(to, "\\n");
+    case '\r':
+        return put(to, "\\r");
+    case '\t':
+        return put(to, "\\t");
     default:
         to = put(to, "\\u00");
         *to++ = hex[byte >> 4U];
@@ -208,8 +213,8 @@ char* put_end(char* to, const JournalEntry& entry)
 /// Fields worth most when not all have room.
 bool is_main(std::string_view name)
 {
-    constexpr std::string_view names[] = {"MESSAGE",   "PRIORITY",      "SYSLOG_IDENTIFIER", "_PID",
-                                          "_HOSTNAME", "_SYSTEMD_UNIT", "UNIT"};
+    constexpr std::string_view names[] = {
+        "MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "_PID", "_HOSTNAME", "_SYSTEMD_UNIT", "UNIT"};
     return std::ranges::find(names, name) != std::end(names);
 }
 

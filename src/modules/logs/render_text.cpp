@@ -184,10 +184,14 @@ void append_text(std::string& out, const JournalEntry& entry, std::size_t max_en
     const auto picked = pick(entry);
     const auto realtime = std::max<std::int64_t>(entry.realtime, 0);
     out += utc.of(realtime / 1'000'000);
-    fmt::format_to(std::back_inserter(out), "{:02}.{:03}Z ", realtime / 1'000'000 % 60, realtime / 1'000 % 1'000);
+    fmt::format_to(std::back_inserter(out), "{:02}.{:03}Z ", realtime / 1'000'000 % 60,
+                   realtime / 1'000 % 1'000);
     append_message(out, picked.host.empty() ? "-" : picked.host, longest_word);
     out += ' ';
-    append_message(out, !picked.unit.empty() ? picked.unit : !picked.identifier.empty() ? picked.identifier : "-",
+    append_message(out,
+                   !picked.unit.empty()         ? picked.unit
+                   : !picked.identifier.empty() ? picked.identifier
+                                                : "-",
                    longest_word);
     if (!picked.pid.empty()) {
         out += '[';
@@ -197,7 +201,8 @@ void append_text(std::string& out, const JournalEntry& entry, std::size_t max_en
     if (picked.priority >= 0) out.append(" ").append(priorities[static_cast<std::size_t>(picked.priority)]);
     out += ": ";
     if (picked.suppressed > 0)
-        fmt::format_to(std::back_inserter(out), "[{} messages lost by journald's rate limit] ", picked.suppressed);
+        fmt::format_to(std::back_inserter(out), "[{} messages lost by journald's rate limit] ",
+                       picked.suppressed);
     append_message(out, picked.message.value_or("(no message)"), max_entry / 2);
     out += '\n';
 }
@@ -205,8 +210,8 @@ void append_text(std::string& out, const JournalEntry& entry, std::size_t max_en
 void append_export(std::string& out, const JournalEntry& entry, std::size_t max_entry)
 {
     append_export_field(out, "__CURSOR", entry.cursor);
-    fmt::format_to(std::back_inserter(out), "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={}\n", entry.realtime,
-                   entry.monotonic);
+    fmt::format_to(std::back_inserter(out), "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={}\n",
+                   entry.realtime, entry.monotonic);
     std::size_t used = entry.cursor.size() + 128;
     std::size_t left_out = 0;
     for (const auto& field : entry.fields) {

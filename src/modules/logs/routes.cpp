@@ -56,10 +56,10 @@ Task<Response> v1_fields(std::shared_ptr<Core> core, const Request& request)
     const auto& listed = core->options.fields;
     const auto is_listed = [field](const std::string& name) { return name == "*" || name == field; };
     if (std::ranges::none_of(listed, is_listed)) {
-        co_return refusal(Error{Errc::invalid_argument,
-                                fmt::format("cannot list the values of {}: logs.fields does not have it",
-                                            field)},
-                          Style::v1);
+        co_return refusal(
+            Error{Errc::invalid_argument,
+                  fmt::format("cannot list the values of {}: logs.fields does not have it", field)},
+            Style::v1);
     }
     if (allowed_for(core->options, request.caller.role)) {
         ++core->counters.forbidden;
@@ -90,8 +90,8 @@ http::Route row(const std::shared_ptr<Core>& core, std::string pattern, std::str
                 Parameters parameters)
 {
     auto handler = [core, answer](const Request& request) { return answer(core, request); };
-    return {Method::get, std::move(pattern), Access::read, std::move(summary), std::move(handler),
-            std::move(parameters), true};
+    return {Method::get,        std::move(pattern),    Access::read, std::move(summary),
+            std::move(handler), std::move(parameters), true};
 }
 
 Parameters joined(Parameters all, const Parameters& more)
@@ -103,18 +103,18 @@ Parameters joined(Parameters all, const Parameters& more)
 const Parameters task_parameters{{"framework", "path", "FRAMEWORK_ID of the entries", "string"},
                                  {"executor", "path", "EXECUTOR_ID of the entries", "string"},
                                  {"container", "path", "CONTAINER_ID of the entries", "string"}};
-const Parameter filter_parameter{"filter", "query",
-                                 "FIELD:value; several: the same field is one of them, others are all of them",
-                                 "string"};
+const Parameter filter_parameter{
+    "filter", "query", "FIELD:value; several: the same field is one of them, others are all of them",
+    "string"};
 const Parameter cursor_parameter{"cursor", "query", "Begin after this entry", "string"};
-const Parameter max_entry_parameter{"max_entry", "query",
-                                    "Shorten longer entries to so many bytes, logs.max_entry at most", "integer"};
-const Parameters v1_stream_parameters{filter_parameter,
-                                      cursor_parameter,
-                                      {"skip_next", "query", "Entries to go forward", "integer"},
-                                      {"skip_prev", "query", "Entries to go back; from the end without a cursor",
-                                       "integer"},
-                                      max_entry_parameter};
+const Parameter max_entry_parameter{
+    "max_entry", "query", "Shorten longer entries to so many bytes, logs.max_entry at most", "integer"};
+const Parameters v1_stream_parameters{
+    filter_parameter,
+    cursor_parameter,
+    {"skip_next", "query", "Entries to go forward", "integer"},
+    {"skip_prev", "query", "Entries to go back; from the end without a cursor", "integer"},
+    max_entry_parameter};
 const Parameters v1_range_parameters =
     joined(v1_stream_parameters, {{"limit", "query", "Entries at most", "integer"},
                                   {"read_reverse", "query", "Newest first", "boolean"}});
@@ -122,8 +122,9 @@ const Parameters v1_download_parameters =
     joined(v1_range_parameters, {{"postfix", "query", "Part of the file's name", "string"}});
 const Parameters v2_parameters{filter_parameter,
                                {"cursor", "query", "BEG, END, or begin after this entry", "string"},
-                               {"skip", "query", "Entries to leave out; negative: go back, from the end without "
-                                                 "a cursor",
+                               {"skip", "query",
+                                "Entries to leave out; negative: go back, from the end without "
+                                "a cursor",
                                 "integer"},
                                {"limit", "query", "Entries at most", "integer"},
                                max_entry_parameter};
@@ -136,8 +137,9 @@ const Parameters own_parameters{
     {"grep", "query", "Only messages with this regular expression (RE2)", "string"},
     {"boot", "query", "Only this boot: 0 for the present one, or its id", "string"},
     filter_parameter,
-    {"lines", "query", "The newest so many, or all; after a cursor the next so many. 100 by default, 10 with "
-                       "follow, all with since or a cursor",
+    {"lines", "query",
+     "The newest so many, or all; after a cursor the next so many. 100 by default, 10 with "
+     "follow, all with since or a cursor",
      "string"},
     {"follow", "query", "Go on with what comes", "boolean"},
     {"format", "query", "json, ndjson, text, sse or export; else as the Accept header says", "string"},

@@ -12,9 +12,9 @@ using systemd::From;
 using systemd::JournalSlice;
 using systemd::Subscription;
 
-constexpr Duration ping_interval{15'000};  // what DC/OS's own have; proxies close silent connections later
-constexpr Duration poll_interval{250};     // where the follower does not serve
-constexpr Duration full_interval{1'000};   // while the follower has no room
+constexpr Duration ping_interval{15'000};   // what DC/OS's own have; proxies close silent connections later
+constexpr Duration poll_interval{250};      // where the follower does not serve
+constexpr Duration full_interval{1'000};    // while the follower has no room
 constexpr Duration look_around{3'600'000};  // of a client who needs no pings
 constexpr std::string_view ping = ": ping\n\n";
 
@@ -55,16 +55,14 @@ public:
                 on = co_await wait_for_news();
                 if (!on) co_return;
             }
-            auto next = co_await flow_->next(systemd::SliceLimits{});
-            core_.note(next ? nullptr : &next.error());
+            auto next = co_await flow_->next(slice_limits(flow_->query));
+            core_.count(next);
             if (!next) {
                 // The journal is away; it may come back, and the client's place in it is known.
                 on = co_await pause(full_interval);
                 slice = JournalSlice{.position = position_};
                 continue;
             }
-            ++core_.counters.slices;
-            if (next->loss) core_.count(*next->loss);
             slice = std::move(*next);
         }
     }
@@ -116,8 +114,8 @@ private:
         co_return co_await ping_if_silent();
     }
 
-    /// At the end of the journal: gives what the follower tells, until it is time to read slices again. False:
-    /// the stream is over.
+    /// At the end of the journal: gives what the follower tells, until it is time to read slices again.
+    /// False: the stream is over.
     Task<bool> wait_for_news()
     {
         const auto& range = flow_->query.range;
@@ -150,6 +148,7 @@ private:
         range.from = position_.empty() ? From::head : From::cursor;
         range.cursor = position_;
         range.skip = 0;
+        range.skip_taken = false;
         flow_->next = core_.outside.read(range, make_writer(spec_of(flow_->query)));
     }
 

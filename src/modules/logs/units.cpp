@@ -13,10 +13,7 @@ constexpr std::array<std::string_view, 11> suffixes{".service",   ".socket", ".t
                                                     ".mount",     ".path",   ".slice",  ".scope",
                                                     ".automount", ".swap",   ".device"};
 
-bool names_unit(std::string_view field)
-{
-    return std::ranges::find(unit_fields, field) != unit_fields.end();
-}
+bool names_unit(std::string_view field) { return std::ranges::find(unit_fields, field) != unit_fields.end(); }
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 #pragma once
-// A journal in memory that keeps the contract of io/systemd/journal_readers and journal_follower, and fails on
-// demand. Everything on one loop.
+// A journal in memory that keeps the contract of io/systemd/journal_readers and journal_follower, and fails
+// on demand. Everything on one loop.
 
 #include "modules/logs/core.hpp"
 
@@ -26,10 +26,11 @@ struct FakeEntry {
     Fields fields;
 };
 
-/// "s=aa;i=<n>;...": cursors of one sequence.
+/// Cursors of one sequence.
 inline std::string cursor_at(std::uint64_t sequence)
 {
-    return fmt::format("s=aa;i={:x};b=bb;m={:x};t={:x};x=cc", sequence, sequence, sequence * 1'000'000);
+    return fmt::format("s={0};i={1:x};b={0};m={1:x};t={2:x};x=cc", std::string(32, 'a'), sequence,
+                       sequence * 1'000'000);
 }
 
 class FakeJournal {
@@ -52,7 +53,10 @@ public:
             add({{"MESSAGE", "message " + std::to_string(last_ + 1)}, {"_SYSTEMD_UNIT", unit}});
     }
     /// The oldest ones go.
-    void vacuum(std::size_t count) { entries.erase(entries.begin(), entries.begin() + std::ptrdiff_t(count)); }
+    void vacuum(std::size_t count)
+    {
+        entries.erase(entries.begin(), entries.begin() + std::ptrdiff_t(count));
+    }
     /// Every subscription ends, as that of a client who does not keep up.
     void cut_followers()
     {
@@ -70,8 +74,11 @@ public:
             return [this, reading](systemd::SliceLimits) { return next(*reading); };
         };
         out.follow = [this](systemd::FollowKey key, systemd::JournalFollower::MakeWriter make,
-                            std::string position) { return join(std::move(key), make(), std::move(position)); };
+                            std::string position) {
+            return join(std::move(key), make(), std::move(position));
+        };
         out.values = [this](std::string field, std::size_t) { return values(std::move(field)); };
+        out.run = [this] { return forever(); };
         out.boot_id = "0123456789abcdef0123456789abcdef";
         return out;
     }
@@ -126,8 +133,11 @@ private:
             if (matches(entry, range.matches)) all.push_back(&entry);
         std::size_t place = 0;  // entries of `all` before the place
         switch (range.from) {
-        case systemd::From::head: break;
-        case systemd::From::tail: place = all.size(); break;
+        case systemd::From::head:
+            break;
+        case systemd::From::tail:
+            place = all.size();
+            break;
         case systemd::From::time:
             while (place < all.size() && all[place]->realtime < range.time)
                 ++place;
@@ -143,13 +153,21 @@ private:
         }
         const auto before = static_cast<std::int64_t>(place);
         const auto most = static_cast<std::int64_t>(all.size());
-        const auto target = range.skip < -before ? 0 : std::min(before + range.skip, most);
+        auto target = range.skip < -before ? 0 : std::min(before + range.skip, most);
         slice.skipped = target - before;
+        if (range.skip < 0 && range.skip_taken) {
+            std::string scratch;
+            slice.skipped = 0;
+            for (target = before; target > 0 && slice.skipped > range.skip;)
+                if (write(*reading.writer, *all[static_cast<std::size_t>(--target)], scratch))
+                    --slice.skipped;
+        }
         const auto index = static_cast<std::size_t>(target);
         reading.after = index < all.size() ? all[index]->sequence - 1 : last_;
         // What came between the last match and the end belongs to the future, not to the past.
         if (index == all.size() && range.from == systemd::From::cursor && place == all.size())
-            reading.after = std::max(sequence_of(range.cursor), entries.empty() ? 0 : entries.back().sequence);
+            reading.after =
+                std::max(sequence_of(range.cursor), entries.empty() ? 0 : entries.back().sequence);
     }
 
     Task<Result<systemd::JournalSlice>> next(Reading& reading)
@@ -176,7 +194,8 @@ private:
             }
             reading.after = entry.sequence;
             const bool early = range.since && entry.realtime < *range.since;
-            if (early || !matches(entry, range.matches) || !write(*reading.writer, entry, slice.text)) continue;
+            if (early || !matches(entry, range.matches) || !write(*reading.writer, entry, slice.text))
+                continue;
             ++slice.entries;
             ++reading.given;
         }
@@ -236,15 +255,20 @@ private:
         std::string why_ = "too slow";
     };
 
-    Task<Result<std::unique_ptr<systemd::Subscription>>> join(systemd::FollowKey key,
-                                                              std::unique_ptr<systemd::EntryWriter> writer,
-                                                              std::string position)
+    Task<Result<std::unique_ptr<systemd::Subscription>>>
+    join(systemd::FollowKey key, std::unique_ptr<systemd::EntryWriter> writer, std::string position)
     {
         co_await asio::post(executor_, asio::use_awaitable);
         keys.push_back(key);
         if (no_follow) co_return fail(*no_follow);
         const auto after = position.empty() ? 0 : sequence_of(position);
         co_return std::make_unique<FakeSubscription>(*this, std::move(key), std::move(writer), after);
+    }
+
+    Task<> forever() const
+    {
+        asio::steady_timer end{executor_, never};
+        co_await wait_event(end);
     }
 
     Task<Result<std::vector<std::string>>> values(std::string field)

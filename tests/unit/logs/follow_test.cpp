@@ -47,8 +47,8 @@ TEST_F(LogsFollow, TheLastEntriesComeFirstAndThenWhatComes)
 TEST_F(LogsFollow, AClientThatComesAgainMissesAndRepeatsNothing)
 {
     journal.add_messages(8);
-    auto& client = listen(component + "?skip=-2",
-                          {{"accept", "text/event-stream"}, {"last-event-id", cursor_at(3)}});
+    auto& client =
+        listen(component + "?skip=-2", {{"accept", "text/event-stream"}, {"last-event-id", cursor_at(3)}});
     journal.add_messages(1);
     settle();
     EXPECT_EQ(numbers(client.text), "4,5,6,7,8,9");

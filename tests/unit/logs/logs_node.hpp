@@ -26,7 +26,10 @@ public:
     Task<Result<Written>> write(std::vector<Statement>) override { co_return none(); }
 
 private:
-    static std::unexpected<Error> none() { return fail(Errc::unavailable, "cannot store: there is no store"); }
+    static std::unexpected<Error> none()
+    {
+        return fail(Errc::unavailable, "cannot store: there is no store");
+    }
 };
 
 class Lines final : public LogSink {
@@ -108,8 +111,8 @@ protected:
 
     void start()
     {
-        services.emplace(
-            Services{io.get_executor(), clock, board, feeds, store, metrics, paths, status, Log{log, "logs"}});
+        services.emplace(Services{io.get_executor(), clock, board, feeds, store, metrics, paths, status,
+                                  Log{log, "logs"}});
         module = std::make_unique<LogsModule>(options, *services, journal.outside());
         auto built = http::Router::build(module->routes());
         ASSERT_TRUE(built) << built.error().message;
@@ -137,7 +140,8 @@ protected:
     void settle()
     {
         io.restart();
-        while (io.poll() > 0) {}
+        while (io.poll() > 0) {
+        }
     }
     void advance(std::chrono::milliseconds time)
     {

@@ -98,9 +98,12 @@ TEST_F(LogsRange, V1SaysHowFarItSkipped)
 
 TEST_F(LogsRange, V1ReadsATaskAndEventsOfARangeHaveNoIds)
 {
-    journal.add({{"MESSAGE", "message 1"}, {"FRAMEWORK_ID", "f"}, {"EXECUTOR_ID", "e"}, {"CONTAINER_ID", "c.d"}});
-    journal.add({{"MESSAGE", "message 2"}, {"FRAMEWORK_ID", "f"}, {"EXECUTOR_ID", "e"}, {"CONTAINER_ID", "x"}});
-    const auto text = get(v1 + "/range/framework/f/executor/e/container/c.d", {{"accept", "text/event-stream"}});
+    journal.add(
+        {{"MESSAGE", "message 1"}, {"FRAMEWORK_ID", "f"}, {"EXECUTOR_ID", "e"}, {"CONTAINER_ID", "c.d"}});
+    journal.add(
+        {{"MESSAGE", "message 2"}, {"FRAMEWORK_ID", "f"}, {"EXECUTOR_ID", "e"}, {"CONTAINER_ID", "x"}});
+    const auto text =
+        get(v1 + "/range/framework/f/executor/e/container/c.d", {{"accept", "text/event-stream"}});
     EXPECT_EQ(numbers(text), "1");
     EXPECT_TRUE(text.starts_with("data: {"));
 }
@@ -171,7 +174,7 @@ TEST_F(LogsRange, BadQuestionsAre400InTheClientsManner)
 TEST_F(LogsRange, ARawCursorContinuesAfterItsEntry)
 {
     journal.add_messages(5);
-    EXPECT_EQ(numbers(get(component + "?cursor=s=aa;i=3;b=bb;m=3;t=2dc6c0;x=cc")), "4,5");
+    EXPECT_EQ(numbers(get(component + "?cursor=" + cursor_at(3))), "4,5");
 }
 
 TEST_F(LogsRange, WhatWasDeletedIsToldInTheHead)
@@ -324,7 +327,7 @@ TEST_F(LogsRange, AViewerWithAPatternReadsNothingElse)
     EXPECT_EQ(numbers(get(component + "/dcos-net.service?skip=-2", {}, viewer)), "2,3");
     EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=1&limit=2", {}, viewer)), "7,3");
     EXPECT_EQ(numbers(get("/api/v1/logs?unit=*&format=text", {}, viewer)), "1,2,3,7");
-    EXPECT_EQ(ask(component + "?skip=-20000", {}, viewer).status, 400U);
+    EXPECT_EQ(numbers(get(component + "?skip=-20000", {}, viewer)), "1,2,3,7");
 }
 
 TEST_F(LogsRange, TheAuditSeesWhatWasAskedFor)

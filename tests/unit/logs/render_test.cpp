@@ -26,7 +26,10 @@ std::string render(const Fields& fields, RenderSpec spec = {})
     return out.substr(6);
 }
 
-std::string render(const Fields& fields, Format format) { return render(fields, RenderSpec{.format = format}); }
+std::string render(const Fields& fields, Format format)
+{
+    return render(fields, RenderSpec{.format = format});
+}
 
 TEST(LogsRender, DcosJsonIsALineWithItsMembers)
 {
@@ -76,7 +79,8 @@ TEST(LogsRender, EveryByteSurvivesOrBecomesAReplacement)
 
 TEST(LogsRender, Utf8StaysAndEachBrokenByteIsReplaced)
 {
-    const std::string good = "Gr\xc3\xbc\xc3\x9f""e \xe2\x82\xac \xf0\x9f\x98\x80 \xe2\x80\xa8";
+    const std::string good = "Gr\xc3\xbc\xc3\x9f"
+                             "e \xe2\x82\xac \xf0\x9f\x98\x80 \xe2\x80\xa8";
     EXPECT_EQ(json::parse(render({{"MESSAGE", good}}, Format::dcos_json))["fields"]["MESSAGE"], good);
     const std::string bad = "a\xf0\x9f\x98z\xc0\x80\xed\xa0\x80";  // cut, overlong, surrogate
     const auto parsed =
@@ -99,8 +103,8 @@ TEST(LogsRender, AnEventIsItsIdAndOneLineOfData)
 
 TEST(LogsRender, OurJsonIsDcosAndMore)
 {
-    const auto parsed = json::parse(render(
-        {{"MESSAGE", "x"}, {"PRIORITY", "4"}, {"_SYSTEMD_UNIT", "a.service"}}, Format::ndjson));
+    const auto parsed = json::parse(
+        render({{"MESSAGE", "x"}, {"PRIORITY", "4"}, {"_SYSTEMD_UNIT", "a.service"}}, Format::ndjson));
     EXPECT_EQ(parsed["time"], "2023-11-14T22:13:20.123Z");
     EXPECT_EQ(parsed["unit"], "a.service");
     EXPECT_EQ(parsed["priority"], 4);
@@ -115,7 +119,8 @@ TEST(LogsRender, OurJsonIsDcosAndMore)
 TEST(LogsRender, AUnitIsNamedByWhoMayNameIt)
 {
     const auto unit = [](const Fields& fields) { return std::string{pick({cursor, at, 7, fields}).unit}; };
-    EXPECT_EQ(unit({{"_SYSTEMD_UNIT", "a.service"}, {"UNIT", "forged.service"}, {"_PID", "12"}}), "a.service");
+    EXPECT_EQ(unit({{"_SYSTEMD_UNIT", "a.service"}, {"UNIT", "forged.service"}, {"_PID", "12"}}),
+              "a.service");
     EXPECT_EQ(unit({{"_SYSTEMD_UNIT", "init.scope"}, {"UNIT", "b.service"}, {"_PID", "1"}}), "b.service");
     EXPECT_EQ(unit({{"_SYSTEMD_UNIT", "j.service"}, {"OBJECT_SYSTEMD_UNIT", "c.service"}, {"_UID", "0"}}),
               "c.service");
@@ -144,7 +149,8 @@ TEST(LogsRender, DcosTextIsLocalTimeAndMessage)
     ::tzset();
     EXPECT_EQ(render({{"MESSAGE", "hello"}}, Format::dcos_text), "2023-11-14 23:13:20: hello\n");
     EXPECT_EQ(render({{"OTHER", "hello"}}, Format::dcos_text), "");
-    EXPECT_EQ(render({{"MESSAGE", "old"}, {"MESSAGE", "new"}}, Format::dcos_text), "2023-11-14 23:13:20: new\n");
+    EXPECT_EQ(render({{"MESSAGE", "old"}, {"MESSAGE", "new"}}, Format::dcos_text),
+              "2023-11-14 23:13:20: new\n");
     ::unsetenv("TZ");
     ::tzset();
 }
@@ -161,8 +167,11 @@ TEST(LogsRender, MinutesAreKeptAndChange)
 
 TEST(LogsRender, OurTextNamesHostUnitAndPriority)
 {
-    const Fields fields{{"MESSAGE", "it\tbroke\nbadly"}, {"_HOSTNAME", "h1"}, {"_SYSTEMD_UNIT", "a.service"},
-                        {"_PID", "12"},                  {"PRIORITY", "3"}};
+    const Fields fields{{"MESSAGE", "it\tbroke\nbadly"},
+                        {"_HOSTNAME", "h1"},
+                        {"_SYSTEMD_UNIT", "a.service"},
+                        {"_PID", "12"},
+                        {"PRIORITY", "3"}};
     EXPECT_EQ(render(fields, Format::text),
               "2023-11-14T22:13:20.123Z h1 a.service[12] err: it\tbroke\n    badly\n");
     EXPECT_EQ(render({{"SYSLOG_IDENTIFIER", "kernel"}}, Format::text),
@@ -215,11 +224,13 @@ TEST(LogsRender, ALongEntryIsShortenedAndSaysSo)
 TEST(LogsRender, WhatGrowsByEscapingIsMeasuredAsItIsSent)
 {
     const std::string control(30'000, '\1');
-    const auto text = render({{"MESSAGE", control}}, RenderSpec{.format = Format::dcos_json, .max_entry = 64'000});
+    const auto text =
+        render({{"MESSAGE", control}}, RenderSpec{.format = Format::dcos_json, .max_entry = 64'000});
     EXPECT_LE(text.size(), 64'000U);
     EXPECT_TRUE(json::parse(text)["fields"]["MESSAGE"].get<std::string>().ends_with("30000 bytes]"));
     const std::string fits(10'000, '\1');
-    const auto whole = render({{"MESSAGE", fits}}, RenderSpec{.format = Format::dcos_json, .max_entry = 64'000});
+    const auto whole =
+        render({{"MESSAGE", fits}}, RenderSpec{.format = Format::dcos_json, .max_entry = 64'000});
     EXPECT_EQ(json::parse(whole)["fields"]["MESSAGE"], fits);
 }
 
@@ -232,8 +243,7 @@ TEST(LogsRender, AnEntryOfCountlessFieldsKeepsTheMainOnes)
     for (const auto& name : names)
         fields.push_back({name, name});
     fields.push_back({"MESSAGE", "what it is about"});
-    const auto text =
-        render(fields, RenderSpec{.format = Format::dcos_json, .max_entry = smallest_entry});
+    const auto text = render(fields, RenderSpec{.format = Format::dcos_json, .max_entry = smallest_entry});
     EXPECT_LE(text.size(), smallest_entry);
     EXPECT_EQ(json::parse(text)["fields"]["MESSAGE"], "what it is about");
 }
@@ -244,7 +254,8 @@ TEST(LogsRender, ACutIsBetweenCharacters)
     while (message.size() < 100'000)
         message += "\xe2\x82\xac";
     for (std::size_t most = 3'000; most < 3'010; ++most) {
-        const auto text = render({{"MESSAGE", message}}, RenderSpec{.format = Format::dcos_json, .max_entry = most});
+        const auto text =
+            render({{"MESSAGE", message}}, RenderSpec{.format = Format::dcos_json, .max_entry = most});
         EXPECT_LE(text.size(), most);
         EXPECT_EQ(text.find("\xef\xbf\xbd"), std::string::npos) << most;
     }
