@@ -48,13 +48,12 @@ void add_headers(Response& response, const Request& request, const LogQuery& que
         response.with("Content-Disposition", fmt::format("attachment; filename={}", query.file));
 }
 
-void add_findings(Response& response, const JournalSlice& first, const LogQuery& query, Style style)
+void add_findings(Response& response, const JournalSlice& first, Style style)
 {
     if (first.loss) response.with("X-Journal-Lost", lost_word(*first.loss));
     if (style == Style::v1) {
-        const auto skipped = first.skipped;
-        response.with("X-Journal-Skip-Next", std::to_string(std::max<std::int64_t>(skipped, 0)));
-        response.with("X-Journal-Skip-Prev", std::to_string(std::max<std::int64_t>(-skipped, 0)));
+        response.with("X-Journal-Skip-Next", std::to_string(std::max<std::int64_t>(first.skipped, 0)));
+        response.with("X-Journal-Skip-Prev", std::to_string(std::max<std::int64_t>(-first.skipped, 0)));
     }
 }
 
@@ -187,12 +186,14 @@ Response streamed(std::shared_ptr<Flow> flow)
     });
 }
 
+/// What is read, beside the path's parameters; all of a name's values, since the audit keeps one a name.
 void tell_audit(const Request& request)
 {
-    // Names of parameters are free text: those of ours only.
-    for (const auto* name : {"unit", "filter", "grep", "since", "until", "boot", "follow"})
-        for (const auto value : request.query.every(name))
-            request.object.add(name, std::string{value});
+    for (const auto* name : {"unit", "filter", "grep", "since", "until", "boot", "follow"}) {
+        const auto values = request.query.every(name);
+        if (values.empty() || request.path_params.has(name)) continue;
+        request.object.add(name, fmt::format("{}", fmt::join(values, " ")));
+    }
 }
 
 /// What the journal cannot give now: a failure of this node, whatever the reason.
@@ -231,7 +232,6 @@ std::string loss_text(const systemd::JournalLoss& loss, Format format)
 
 Response refusal(const Error& error, Style style)
 {
-    // The journal's own refusals are no word about the caller.
     if (style == Style::own) return Response::problem(error);
     auto response = Response::problem(error);
     response.type = "text/plain; charset=utf-8";
@@ -262,7 +262,7 @@ Task<Response> answer(std::shared_ptr<Core> core, const Request& request, Result
     const JournalSlice& found = *flow->first;
     Response findings;
     add_headers(findings, request, asked, style);
-    add_findings(findings, found, asked, style);
+    add_findings(findings, found, style);
     Response response;
     if (!asked.follow && found.ended)
         response = co_await whole(flow);

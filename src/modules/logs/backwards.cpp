@@ -20,6 +20,7 @@ public:
       , range_{query.range}
       , spec_{spec_of(query)}
       , left_{query.range.limit}
+      , anchored_{range_.from == From::cursor}
     {
         range_.limit.reset();
     }
@@ -34,6 +35,7 @@ public:
         out.loss = window->loss;
         out.skipped = std::exchange(first_skip_, 0);
         out.damaged = window->damaged;
+        begun_ = true;
         const auto entries = entries_of(*window);
         for (auto frame = entries.rbegin(); frame != entries.rend() && left_.value_or(1) > 0; ++frame) {
             if (frame->text.empty()) continue;
@@ -67,7 +69,7 @@ private:
         std::optional<systemd::JournalLoss> loss;
     };
 
-    /// The entries of a window, without the one that the window before began with.
+    /// The entries of a window, without that of the cursor and later ones.
     [[nodiscard]] std::vector<Frame> entries_of(const Window& window) const
     {
         std::vector<Frame> all;
@@ -99,14 +101,14 @@ private:
         Window window;
         for (bool first = true;; first = false) {
             auto slice = co_await next(limits);
-            core_->count(slice);
+            core_->note(slice ? nullptr : &slice.error());
             if (!slice) co_return fail(std::move(slice).error());
             window.damaged += slice->damaged;
             if (first) {
                 window.ended = slice->skipped > range.skip;
-                window.keep = range_.skip - slice->skipped;
+                window.keep = range_.skip - slice->skipped - (anchored_ ? 1 : 0);
                 window.loss = slice->loss;
-                if (!anchored_) first_skip_ = std::min<std::int64_t>(slice->skipped + back, 0);
+                if (!begun_) first_skip_ = std::min<std::int64_t>(slice->skipped + back, 0);
             }
             window.text += slice->text;
             if (slice->ended || window.text.size() > most_text) break;
@@ -119,7 +121,8 @@ private:
     RenderSpec spec_;
     std::optional<std::uint64_t> left_;
     std::int64_t first_skip_ = 0;  ///< that was asked for; told once
-    bool anchored_ = false;
+    bool anchored_;                ///< the place is before the entry of the range's cursor, not after it
+    bool begun_ = false;
     bool ended_ = false;
 };
 

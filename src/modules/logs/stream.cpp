@@ -127,7 +127,6 @@ private:
         auto joined = co_await core_.outside.follow(std::move(key), std::move(writer), position_);
         if (!joined) {
             const bool too_far = joined.error().code == Errc::timeout;
-            if (!too_far) core_.note(&joined.error());
             // Twice too far from one place: whoever reads slices would find nothing new, so not at once.
             const bool at_once = too_far && position_ != refused_at_;
             refused_at_ = position_;

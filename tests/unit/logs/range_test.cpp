@@ -119,7 +119,9 @@ TEST_F(LogsRange, ReverseIsTheSameFromTheEnd)
     EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true")), expected);
     EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
     EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=2&skip_prev=5")), "445,444");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&cursor=" + cursor_at(3))), "3,2,1");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&cursor=" + cursor_at(3))), "2,1");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))), "6");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&cursor=" + cursor_at(5))), "2,1");
     EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
     EXPECT_EQ(ask(v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
     EXPECT_EQ(std::ranges::count(forward, ','), 449);
