@@ -17,7 +17,7 @@ using systemd::JournalEntry;
 using systemd::JournalField;
 
 constexpr std::size_t most_of_byte = 6;    // \u00XX
-constexpr std::size_t fixed_room = 1'024;  // members beside the fields: names, numbers, times, marks
+constexpr std::size_t fixed_room = 1'024;  // members beside the fields: names, numbers, time, unit
 
 constexpr auto is_special = [] {
     std::array<bool, 256> table{};
@@ -187,16 +187,21 @@ char* put_time(char* to, std::int64_t realtime, MinuteText& utc)
     return to;
 }
 
-/// Our members. A unit's name has 255 bytes at most; what is longer is not shown as one.
+/// As a unit's name is, or it is not shown as one.
+bool may_name_unit(std::string_view text)
+{
+    constexpr std::size_t longest = 255;
+    return !text.empty() && text.size() <= longest
+           && std::ranges::none_of(text, [](unsigned char c) { return is_special[c]; });
+}
+
+/// Our members.
 char* put_own(char* to, const JournalEntry& entry, MinuteText& utc)
 {
     const auto picked = pick(entry);
     to = put_time(put(to, "\"time\":\""), entry.realtime, utc);
     *to++ = '"';
-    if (!picked.unit.empty() && picked.unit.size() <= 255) {
-        to = put_escaped(put(to, ",\"unit\":\""), picked.unit);
-        *to++ = '"';
-    }
+    if (may_name_unit(picked.unit)) to = put(put(put(to, ",\"unit\":\""), picked.unit), "\"");
     if (picked.priority >= 0) to = put_number(put(to, ",\"priority\":"), picked.priority);
     if (picked.suppressed > 0) to = put_number(put(to, ",\"suppressed\":"), picked.suppressed);
     return put(to, ",");
@@ -223,7 +228,8 @@ void append_cut(std::string& out, std::string_view value, std::size_t most)
 {
     const bool cut = value.size() > most;
     if (cut) {
-        while (most > 0 && (static_cast<unsigned char>(value[most]) & 0xc0U) == 0x80)
+        // Not within a character, which has three further bytes at most.
+        for (int i = 0; i < 3 && most > 0 && (static_cast<unsigned char>(value[most]) & 0xc0U) == 0x80; ++i)
             --most;
     }
     const auto begin = out.size();
@@ -278,8 +284,7 @@ void append_shortened(std::string& out, const JournalEntry& entry, std::size_t m
     for (auto most = max_entry;; most /= 2) {
         out.resize(begin);
         out += '{';
-        const auto own_room = fixed_room + 255 * most_of_byte;
-        if (own != nullptr) grow(own_room, [&](char* to) { return put_own(to, entry, *own); });
+        if (own != nullptr) grow(fixed_room, [&](char* to) { return put_own(to, entry, *own); });
         out += "\"fields\":{";
         std::string end;
         end.resize_and_overwrite(fixed_room + entry.cursor.size() * most_of_byte,
@@ -305,8 +310,7 @@ void append_object(std::string& out, const JournalEntry& entry, std::size_t max_
     if (size > max_entry) return append_shortened(out, entry, max_entry, own);
     const auto begin = out.size();
     // Each field also has quotes, a colon and a comma; a list's values have less.
-    const auto room = size * most_of_byte + entry.fields.size() * 8 + entry.cursor.size() * most_of_byte
-                      + fixed_room + 255 * most_of_byte;
+    const auto room = (size + entry.cursor.size()) * most_of_byte + entry.fields.size() * 8 + fixed_room;
     out.resize_and_overwrite(begin + room, [&](char* start, std::size_t) {
         char* to = start + begin;
         *to++ = '{';

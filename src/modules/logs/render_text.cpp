@@ -76,12 +76,21 @@ void take(const systemd::JournalField& field, Picked& picked, Sources& sources)
             if (field.name == place.name) sources.*place.member = field.value;
 }
 
-/// The text without control bytes, further lines indented, so that no message can look like two.
+constexpr std::size_t mark_room = 64;  // of append_mark()
+
+void append_mark(std::string& out, std::size_t whole)
+{
+    fmt::format_to(std::back_inserter(out), "\xe2\x80\xa6 [cut by opsd: {} bytes]", whole);
+}
+
+/// The text without control bytes, further lines indented, so that no message can look like two; about
+/// `most` bytes, then how long it is.
 void append_message(std::string& out, std::string_view text, std::size_t most)
 {
-    const auto whole = text.size();
-    text = text.substr(0, most);
+    constexpr std::size_t most_of_character = 5;  // a newline with its indent
+    const auto end = out.size() + most - most_of_character;
     for (std::size_t at = 0; at < text.size();) {
+        if (out.size() > end) return append_mark(out, text.size());
         const auto byte = static_cast<unsigned char>(text[at]);
         const auto length = utf8_length(text, at);
         if (byte == '\n') {
@@ -93,8 +102,6 @@ void append_message(std::string& out, std::string_view text, std::size_t most)
         }
         at += std::max<std::size_t>(length, 1);
     }
-    if (text.size() < whole)
-        fmt::format_to(std::back_inserter(out), "\xe2\x80\xa6 [cut by opsd: {} bytes]", whole);
 }
 
 bool is_plain(std::string_view value)
@@ -170,17 +177,17 @@ void append_dcos_text(std::string& out, const JournalEntry& entry, std::size_t m
     out += static_cast<char>('0' + seconds % 60 / 10);
     out += static_cast<char>('0' + seconds % 10);
     out += ": ";
-    constexpr std::size_t around = 64;  // the time before, a mark behind
+    constexpr std::size_t around = 32 + mark_room;  // the time before, a mark behind
     const auto most = max_entry - around;
     out += message->substr(0, most);
-    if (message->size() > most)
-        fmt::format_to(std::back_inserter(out), "\xe2\x80\xa6 [cut by opsd: {} bytes]", message->size());
+    if (message->size() > most) append_mark(out, message->size());
     out += '\n';
 }
 
 void append_text(std::string& out, const JournalEntry& entry, std::size_t max_entry, MinuteText& utc)
 {
     constexpr std::size_t longest_word = 128;  // of a host's, unit's or program's name here
+    constexpr std::size_t before_message = 2 * (longest_word + mark_room) + 256;  // and its own mark
     const auto picked = pick(entry);
     const auto realtime = std::max<std::int64_t>(entry.realtime, 0);
     out += utc.of(realtime / 1'000'000);
@@ -203,7 +210,7 @@ void append_text(std::string& out, const JournalEntry& entry, std::size_t max_en
     if (picked.suppressed > 0)
         fmt::format_to(std::back_inserter(out), "[{} messages lost by journald's rate limit] ",
                        picked.suppressed);
-    append_message(out, picked.message.value_or("(no message)"), max_entry / 2);
+    append_message(out, picked.message.value_or("(no message)"), max_entry - before_message);
     out += '\n';
 }
 
@@ -212,7 +219,7 @@ void append_export(std::string& out, const JournalEntry& entry, std::size_t max_
     append_export_field(out, "__CURSOR", entry.cursor);
     fmt::format_to(std::back_inserter(out), "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={}\n",
                    entry.realtime, entry.monotonic);
-    std::size_t used = entry.cursor.size() + 128;
+    std::size_t used = entry.cursor.size() + 160;  // the lines that every entry has, and our mark
     std::size_t left_out = 0;
     for (const auto& field : entry.fields) {
         const auto size = field.name.size() + field.value.size() + 16;
