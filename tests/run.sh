@@ -96,8 +96,8 @@ stage_unit() {
 }
 
 stage_threads() {
-    local parts=(core io http health)
-    [ "$mode" != long ] || parts+=(cluster pki)
+    local parts=(core io)
+    [ "$mode" != long ] || parts+=(http health cluster pki)
     step threads build build tsan -- "${parts[@]/#/unit_}" || return
     run_ctest threads build/tsan -R "^unit_($(IFS='|'; echo "${parts[*]}"))\$"
 }
