@@ -325,7 +325,8 @@ void Source::take(const systemd::UnitChange& change, Tracker::Heard heard)
     if (scratch.active_state != "failed") return;
     const auto id = systemd::unit_id(change.object_path());
     remember_early(id, true);
-    if (!selection_.automatic() || !selection_.watches(id, true) || !tracker_.watch(id, false, false)) return;
+    if (!selection_.automatic() || !selection_.watches(id, true)) return;
+    if (!watch_unnamed(id)) return report_left_out();
     to_confirm_.insert(id);
     bell_.ring();
 }
@@ -338,11 +339,7 @@ void Source::unit_new(std::string_view id, std::string_view)
     if (!tracker_.contains(id)) {
         remember_early(id, false);
         if (!selection_.watches(id, false)) return;
-        if (!tracker_.watch(id, false, false)) {
-            ++counters_.left_out;
-            report_left_out();
-            return;
-        }
+        if (!watch_unnamed(id)) return report_left_out();
     }
     to_confirm_.emplace(id);
     bell_.ring();
@@ -352,6 +349,8 @@ void Source::unit_removed(std::string_view id, std::string_view)
 {
     heard();
     trigger_unloaded(id);
+    if (const auto it = refused_.find(id); it != refused_.end()) refused_.erase(it);
+    report_left_out();
     switch (tracker_.removed(id)) {
     case Tracker::Removed::must_ask:
         if (asked_lately(id)) {  // perhaps our own doing: look once more when the echo is over

@@ -124,10 +124,12 @@ private:
     Task<Result<>> find_missed(systemd::Manager& manager);
     void remember_early(std::string_view id, bool failed);
     bool adopt(const std::string& id, bool failed);
+    bool watch_unnamed(std::string_view id);
     void refresh_by(Monotonic at);
     void watch_named(const std::string& name, const std::string& id);
     [[nodiscard]] bool asked_lately(std::string_view id) const;
     void note_asked(const std::vector<std::string>& names);
+    [[nodiscard]] std::string left_out_sentence() const;
     void report_left_out();
 
     static constexpr Monotonic echo_time = std::chrono::seconds{2};
@@ -158,6 +160,8 @@ private:
     std::string files_problem_;
     bool looking_ = false;                            // the selection is being made
     std::map<std::string, bool, std::less<>> early_;  // signalled meanwhile; did it fail?
+    std::size_t named_left_out_ = 0;                  // beyond max_units, of the lists
+    std::set<std::string, std::less<>> refused_;      // and of those that turned up since
     Monotonic resync_at_{};
     Duration retry_pause_{};
     std::minstd_rand jitter_;
