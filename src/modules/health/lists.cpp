@@ -327,23 +327,25 @@ Task<Result<>> Source::resync(systemd::Manager& manager)
         if (differs && knew) ++counters_.corrections;
     }
     auto found = co_await find_missed(manager);
-    if (!found) co_return found;
+    if (!found) co_return fail(std::move(found).error());
+    counters_.corrections += *found;
     parts_.publisher.confirmed();
     parts_.publisher.wake();
     co_return Result<>{};
 }
 
-/// Where units are watched that nobody named: those whose signal was missed.
-Task<Result<>> Source::find_missed(systemd::Manager& manager)
+/// Where units are watched that nobody named: those whose signal was missed. How many.
+Task<Result<std::size_t>> Source::find_missed(systemd::Manager& manager)
 {
-    if (!selection_.open()) co_return Result<>{};
+    std::size_t found = 0;
+    if (!selection_.open()) co_return found;
     auto units = co_await manager.list_units();
     if (!units) co_return fail(std::move(units).error());
     refused_.clear();
     for (const auto& unit : *units)
-        if (adopt(unit.id, unit.active_state == "failed")) ++counters_.corrections;
+        if (adopt(unit.id, unit.active_state == "failed")) ++found;
     report_left_out();
-    co_return Result<>{};
+    co_return found;
 }
 
 /// The lists are looked at again not later than at `at`.

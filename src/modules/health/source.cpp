@@ -82,6 +82,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
     triggers_at_.reset();
     reloading_ = false;
     refresh_at_.reset();
+    look_at_.reset();
     wants_at_.reset();
     early_.clear();
     looking_ = true;
@@ -162,6 +163,11 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
         done = co_await look_at_triggers(manager, readers);
         if (!done) co_return done;
     }
+    if (look_at_ && *look_at_ <= now) {
+        look_at_.reset();
+        auto found = co_await find_missed(manager);
+        if (!found) co_return fail(std::move(found).error());
+    }
     if (now >= resync_at_) {
         resync_at_ = now + parts_.options.systemd.resync;
         done = co_await resync(manager);
@@ -174,6 +180,7 @@ std::optional<Monotonic> Source::next_time() const
     if (!to_confirm_.empty()) return clock_.monotonic();
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
+    if (look_at_) first = std::min(first, *look_at_);
     if (wants_at_) first = std::min(first, *wants_at_);
     if (triggers_at_) first = std::min(first, *triggers_at_);
     for (const auto& [id, held] : held_)
@@ -335,13 +342,23 @@ void Source::unit_new(std::string_view id, std::string_view)
 {
     heard();
     trigger_loaded(id);
-    if (asked_lately(id)) return;
+    if (asked_lately(id)) return echoed(id);
     if (!tracker_.contains(id)) {
         remember_early(id, false);
         if (!selection_.watches(id, false)) return;
         if (!watch_unnamed(id)) return report_left_out();
     }
     to_confirm_.emplace(id);
+    bell_.ring();
+}
+
+/// Perhaps our own doing, perhaps a unit that went and came again. The list of what is loaded tells, and
+/// loads nothing; it is looked at once the echo is over.
+void Source::echoed(std::string_view id)
+{
+    const bool wanted = looking_ || selection_.watches(id, false);
+    if (tracker_.contains(id) || !wanted || look_at_) return;
+    look_at_ = clock_.monotonic() + echo_time;
     bell_.ring();
 }
 

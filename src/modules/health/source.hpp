@@ -95,6 +95,7 @@ private:
     void heard();
     void judge_soon();
     void take(const systemd::UnitChange& change, Tracker::Heard heard);
+    void echoed(std::string_view id);
     void hold(const systemd::UnitChange& change);
     void release_held();
     void hold(Holds::iterator it, const systemd::UnitChange& change);
@@ -121,7 +122,7 @@ private:
     void drop_others(const Rows& rows);
     Task<Result<>> confirm(systemd::Manager& manager);
     Task<Result<>> resync(systemd::Manager& manager);
-    Task<Result<>> find_missed(systemd::Manager& manager);
+    Task<Result<std::size_t>> find_missed(systemd::Manager& manager);
     void remember_early(std::string_view id, bool failed);
     bool adopt(const std::string& id, bool failed);
     bool watch_unnamed(std::string_view id);
@@ -152,6 +153,7 @@ private:
     std::optional<Monotonic> triggers_at_;             // when to
     bool reloading_ = false;
     std::optional<Monotonic> refresh_at_;
+    std::optional<Monotonic> look_at_;   // for a unit whose announcement may have been an echo: when to
     std::optional<Monotonic> wants_at_;  // a directory could not be read: when to try again
     std::string wants_problem_;
     bool refresh_everything_ = false;
