@@ -1,5 +1,7 @@
 #include "modules/health/core.hpp"
 
+#include "core/timeline.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -154,6 +156,8 @@ void Core::take(Effects effects)
         if (turned && transition->to_health == Health::unhealthy)
             services.log.warning("{} turned unhealthy ({}): {}", transition->unit, transition->to,
                                  transition->reason);
+        else if (transition->to == gone_state)
+            services.log.info("{} is gone: {}", transition->unit, transition->reason);
         else if (turned && transition->from_health == Health::unhealthy)
             services.log.info("{} recovered ({})", transition->unit, transition->to);
         services.feeds.transitions.publish(std::move(*transition));

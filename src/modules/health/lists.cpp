@@ -257,7 +257,7 @@ void Source::take_rows(const Rows& rows, const std::vector<std::uint64_t>& signa
     }
 }
 
-/// Forgets what is no longer selected, and shows what is selected but is no unit.
+/// Lets go what is no longer selected, and shows what is selected but is no unit.
 void Source::drop_others(const Rows& rows)
 {
     std::set<std::string_view> stay;
@@ -269,9 +269,13 @@ void Source::drop_others(const Rows& rows)
         if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++named_left_out_;
     }
     if (!inventory_.wants_known) return;  // any of them may be expected
+    const Moment now{clock_.monotonic(), clock_.now()};
     for (const auto& id : tracker_.ids()) {
         if (stay.contains(id) || to_confirm_.contains(id)) continue;  // announced while the lists were read
-        tracker_.forget(id);
+        if (named_left_out_ > 0)                                      // it may be one of those
+            tracker_.forget(id);
+        else
+            tracker_.leave(id, "it is no longer selected, or no longer loaded", now);
         reads_.erase(id);
     }
 }

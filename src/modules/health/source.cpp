@@ -368,7 +368,8 @@ void Source::unit_removed(std::string_view id, std::string_view)
     trigger_unloaded(id);
     if (const auto it = refused_.find(id); it != refused_.end()) refused_.erase(it);
     report_left_out();
-    switch (tracker_.removed(id)) {
+    if (reloading_) return;  // a reload unloads and loads all units, and everything is read after it
+    switch (tracker_.removed(id, {clock_.monotonic(), clock_.now()})) {
     case Tracker::Removed::must_ask:
         if (asked_lately(id)) {  // perhaps our own doing: look once more when the echo is over
             want_read(std::string{id}, clock_.monotonic() + echo_time);
