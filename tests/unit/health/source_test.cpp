@@ -655,6 +655,35 @@ TEST_F(HealthSource, AnUnreadableJournalIsSaidAndCostsNoState)
     EXPECT_EQ(state("a.service")->journal.find("cannot read"), std::string::npos);
 }
 
+TEST_F(HealthSource, AJournalThatHangsIsReportedAndLeftBehind)
+{
+    add(running());
+    add(running("b.service"));
+    options.units = {"a.service", "b.service"};
+    start();
+    journal_hangs = true;
+    fail_unit("a.service");
+    fail_unit("b.service");
+    advance(9s);
+    EXPECT_EQ(journal_queries.size(), 1U);
+    EXPECT_EQ(status.condition, "running");
+    advance(12s);
+    EXPECT_GE(journal_queries.size(), 2U) << "the other unit is not forgotten";
+    EXPECT_EQ(status.condition, "degraded");
+    EXPECT_NE(status.reason.find("cannot read the journal within 10 s"), std::string::npos) << status.reason;
+    advance(1min);
+    for (const auto* id : {"a.service", "b.service"}) {
+        EXPECT_TRUE(state(id)->journal_complete) << id;
+        EXPECT_NE(state(id)->journal.find("cannot read the journal"), std::string::npos) << id;
+    }
+    journal_hangs = false;
+    journal_answers.cancel();
+    journal["a.service"].resize(1);
+    advance(2min);
+    EXPECT_EQ(status.condition, "running");
+    EXPECT_EQ(state("a.service")->journal.find("cannot read"), std::string::npos);
+}
+
 TEST_F(HealthSource, AnIdleHourCostsAComparisonEveryFiveMinutesAndNothingElse)
 {
     for (int i = 0; i < 300; ++i)
