@@ -1,5 +1,6 @@
 """What opsd lives through: systemd, the bus and journald in trouble, clocks, disks and a sudden death."""
 
+import datetime
 import itertools
 import json
 import os
@@ -188,6 +189,11 @@ class Clock(NodeTest):
     def step(self, offset):
         self.node.configure(offset + "\n", name="faketime")
 
+    def clock_of_opsd(self):
+        """Seconds that its wall clock, as it last told it, is before ours."""
+        told = self.node.get("/api/v1/health").json()["read_at"]
+        return datetime.datetime.fromisoformat(told).timestamp() - time.time()
+
     def test_steps_of_an_hour_change_no_verdict_and_lose_no_history(self):
         if not os.path.exists(LIBFAKETIME):
             self.skipTest("libfaketime is not installed")
@@ -198,13 +204,14 @@ class Clock(NodeTest):
         self.node.start()
         pid = self.node.main_pid()
         self.node.wait_unit("ok-simple.service", health=0, state="running")
-        for offset in ("+1h", "-1h", "+0"):
+        for offset, seconds in (("+1h", 3600), ("-1h", -3600), ("+0", 0)):
             self.step(offset)
             self.node.kill_unit("ok-simple.service")
             self.node.wait_unit("ok-simple.service", health=1, state="failed")
             self.node.exec("systemctl", "start", "ok-simple.service")
             self.node.wait_unit("ok-simple.service", health=0, state="running")
             eventually(lambda: self.node.get("/-/ready").status == 200, 5, what="ready, unit files listed")
+            self.assertAlmostEqual(self.clock_of_opsd(), seconds, delta=120, msg=f"its clock was set to {offset}")
         self.assertEqual(self.node.main_pid(), pid)
         rows = self.node.get("/api/v1/units/ok-simple.service/history").json()["transitions"]
         kept = sum(row["count"] for row in rows if row["to"] == "failed")
