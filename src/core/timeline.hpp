@@ -42,9 +42,9 @@ struct StateNow {
 };
 
 /// The units of one node at `time`, sorted: all of `now` and all that have a row, unless they were gone; the
-/// node itself (unit "") is told as gone. `rows` in any order; of one
-/// folded row several versions may be there. An empty `now`: not known. `begins`: when the first transition
-/// that is kept was made; before it nothing is known except states that last until now.
+/// node itself (unit "") is told as gone. `rows` in any order; of one folded row several versions may be
+/// there. An empty `now`: not known. `begins`: when the first transition that is kept was made; before it
+/// nothing is known except states that last until now.
 [[nodiscard]] std::vector<StateThen> states_at(WallTime time, std::span<const Transition> rows,
                                                std::span<const StateNow> now, std::optional<WallTime> begins);
 

@@ -156,10 +156,10 @@ void Core::take(Effects effects)
         if (turned && transition->to_health == Health::unhealthy)
             services.log.warning("{} turned unhealthy ({}): {}", transition->unit, transition->to,
                                  transition->reason);
-        else if (transition->to == gone_state)
-            services.log.info("{} is gone: {}", transition->unit, transition->reason);
         else if (turned && transition->from_health == Health::unhealthy)
-            services.log.info("{} recovered ({})", transition->unit, transition->to);
+            services.log.info("{} {} ({})", transition->unit,
+                              transition->to == gone_state ? "is not there any more" : "recovered",
+                              transition->to);
         services.feeds.transitions.publish(std::move(*transition));
     }
     for (const auto& unit : effects.recovered)

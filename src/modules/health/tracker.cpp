@@ -32,7 +32,7 @@ bool Tracker::watch(std::string_view id, bool expected, bool kept, std::string p
             entry->ack_until = early->second.second;
         }
         recall(*entry);
-        std::erase(gone_, id);
+        if (memory_.contains(id)) std::erase(gone_, id);
         mark(*entry);
     }
     if (entry->expected != expected || entry->problem != problem) mark(*entry);
