@@ -3,6 +3,7 @@
 #include "modules/cluster/archive.hpp"
 
 #include "core/first_of.hpp"
+#include "core/transition_row.hpp"
 #include "modules/cluster/archive_rows.hpp"
 
 #include <fmt/format.h>
@@ -38,6 +39,7 @@ Archive::Archive(Executor executor, Clock& clock, Store& store, const ArchiveOpt
   , began_{clock.now()}
   // Far above any counter, so that ids ascend also if the store cannot be read until later.
   , next_id_{clock.now().time_since_epoch().count()}
+  , first_id_{next_id_}
 {}
 
 Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
@@ -76,6 +78,7 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
     // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
     const bool given = !queue_.empty() || next == 1;
     next_id_ = given ? std::max(next_id_, next) : next;
+    if (next == 1) lost_ = std::max(lost_, first_id_ - 1);  // those of another store
     auto reserved = co_await reserve();
     if (!reserved) co_return fail(std::move(reserved).error());
     auto begun = co_await keep_watched();
@@ -100,10 +103,13 @@ Task<Result<>> Archive::read_positions()
 Task<Result<>> Archive::reserve()
 {
     const auto end = next_id_ + id_block;
-    std::vector<Statement> one{reserve_ids(end)};
-    auto written = co_await store_.write(std::move(one));
+    std::vector<Statement> all{reserve_ids(end)};
+    const auto lost = lost_;
+    if (lost > 0) all.push_back(note_lost("cluster", lost));
+    auto written = co_await store_.write(std::move(all));
     if (!written) co_return fail(std::move(written).error());
     reserved_ = std::max(reserved_, end);
+    lost_written_ = lost;
     co_return Result<>{};
 }
 
@@ -121,7 +127,9 @@ ClusterTransition Archive::add(ClusterTransition transition, const std::string& 
     }
     if (queue_.size() >= most_queued) {
         ++dropped_;
-        queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_));
+        const auto oldest = queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_);
+        lost_ = std::max(lost_, oldest->row.id);
+        queue_.erase(oldest);
     }
     Op op{.row = transition, .node_id = node_id};
     if (next_id_ + id_block / 2 > reserved_) op.reserve = reserved_ = next_id_ + id_block;
@@ -195,6 +203,8 @@ Task<bool> Archive::write_batch()
         Landed& operator=(const Landed&) = delete;
         ~Landed() { count = 0; }
     };
+    const auto lost = lost_;
+    if (lost > lost_written_) all.push_back(note_lost("cluster", lost));
     const auto count = in_flight_;
     const Landed landed{in_flight_};
     auto written = co_await store_.write(std::move(all));
@@ -203,6 +213,7 @@ Task<bool> Archive::write_batch()
         co_return false;
     }
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+    lost_written_ = lost;
     report_("history", "");
     co_return true;
 }

@@ -78,6 +78,9 @@ public:
     /// Errc::unavailable until load() succeeded.
     Task<Result<Page>> read(ArchiveQuery query);
 
+    /// The newest id of the transitions that are not kept any more; 0: none. Errc::unavailable as read().
+    Task<Result<std::int64_t>> lost_through();
+
     // --- what says how the units were at a time (past.hpp): a page of members after another
     /// All addresses that have written rows, sorted; those of `node` (address or host name) unless it is "".
     Task<Result<std::vector<std::string>>> addresses(std::string node);
@@ -130,7 +133,7 @@ private:
     Task<Result<>> save(bool all);
     Task<Result<>> save_these(std::vector<std::string> due);
     Task<Result<>> prune();
-    Task<Result<>> remove(Statement statement, std::int64_t most);
+    Task<Result<>> remove(std::vector<Statement> statements, std::int64_t most);
 
     Clock& clock_;
     Store& store_;
@@ -147,6 +150,9 @@ private:
     Monotonic watched_{};  // when that was written last
     bool loaded_ = false;
     std::int64_t next_id_ = 1;
+    const std::int64_t first_id_;    // that was given before the store could say
+    std::int64_t lost_ = 0;          // the newest that was never written
+    std::int64_t lost_written_ = 0;  // what the store knows of that
     std::int64_t reserved_ = 0;
     std::uint64_t dropped_ = 0;
 };

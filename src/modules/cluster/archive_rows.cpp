@@ -175,6 +175,14 @@ Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
     co_return page;
 }
 
+Task<Result<std::int64_t>> Archive::lost_through()
+{
+    if (!loaded_) co_return not_read_yet();
+    auto rows = co_await store_.read(select_lost("cluster"), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    co_return std::max(lost_, rows->empty() ? std::int64_t{0} : as_integer(rows->front().at(0)));
+}
+
 std::vector<ClusterTransition> Archive::waiting() const
 {
     std::vector<ClusterTransition> rows;

@@ -77,6 +77,12 @@ struct Era {
         if (!page) co_return std::vector<ClusterTransition>{};
         co_return std::move(page->rows);
     }
+    Task<std::int64_t> lost()
+    {
+        const auto id = co_await archive.lost_through();
+        EXPECT_TRUE(id);
+        co_return id.value_or(-1);
+    }
     [[nodiscard]] std::string trouble(const std::string& part) { return troubles[part]; }
     ManualClock clock;
     TextPool pool;
@@ -491,6 +497,12 @@ TEST(Archive, SaysWhenThereIsNoRoomAndWhatWasLost)
         EXPECT_FALSE(one.archive.room());
         EXPECT_EQ(one.archive.dropped(), 3U);
         EXPECT_EQ(one.archive.queued(), Archive::most_queued);
+        const auto first_kept = one.archive.waiting().front().id;
+        EXPECT_EQ(co_await one.lost(), first_kept - 1);
+        co_await one.archive.flush();
+        Era later{executor, *store};
+        co_await later.load();
+        EXPECT_EQ(co_await later.lost(), first_kept - 1) << "also after a restart";
     });
 }
 
@@ -507,7 +519,8 @@ TEST(Archive, WhatIsTooOldOrTooMuchGoes)
         co_await one.load();
         auto old = change("10.0.0.9", 1);
         old.seen_at = noon - 2h;
-        one.archive.add(old, "m");
+        const auto first = one.archive.add(old, "m").id;
+        EXPECT_EQ(co_await one.lost(), first - 1) << "ids of before are none of this store";
         for (int i = 1; i <= 25; ++i)
             one.archive.add(change("10.0.0.2", i), "m");
         co_await one.archive.flush();
@@ -523,6 +536,7 @@ TEST(Archive, WhatIsTooOldOrTooMuchGoes)
         const auto rows = co_await one.rows(query);
         EXPECT_EQ(rows.size(), 10U);
         EXPECT_EQ(rows.front().transition.id, 16);
+        EXPECT_EQ(co_await one.lost(), rows.front().id - 1) << "whoever resumes from before it is told";
         group.cancel();
         co_await group.join();
     });
