@@ -188,6 +188,7 @@ Task<> ClusterModule::run()
         failed.expires_at(asio::steady_timer::time_point::min());
     };
     MemberSources sources{core.options.sources, source_services(core), core};
+    core.table.expect(sources.names());
     TaskGroup group{executor, on_failure};
     group.spawn("self", core.self_loop());
     group.spawn("publish", core.publish_loop());

@@ -141,6 +141,11 @@ void Table::identify(Member& member, const Entry& entry, const NodeIdentity& own
     if (member.identity.ip.empty()) member.identity.ip = host_of(member.address);
 }
 
+void Table::expect(const std::vector<std::string>& sources)
+{
+    awaited_.insert(sources.begin(), sources.end());
+}
+
 TableChanges Table::restore(std::vector<Member> kept, WallTime now)
 {
     TableChanges changes;
@@ -157,7 +162,8 @@ TableChanges Table::restore(std::vector<Member> kept, WallTime now)
         member->self = false;
         member->instance.clear();
         for (auto& source : member->sources)
-            source.current = false;
+            source.current = source.current && awaited_.contains(source.name);
+        entry->restored_at = now;
         changes.follow.insert(member->address);
         if (answered) entry->own = member->identity;
         replace(*entry, std::move(member), changes);
@@ -169,6 +175,7 @@ TableChanges Table::named(const std::string& source, const std::vector<FoundMemb
                           std::uint16_t cluster_port, WallTime now)
 {
     TableChanges changes;
+    awaited_.erase(source);
     std::map<std::string, const FoundMember*, AddressLess> list;
     for (const auto& one : found)
         if (!one.host.empty()) list.insert_or_assign(member_address(one.host, one.port, cluster_port), &one);
@@ -243,7 +250,7 @@ TableChanges Table::tick(WallTime now)
             replace(entry, std::move(next), changes);
         }
         if (entry.member->self || entry.member->freshness == Freshness::fresh) continue;
-        auto last = std::max(entry.member->answered_at, WallTime{});
+        auto last = std::max(entry.member->answered_at, entry.restored_at);
         bool current = false;
         for (const auto& source : entry.member->sources) {
             current |= source.current;

@@ -62,7 +62,11 @@ public:
     explicit Table(TableOptions options);
 
     // --- in
-    /// What an earlier run kept. Everything in it is stale until it answers.
+    /// The sources that are configured. Whom one of them named last in an earlier run it names until it gives
+    /// its first list in this one.
+    void expect(const std::vector<std::string>& sources);
+    /// What an earlier run kept. Everything in it is stale until it answers, and nobody in it is forgotten
+    /// sooner than forget_after from now: what is kept of the times of answers is older than the answers.
     TableChanges restore(std::vector<Member> kept, WallTime now);
     /// The complete list of one source as of now. Beyond max_members the rest is refused and counted.
     TableChanges named(const std::string& source, const std::vector<FoundMember>& found,
@@ -104,8 +108,9 @@ private:
         std::map<std::string, FoundMember> claims;  // what each source said last
         std::string held_instance;                  // of the document that the units come from
         std::uint64_t held_version = 0;
-        NodeIdentity own;   // what the node says of itself, without what sources add
-        bool shown = true;  // false: another address of the same process is shown
+        NodeIdentity own;        // what the node says of itself, without what sources add
+        bool shown = true;       // false: another address of the same process is shown
+        WallTime restored_at{};  // the epoch: an earlier run did not know it
     };
     using Entries = std::map<std::string, Entry, AddressLess>;
 
@@ -124,6 +129,7 @@ private:
     TextPool pool_;
     Entries entries_;
     std::map<std::string, Addresses> instances_;  // members by the process that answered last
+    std::set<std::string> awaited_;               // sources that have not given a list yet
     Rollup rollup_;
     std::string self_;
     std::uint64_t refused_ = 0;

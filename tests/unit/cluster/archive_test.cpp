@@ -168,6 +168,7 @@ TEST(Archive, AMemberIsKeptWithItsLastPictureButWithoutItsJournalLines)
         EXPECT_EQ(one.freshness, Freshness::fresh);
         EXPECT_EQ(one.answered_at, noon);
         EXPECT_EQ(one.sources.front().first, noon - 2h);
+        EXPECT_TRUE(one.sources.front().current);
         EXPECT_EQ(one.units.front().label->description, "Serves \"it\"");
         EXPECT_EQ(one.units.front().verdict->health, Health::unhealthy);
         EXPECT_EQ(one.units.front().since, noon - 3h);
