@@ -56,6 +56,8 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
         more = rows->size() == page;
         for (const auto& row : *rows) {
             after = as_text(row.at(0));
+            const auto newer = dirty_.find(after);
+            if (newer != dirty_.end() && !newer->second.member) continue;  // forgotten, not written yet
             auto member = read_member(as_text(row.at(1)), pool);
             if (member) {
                 saved_.insert_or_assign(after, clock_.monotonic());
@@ -65,6 +67,11 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
             }
         }
     }
+    co_return members;
+}
+
+Task<Result<>> Archive::begin()
+{
     auto positions = co_await read_positions();
     if (!positions) co_return fail(std::move(positions).error());
     Statement query{"SELECT MAX(COALESCE((SELECT MAX(seq) FROM cluster_transitions), 0), "
@@ -80,9 +87,9 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
     if (!reserved) co_return fail(std::move(reserved).error());
     auto begun = co_await keep_watched();
     if (!begun) co_return fail(std::move(begun).error());
-    loaded_ = true;
+    begun_ = true;
     news_.cancel();
-    co_return members;
+    co_return Result<>{};
 }
 
 Task<Result<>> Archive::read_positions()
@@ -164,7 +171,7 @@ Task<> Archive::write_loop()
 {
     auto retry = first_retry;
     for (;;) {
-        while (!loaded_ || queue_.empty())
+        while (!begun_ || queue_.empty())
             co_await wait_event(news_);
         co_await clock_.sleep_for(gather);
         while (!queue_.empty()) {
@@ -211,7 +218,7 @@ Task<> Archive::save_loop()
 {
     for (;;) {
         co_await clock_.sleep_for(save_pause);
-        if (!loaded_) continue;
+        if (!begun_) continue;
         auto saved = co_await save(false);
         if (saved && clock_.monotonic() - watched_ >= watch_interval) saved = co_await keep_watched();
         report_("members", saved ? "" : fmt::format("the members are not kept: {}", saved.error().message));
@@ -245,7 +252,7 @@ Task<Result<>> Archive::save(bool all)
 Task<Result<>> Archive::save_now(std::string address)
 {
     if (!dirty_.contains(address)) co_return Result<>{};
-    if (!loaded_)
+    if (!begun_)
         co_return fail(Errc::unavailable,
                        "cannot keep it: the store is not ready; it is in force until opsd restarts");
     std::vector<std::string> one;
@@ -279,7 +286,7 @@ Task<Result<>> Archive::save_these(std::vector<std::string> due)
 
 Task<> Archive::flush()
 {
-    if (!loaded_) co_return;
+    if (!begun_) co_return;
     while (!queue_.empty()) {
         const bool written = co_await write_batch();
         if (!written) co_return;

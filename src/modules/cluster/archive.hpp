@@ -48,8 +48,11 @@ public:
     Archive(Executor executor, Clock& clock, Store& store, const ArchiveOptions& options, Report report,
             Log log);
 
-    /// Makes the tables and reads the members of an earlier run. Until it succeeded nothing is written.
+    /// Makes the tables and reads the members of an earlier run, without those that were forgotten since.
     Task<Result<std::vector<Member>>> load(TextPool& pool);
+    /// After load(): from when it succeeds all is written and can be read. On a full disk it does not, yet
+    /// what load() read is known.
+    Task<Result<>> begin();
 
     /// Gives the transition its id and keeps it. Of a member's unit also the position, under its node id, and
     /// the difference of the clocks that its times are read by.
@@ -57,7 +60,7 @@ public:
     /// The newest transition of that node that is kept; 0: none.
     [[nodiscard]] std::int64_t position(const std::string& address, const std::string& node_id) const;
     /// Enough to take another page.
-    [[nodiscard]] bool room() const noexcept { return loaded_ && queue_.size() < most_queued / 2; }
+    [[nodiscard]] bool room() const noexcept { return begun_ && queue_.size() < most_queued / 2; }
 
     /// The member as it is now, to be written when it is time.
     void keep(std::shared_ptr<const Member> member);
@@ -75,7 +78,7 @@ public:
         std::int64_t last_id = 0;  ///< oldest first: where the next page begins
         bool more = false;         ///< oldest first: there may be a next page
     };
-    /// Errc::unavailable until load() succeeded.
+    /// Errc::unavailable until begin() succeeded.
     Task<Result<Page>> read(ArchiveQuery query);
 
     // --- what says how the units were at a time (past.hpp): a page of members after another
@@ -145,7 +148,7 @@ private:
     std::map<std::string, Monotonic> saved_;
     WallTime began_;       // to watch
     Monotonic watched_{};  // when that was written last
-    bool loaded_ = false;
+    bool begun_ = false;
     std::int64_t next_id_ = 1;
     std::int64_t reserved_ = 0;
     std::uint64_t dropped_ = 0;

@@ -108,11 +108,13 @@ void Core::take(TableChanges changes)
 void Core::restored(std::vector<Member> kept)
 {
     std::map<std::string, std::string> answered;
-    for (const auto& member : kept)
-        if (member.freshness == Freshness::fresh) answered.emplace(member.address, own_state(member));
-    auto changes = table.restore(std::move(kept), services.clock.now());
-    changes.changed.clear();  // as they are kept
-    take(std::move(changes));
+    for (const auto& member : kept) {
+        const auto known = table.find(member.address);
+        const bool heard = known && known->answered_at != WallTime{};  // before the store could be read
+        if (!heard && member.freshness == Freshness::fresh)
+            answered.emplace(member.address, own_state(member));
+    }
+    take(table.restore(std::move(kept), services.clock.now()));
     named_ |= table.size() > 1;
     returning_ = std::move(answered);
     changed_ = true;

@@ -150,25 +150,54 @@ TableChanges Table::restore(std::vector<Member> kept, WallTime now)
 {
     TableChanges changes;
     for (auto& old : kept) {
-        if (old.address.empty() || entries_.contains(old.address)) continue;
-        auto* entry = add(old.address, now, changes);
-        if (entry == nullptr) break;
-        auto member = std::make_shared<Member>(std::move(old));
+        const auto address = old.address;
+        if (address.empty()) continue;
+        const auto known = entries_.find(address);
+        if (known != entries_.end()) {
+            remember(known->second, std::move(old), now, changes);
+            continue;
+        }
+        auto* entry = add(address, now, changes);
+        if (entry == nullptr) continue;
+        remember(*entry, std::move(old), now, changes);
+        changes.follow.insert(address);
+        changes.changed.erase(address);  // it is as it is kept
+    }
+    return changes;
+}
+
+/// Lays what is known by now over what was kept: the store may open long after the first answers.
+void Table::remember(Entry& entry, Member kept, WallTime now, TableChanges& changes)
+{
+    const auto& known = *entry.member;
+    for (auto& source : kept.sources)
+        source.current = source.current && awaited_.contains(source.name);
+    for (const auto& source : known.sources) {
+        const auto at = std::ranges::lower_bound(kept.sources, source.name, {}, &MemberSource::name);
+        if (at == kept.sources.end() || at->name != source.name)
+            kept.sources.insert(at, source);
+        else
+            *at = {source.name, std::min(at->first, source.first), source.last, source.current};
+    }
+    if (known.acknowledged) kept.acknowledged = known.acknowledged;
+    auto member = std::make_shared<Member>(std::move(kept));
+    if (known.answered_at != WallTime{}) {  // in this run: that picture is newer
+        auto newer = std::make_shared<Member>(known);
+        newer->sources = std::move(member->sources);
+        newer->acknowledged = std::move(member->acknowledged);
+        member = std::move(newer);
+    } else {
         const bool answered = member->answered_at != WallTime{};
         member->freshness = answered ? Freshness::stale : Freshness::unanswered;
-        member->why = "it was not asked yet since this opsd started";
-        member->reason = member->why;
+        member->why = member->reason = "it has not answered since this opsd started";
         member->health = Health::unknown;
         member->self = false;
         member->instance.clear();
-        for (auto& source : member->sources)
-            source.current = source.current && awaited_.contains(source.name);
-        entry->restored_at = now;
-        changes.follow.insert(member->address);
-        if (answered) entry->own = member->identity;
-        replace(*entry, std::move(member), changes);
+        if (answered) entry.own = member->identity;
+        if (!entry.claims.empty()) identify(*member, entry, entry.own);
     }
-    return changes;
+    entry.restored_at = now;
+    replace(entry, std::move(member), changes);
 }
 
 TableChanges Table::named(const std::string& source, const std::vector<FoundMember>& found,

@@ -67,6 +67,7 @@ public:
     void expect(const std::vector<std::string>& sources);
     /// What an earlier run kept. Everything in it is stale until it answers, and nobody in it is forgotten
     /// sooner than forget_after from now: what is kept of the times of answers is older than the answers.
+    /// Members that are known already have it, too, as far as they have not answered.
     TableChanges restore(std::vector<Member> kept, WallTime now);
     /// The complete list of one source as of now. Beyond max_members the rest is refused and counted.
     TableChanges named(const std::string& source, const std::vector<FoundMember>& found,
@@ -116,6 +117,7 @@ private:
 
     Entry* add(const std::string& address, WallTime now, TableChanges& changes);
     void replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes);
+    void remember(Entry& entry, Member kept, WallTime now, TableChanges& changes);
     void remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes);
     void choose_shown(const std::string& instance, TableChanges& changes);
     void show(Entry& entry, bool shown, TableChanges& changes);

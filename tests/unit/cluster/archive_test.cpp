@@ -67,6 +67,8 @@ struct Era {
         auto kept = co_await archive.load(pool);
         EXPECT_TRUE(kept) << kept.error().message;
         if (!kept) co_return std::vector<Member>{};
+        const auto begun = co_await archive.begin();
+        EXPECT_TRUE(begun) << begun.error().message;
         co_return std::move(*kept);
     }
     Task<std::vector<ClusterTransition>> rows(ArchiveQuery query = {})
@@ -192,6 +194,39 @@ TEST(Archive, AForgottenMemberDoesNotComeBack)
         Era second{executor, *store};
         const auto kept = co_await second.load();
         EXPECT_TRUE(kept.empty());
+    });
+}
+
+TEST(Archive, WhatWasKeptIsReadAlsoWhenNothingCanBeWritten)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto inner = co_await memory_store(metrics);
+        {
+            Era first{executor, *inner};
+            co_await first.load();
+            first.archive.keep(member("10.0.0.2", first.pool));
+            first.archive.keep(member("10.0.0.3", first.pool));
+            co_await first.archive.flush();
+        }
+        Faulty store{*inner};
+        store.refuses = "INSERT INTO";
+        Era second{executor, store};
+        second.archive.forget("10.0.0.3");  // by an operator who did not wait for the store
+        const auto kept = co_await second.archive.load(second.pool);
+        EXPECT_TRUE(kept && kept->size() == 1 && kept->front().address == "10.0.0.2");
+        auto begun = co_await second.archive.begin();
+        EXPECT_FALSE(begun);
+        const auto unread = co_await second.archive.read({});
+        EXPECT_FALSE(unread) << "until it can go on";
+        store.refuses.clear();
+        begun = co_await second.archive.begin();
+        EXPECT_TRUE(begun);
+        co_await second.archive.flush();
+        Era third{executor, *inner};
+        const auto left = co_await third.load();
+        EXPECT_EQ(left.size(), 1U);
     });
 }
 

@@ -458,6 +458,51 @@ TEST(Table, ARestartKeepsEverybodyAsStale)
     expect_consistent(next.table);
 }
 
+TEST(Table, WhatIsReadLateIsKnownOfThoseWhoHaveNotAnswered)
+{
+    Cast cast;
+    const auto ack =
+        std::make_shared<const Acknowledgement>(Acknowledgement{"kim", "new disk", noon, noon + 24h});
+    cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"}, "mesos");
+    for (const auto* address : {"10.0.0.1", "10.0.0.2"}) {
+        cast.answers(address, cast.document(address, {{"x", Health::unhealthy}}, "before"));
+        ASSERT_TRUE(cast.table.acknowledge(address, ack, noon));
+    }
+    std::vector<Member> kept;
+    for (const auto* address : {"10.0.0.1", "10.0.0.2", "10.0.0.3"})
+        kept.push_back(cast.member(address));
+    Cast next;
+    next.now = noon + 1h;
+    next.table.expect({"dns", "mesos"});
+    next.names({"10.0.0.1", "10.0.0.2"}, "dns");
+    next.names({"10.0.0.1"}, "mesos");
+    (void)next.table.failed("10.0.0.1", "cannot connect", next.now);
+    next.answers("10.0.0.2", next.document("10.0.0.2", {{"x", Health::healthy}}, "since"));
+    const auto changes = next.table.restore(std::move(kept), next.now + 1h);
+    EXPECT_EQ(changes.changed, (Addresses{"10.0.0.1", "10.0.0.2"})) << "to be kept as they are now";
+    EXPECT_EQ(changes.follow, (Addresses{"10.0.0.3"}));
+    const auto& dead = next.member("10.0.0.1");
+    EXPECT_EQ(dead.freshness, Freshness::stale);
+    EXPECT_EQ(dead.answered_at, noon);
+    EXPECT_EQ(dead.identity.hostname, "before");
+    ASSERT_EQ(dead.units.size(), 1U);
+    ASSERT_EQ(dead.sources.size(), 2U);
+    EXPECT_TRUE(dead.sources[0].current && dead.sources[1].current);
+    EXPECT_EQ(dead.sources[0].first, noon + 1h) << "dns";
+    EXPECT_EQ(dead.sources[1].first, noon) << "mesos";
+    EXPECT_EQ(dead.sources[1].last, noon + 1h);
+    const auto& alive = next.member("10.0.0.2");
+    EXPECT_EQ(alive.freshness, Freshness::fresh);
+    EXPECT_EQ(alive.identity.hostname, "since");
+    EXPECT_EQ(alive.sources[1].first, noon);
+    EXPECT_FALSE(alive.sources[1].current) << "mesos has given its list without it";
+    EXPECT_EQ(dead.acknowledged, ack);
+    EXPECT_EQ(alive.acknowledged, ack);
+    EXPECT_EQ(next.unit("x"), (HealthCounts{1, 0, 1}));
+    EXPECT_EQ(next.table.held("10.0.0.1"), "") << "it is asked for all";
+    expect_consistent(next.table);
+}
+
 TEST(Table, WhomASourceNamedBeforeARestartItNamesUntilItIsHeard)
 {
     Cast cast;

@@ -34,11 +34,12 @@ public:
     Task<Result<Written>> write(std::vector<Statement> statements) override
     {
         const Busy busy{in_flight};
-        if (broken) co_return fail(Errc::unavailable, "cannot use the disk");
+        if (broken || full) co_return fail(Errc::unavailable, "cannot use the disk");
         co_return co_await inner_->write(std::move(statements));
     }
     int in_flight = 0;
     bool broken = false;
+    bool full = false;
 
 private:
     struct Busy {
@@ -515,6 +516,44 @@ TEST_F(WatchingNode, WithoutAStoreItWatchesAllTheSameAndSaysSo)
     EXPECT_EQ(said.reason, "");
 }
 
+TEST_F(WatchingNode, WhatAStoreThatOpensLateKeptIsNeitherLostNorWrittenOver)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    ASSERT_EQ(shown("10.0.0.1")->units.size(), 1U);
+    end();
+    member.way = Way::refused;
+    store->broken = true;
+    begin();
+    advance_all(3s);
+    EXPECT_TRUE(shown("10.0.0.1")->units.empty());
+    store->broken = false;
+    advance_all(15s);
+    EXPECT_EQ(shown("10.0.0.1")->freshness, Freshness::stale);
+    EXPECT_EQ(shown("10.0.0.1")->units.size(), 1U);
+    advance_all(15s);
+    EXPECT_EQ(get("/api/v1/health/history")["transitions"][0]["to"], "stale") << "its death is told";
+    advance_all(10min);  // and its picture written
+    end();
+    begin();
+    EXPECT_EQ(shown("10.0.0.1")->units.size(), 1U);
+}
+
+TEST_F(WatchingNode, OnAFullDiskItHasWhatWasKept)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    end();
+    member.way = Way::refused;
+    store->full = true;
+    begin();
+    EXPECT_EQ(shown("10.0.0.1")->units.size(), 1U);
+    EXPECT_NE(said.reason.find("the cluster is not kept"), std::string::npos) << said.reason;
+    store->full = false;
+    advance_all(20s);
+    EXPECT_EQ(said.reason, "");
+}
+
 TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
 {
     begin();
@@ -524,16 +563,22 @@ TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
 
 TEST_F(WatchingNode, PlannedWorkOnANodeSurvivesARestart)
 {
+    publish_own(Health::healthy);
     begin();
     const Acknowledgement ack{"ann", "new disk", noon, noon + 24h};
-    std::optional<Result<>> done;
-    asio::co_spawn(io, core->acknowledge("10.0.0.1", ack), [&](std::exception_ptr, Result<> r) { done = r; });
-    until([&] { return done.has_value(); });
-    EXPECT_TRUE(*done);
+    for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
+        std::optional<Result<>> done;
+        asio::co_spawn(io, core->acknowledge(address, ack),
+                       [&](std::exception_ptr, Result<> r) { done = r; });
+        until([&] { return done.has_value(); });
+        EXPECT_TRUE(*done);
+    }
     end();
     begin();
-    ASSERT_TRUE(shown("10.0.0.1")->acknowledged);
-    EXPECT_EQ(shown("10.0.0.1")->acknowledged->reason, "new disk");
+    for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
+        ASSERT_TRUE(shown(address)->acknowledged) << address;
+        EXPECT_EQ(shown(address)->acknowledged->reason, "new disk");
+    }
 }
 
 }  // namespace opsd::cluster
