@@ -3,6 +3,7 @@
 #include "core/first_of.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <utility>
 
@@ -115,7 +116,6 @@ void Core::restored(std::vector<Member> kept)
             answered.emplace(member.address, own_state(member));
     }
     take(table.restore(std::move(kept), services.clock.now()));
-    named_ |= table.size() > 1;
     returning_ = std::move(answered);
     changed_ = true;
     news_.cancel();
@@ -215,16 +215,39 @@ void Core::take_self()
 void Core::found(const std::string& source, std::vector<FoundMember> members)
 {
     const auto port = static_cast<std::uint16_t>(options.port);
-    const auto before = table.refused();
+    const auto missing = incomplete();
+    const auto refused = table.refused();
     take(table.named(source, members, port, services.clock.now()));
     trouble("source " + source, "");
-    named_ = true;
-    const bool refused = table.refused() > before;
-    crowded_ = refused ? fmt::format("more than {} members are named, the rest is not watched; raise "
-                                     "cluster.max_members",
-                                     options.max_members)
-                       : std::string{};
-    trouble("members", crowded_);
+    if (table.refused() > refused)
+        crowded_.insert(source);
+    else
+        crowded_.erase(source);
+    trouble("members", crowded());
+    if (incomplete() == missing) return;
+    changed_ = true;
+    news_.cancel();
+}
+
+std::string Core::crowded() const
+{
+    if (crowded_.empty()) return {};
+    return fmt::format("not all members that {} named are watched, since there are more than {}; raise "
+                       "cluster.max_members",
+                       fmt::join(crowded_, ", "), options.max_members);
+}
+
+/// Why members may be missing.
+std::string Core::incomplete() const
+{
+    if (!watching) return {};
+    if (!any_source(options.sources)) return "no source of members is configured";
+    std::string why;
+    if (const auto unheard = table.unheard(); !unheard.empty())
+        why = fmt::format("{} {} not named any member yet", fmt::join(unheard, ", "),
+                          unheard.size() == 1 ? "has" : "have");
+    if (!crowded_.empty()) why += (why.empty() ? "" : "; ") + crowded();
+    return why;
 }
 
 void Core::failed(const std::string& source, std::string sentence)
@@ -298,8 +321,7 @@ void Core::publish()
     changed_ = touched_ = false;
     auto cluster = table.cluster(watching);
     cluster.changed_at = changed_at_;
-    cluster.incomplete = crowded_;
-    if (watching && !named_) cluster.incomplete = "no source has named the members yet";
+    cluster.incomplete = incomplete();
     services.board.cluster.publish(std::move(cluster), now);
 }
 

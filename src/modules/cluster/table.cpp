@@ -521,6 +521,19 @@ std::string Table::held(std::string_view address) const
     return fmt::format("\"{}.{}\"", at->second.held_instance, at->second.held_version);
 }
 
+std::vector<std::string> Table::unheard() const
+{
+    std::vector<std::string> all;
+    for (const auto& source : awaited_) {
+        const auto names = [&source](const MemberSource& s) { return s.name == source && s.current; };
+        const auto named = [&names](const auto& e) {
+            return std::ranges::any_of(e.second.member->sources, names);
+        };
+        if (std::ranges::none_of(entries_, named)) all.push_back(source);
+    }
+    return all;
+}
+
 std::size_t Table::aliases() const noexcept
 {
     return static_cast<std::size_t>(

@@ -98,6 +98,9 @@ public:
     [[nodiscard]] std::shared_ptr<const Member> find(std::string_view address) const;
     /// For the follower's If-None-Match: "instance.version" with quotes, of what is held; "" to ask for all.
     [[nodiscard]] std::string held(std::string_view address) const;
+    /// Sources that have not given a list yet and of whose last one in an earlier run nobody is known either:
+    /// whom they would name may be missing.
+    [[nodiscard]] std::vector<std::string> unheard() const;
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] std::size_t aliases() const noexcept;
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }

@@ -511,13 +511,17 @@ TEST(Table, WhomASourceNamedBeforeARestartItNamesUntilItIsHeard)
     cast.names({"10.0.0.3"}, "dns");
     Cast next;
     next.now = noon + 24h * 8;
-    next.table.expect({"mesos", "static"});
+    next.table.expect({"mesos", "static", "zookeeper"});
+    EXPECT_EQ(next.table.unheard().size(), 3U);
     (void)next.table.restore({cast.member("10.0.0.1"), cast.member("10.0.0.2"), cast.member("10.0.0.3")},
                              next.now);
     EXPECT_TRUE(next.member("10.0.0.1").sources.at(0).current);
     EXPECT_FALSE(next.member("10.0.0.2").sources.at(0).current) << "it was not in the last list";
     EXPECT_FALSE(next.member("10.0.0.3").sources.at(0).current) << "dns is not asked any more";
+    EXPECT_EQ(next.table.unheard(), (std::vector<std::string>{"static", "zookeeper"}))
+        << "its members are known";
     next.names({}, "static");
+    EXPECT_EQ(next.table.unheard(), (std::vector<std::string>{"zookeeper"}));
     EXPECT_TRUE(next.member("10.0.0.1").sources.at(0).current) << "another source says nothing of it";
     EXPECT_FALSE(next.table.tick(next.now + 23h).any()) << "however old the times are that were kept";
     EXPECT_EQ(next.table.tick(next.now + 25h).gone, (Addresses{"10.0.0.2", "10.0.0.3"}));

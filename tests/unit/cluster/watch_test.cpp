@@ -554,6 +554,44 @@ TEST_F(WatchingNode, OnAFullDiskItHasWhatWasKept)
     EXPECT_EQ(said.reason, "");
 }
 
+TEST_F(WatchingNode, WhileASourceWasNeverHeardTheClusterIsUnknown)
+{
+    publish_own(Health::healthy);
+    begin();
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 0);
+    core->table.expect({"dns", "mesos"});
+    core->found("static", {{.host = "10.0.0.1"}});
+    core->publish();
+    for (const auto* path : {"/api/v1/cluster", "/api/v1/nodes"}) {
+        const auto answer = get(path);
+        EXPECT_EQ(answer["health"], 3) << path;
+        EXPECT_EQ(answer["reason"], "dns, mesos have not named any member yet") << path;
+    }
+    core->found("dns", {});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["reason"], "mesos has not named any member yet");
+    core->found("mesos", {});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 0);
+}
+
+TEST_F(WatchingNode, MembersBeyondTheLimitMakeTheClusterUnknownUntilTheirSourceNamesFewer)
+{
+    settings.max_members = 2;
+    publish_own(Health::healthy);
+    begin();
+    core->found("mesos", {{.host = "10.0.0.1"}, {.host = "10.0.0.2"}});
+    core->found("static", {{.host = "10.0.0.1"}});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 3);
+    EXPECT_NE(said.reason.find("not all members that mesos named are watched"), std::string::npos)
+        << said.reason;
+    core->found("mesos", {{.host = "10.0.0.1"}});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 0);
+    EXPECT_EQ(said.reason, "");
+}
+
 TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
 {
     begin();
