@@ -189,7 +189,7 @@ Task<Response> acknowledge(Shared views, const Request& request)
     co_return Response::json(out + "\n");
 }
 
-const http::Parameter node_name{"node", "path", "Address, host name, Mesos id or machine id of the node",
+const http::Parameter node_name{"node", "path", "Address, IP, host name, Mesos id or machine id of the node",
                                 "string"};
 const http::Parameter unit_name{"unit", "path", "Name of the unit", "string"};
 

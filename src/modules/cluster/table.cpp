@@ -489,6 +489,18 @@ Result<TableChanges> Table::acknowledge(const std::string& address,
 
 // --- out
 
+/// Where the process of a hidden address is shown.
+std::string Table::shown_for(const Entry& hidden) const
+{
+    const auto group = instances_.find(hidden.member->instance);
+    if (group == instances_.end()) return {};
+    const auto shown = std::ranges::find_if(group->second, [&](const auto& address) {
+        const auto& other = entries_.at(address);
+        return other.shown && other.member->node_id == hidden.member->node_id;
+    });
+    return shown == group->second.end() ? std::string{} : *shown;
+}
+
 Cluster Table::cluster(bool watching) const
 {
     Cluster cluster;
@@ -497,7 +509,10 @@ Cluster Table::cluster(bool watching) const
     cluster.units = rollup_.units();
     cluster.members.reserve(entries_.size());
     for (const auto& [address, entry] : entries_) {
-        if (!entry.shown) continue;
+        if (!entry.shown) {
+            cluster.aliases.push_back({address, shown_for(entry)});
+            continue;
+        }
         cluster.members.push_back(entry.member);
         const auto& member = *entry.member;
         if (member.self || member.freshness != Freshness::fresh) continue;

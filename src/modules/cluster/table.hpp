@@ -51,7 +51,7 @@ struct TableChanges {
     void merge(TableChanges other);
 };
 
-/// A look-up by what an operator types: address, host name, Mesos id or node id.
+/// A look-up by what an operator types: address with or without its port, IP, host name, Mesos id or node id.
 struct Lookup {
     std::shared_ptr<const Member> member;  ///< null when none or several fit
     std::vector<std::string> candidates;   ///< addresses of all that fit, when several
@@ -124,6 +124,7 @@ private:
     void remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes);
     void choose_shown(const std::string& instance, TableChanges& changes);
     void show(Entry& entry, bool shown, TableChanges& changes);
+    [[nodiscard]] std::string shown_for(const Entry& hidden) const;
     void drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes);
     static void identify(Member& member, const Entry& entry, const NodeIdentity& own);
     static void tell_answer(const Member& old, const Member& member, WallTime now, TableChanges& changes);

@@ -341,6 +341,33 @@ TEST(Table, OneProcessWithTwoAddressesCountsOnce)
     expect_consistent(cast.table);
 }
 
+TEST(Table, AMemberIsFoundByItsIpHoweverItsAddressIsWritten)
+{
+    Cast cast;
+    cast.names({"10.0.0.1:1051", "node.example", "10.0.0.3", "10.0.0.3:1051", "10.0.0.4:1051",
+                "10.0.0.4:1052", "[fd00::5]:1051", "192.168.0.1"});
+    auto document = cast.document("a", {});
+    document.identity.ip = "10.0.0.2";
+    cast.answers("node.example", document);
+    cast.answers("192.168.0.1", document);
+    const auto cluster = cast.table.cluster(true);
+    const auto address = [&cluster](std::string_view name) {
+        const auto found = look_up(cluster, name);
+        return found.member ? found.member->address : std::string{};
+    };
+    EXPECT_EQ(address("10.0.0.1"), "10.0.0.1:1051") << "without its port";
+    EXPECT_EQ(address("10.0.0.1:1051"), "10.0.0.1:1051");
+    EXPECT_EQ(address("fd00::5"), "[fd00::5]:1051");
+    EXPECT_EQ(address("10.0.0.3"), "10.0.0.3") << "just so";
+    EXPECT_EQ(cast.table.aliases(), 1U);
+    EXPECT_EQ(address("10.0.0.2"), "192.168.0.1") << "by its own word";
+    EXPECT_EQ(address("node.example"), "192.168.0.1") << "the same process, hidden";
+    EXPECT_EQ(look_up(cluster, "10.0.0.4").member, nullptr);
+    EXPECT_EQ(look_up(cluster, "10.0.0.4").candidates,
+              (std::vector<std::string>{"10.0.0.4:1051", "10.0.0.4:1052"}));
+    EXPECT_TRUE(look_up(cluster, "0.0.1").candidates.empty());
+}
+
 TEST(Table, ThisNodeIsReadFromTheBoardAndNeverAsked)
 {
     Cast cast;
