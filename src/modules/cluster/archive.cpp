@@ -24,6 +24,7 @@ constexpr Duration first_retry = 1s;
 constexpr Duration longest_retry = 30s;
 constexpr Duration save_pause = 5s;  // between two looks for members to write
 constexpr Duration watch_interval = 60s;
+constexpr Duration steered = 10s;  // a clock that is corrected by more was set
 
 }  // namespace
 
@@ -36,6 +37,8 @@ Archive::Archive(Executor executor, Clock& clock, Store& store, const ArchiveOpt
   , log_{std::move(log)}
   , news_{executor, never}
   , began_{clock.now()}
+  , looked_{began_}
+  , looked_steady_{clock.monotonic()}
   // Far above any counter, so that ids ascend also if the store cannot be read until later.
   , next_id_{clock.now().time_since_epoch().count()}
 {}
@@ -218,6 +221,7 @@ Task<> Archive::save_loop()
 {
     for (;;) {
         co_await clock_.sleep_for(save_pause);
+        notice_gap();
         if (!begun_) continue;
         auto saved = co_await save(false);
         if (saved && clock_.monotonic() - watched_ >= watch_interval) saved = co_await keep_watched();
@@ -225,9 +229,25 @@ Task<> Archive::save_loop()
     }
 }
 
+/// While this node slept, or before its clock was set right, nobody watched what the clock says now.
+void Archive::notice_gap()
+{
+    const auto now = clock_.now();
+    const auto steady = clock_.monotonic();
+    const auto by_clock = now - looked_;
+    const auto passed = steady - looked_steady_;
+    if (by_clock > longest_gap || std::chrono::abs(by_clock - passed) > steered) {
+        began_ = now;
+        watched_ = steady - watch_interval;  // to be written at once
+    }
+    looked_ = now;
+    looked_steady_ = steady;
+}
+
 /// That somebody watched until now.
 Task<Result<>> Archive::keep_watched()
 {
+    notice_gap();
     const auto now = clock_.monotonic();
     std::vector<Statement> one{watched(began_, clock_.now())};
     auto written = co_await store_.write(std::move(one));

@@ -37,7 +37,7 @@ struct ArchiveQuery {
 /// When no opsd of this node watched: what members did is kept by themselves, whether they answered by
 /// nobody.
 struct Unwatched {
-    std::optional<WallTime> since;  ///< none: it had not begun to
+    std::optional<WallTime> since;  ///< none: of what was before `until` it is not kept
     WallTime until{};
 };
 
@@ -95,8 +95,9 @@ public:
     /// Since when it is kept what members themselves did: older rows were deleted, for their age or to make
     /// room.
     Task<Result<WallTime>> kept_since();
-    /// The time between two runs of opsd that `time` is in, if it is. The end of a run that was killed is
-    /// known to a minute, and told too early rather than too late.
+    /// The time between two runs of opsd that `time` is in, if it is. A run ends, too, when this node slept
+    /// or its clock was set. The end of a run that was killed is known to a minute, and told too early rather
+    /// than too late.
     Task<Result<std::optional<Unwatched>>> unwatched(WallTime time);
     /// What is not written yet. To be taken before the store is asked.
     [[nodiscard]] std::vector<ClusterTransition> waiting() const;
@@ -129,6 +130,7 @@ private:
     Task<> save_loop();
     Task<> prune_loop();
     Task<bool> write_batch();
+    void notice_gap();
     Task<Result<>> keep_watched();
     Task<Result<>> save(bool all);
     Task<Result<>> save_these(std::vector<std::string> due);
@@ -146,7 +148,9 @@ private:
     std::map<std::string, Position, std::less<>> positions_;
     std::map<std::string, Dirty> dirty_;
     std::map<std::string, Monotonic> saved_;
-    WallTime began_;       // to watch
+    WallTime began_;   // to watch, without a gap since
+    WallTime looked_;  // when it was looked for a gap
+    Monotonic looked_steady_;
     Monotonic watched_{};  // when that was written last
     bool begun_ = false;
     std::int64_t next_id_ = 1;

@@ -219,12 +219,14 @@ Task<Result<std::optional<Unwatched>>> Archive::unwatched(WallTime time)
 {
     if (!begun_) co_return not_read_yet();
     if (time >= began_) co_return std::nullopt;
-    // What was seen later than it said of itself was seen by that run, too.
-    Statement query{
-        "WITH next AS (SELECT MIN(began) AS began FROM cluster_watch WHERE began > ?1) "
-        "SELECT (SELECT MAX(ended) FROM cluster_watch WHERE began <= ?1), (SELECT began FROM next), "
-        "(SELECT MAX(seen_at) FROM cluster_transitions WHERE seen_at < (SELECT began FROM next))",
-        {micros(time)}};
+    // What was seen a little later than it said of itself was seen by that run, too.
+    constexpr std::chrono::microseconds little{longest_gap};
+    Statement query{"WITH last AS (SELECT MAX(ended) AS ended FROM cluster_watch WHERE began <= ?1), "
+                    "next AS (SELECT MIN(began) AS began FROM cluster_watch WHERE began > ?1) "
+                    "SELECT (SELECT ended FROM last), (SELECT began FROM next), "
+                    "(SELECT MAX(seen_at) FROM cluster_transitions WHERE seen_at < (SELECT began FROM next) "
+                    "AND seen_at <= (SELECT ended FROM last) + ?2)",
+                    {micros(time), std::int64_t{little.count()}}};
     auto rows = co_await store_.read(std::move(query), 1);
     if (!rows) co_return fail(std::move(rows).error());
     const auto told = [&rows](std::size_t column) -> std::optional<WallTime> {
