@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace opsd::cluster {
@@ -316,8 +317,11 @@ Task<> Core::publish_when_due()
 void Core::publish()
 {
     const auto now = services.clock.now();
-    // A clock that was set back must not date a change before one that was told already.
-    if (changed_) changed_at_ = now > changed_at_ ? now : changed_at_ + std::chrono::seconds{1};
+    // Once a clock that was set back is where it was, who was told a date before must hear of what changed
+    // meanwhile: a second later than any date that can have been told (whole seconds, rounded up).
+    if (now < newest_) earliest_ = newest_ + std::chrono::seconds{1};
+    newest_ = std::max(newest_, now);
+    if (changed_) changed_at_ = std::max(now, earliest_);
     changed_ = touched_ = false;
     auto cluster = table.cluster(watching);
     cluster.changed_at = changed_at_;

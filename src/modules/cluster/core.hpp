@@ -94,6 +94,8 @@ private:
 
     asio::steady_timer news_;
     WallTime changed_at_{};
+    WallTime newest_{};              // that the clock showed when something was published
+    WallTime earliest_{};            // no change is dated before
     std::set<std::string> crowded_;  // sources that name members beyond the limit
     bool changed_ = true;
     bool touched_ = false;

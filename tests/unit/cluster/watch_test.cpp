@@ -2,6 +2,7 @@
 
 #include "fleet.hpp"
 
+#include "http/content.hpp"
 #include "io/store/sqlite_store.hpp"
 #include "modules/cluster/module.hpp"
 
@@ -423,6 +424,43 @@ TEST_F(WatchingNode, OnlyAChangeMakesThePictureNewer)
     member.change();
     advance_all(1s);
     EXPECT_GT(board.cluster.get()->value.changed_at, changed);
+}
+
+TEST_F(WatchingNode, AChangeWhileTheClockIsSetBackIsToldToWhoeverAsksLater)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    std::string told;  // the last date
+    const auto status = [&](const std::string& since) {
+        http::Request request;
+        request.headers.add("if-modified-since", since);
+        auto answer = http::prepare(ask("/system/health/v1/units"), &request,
+                                    {.date = http::http_date(clock.now()), .request_id = {}});
+        const auto at = answer->head.find("Last-Modified: ");
+        told = at == std::string::npos ? "" : answer->head.substr(at + 15, 29);
+        return answer->status;
+    };
+    const auto change = [&] {
+        member.change();
+        advance_all(1s);
+    };
+    change();
+    advance_all(5s);
+    EXPECT_EQ(status(""), 200U);
+    const auto before = told;
+    EXPECT_EQ(status(before), 304U);
+    clock.step_wall(-1min);
+    change();
+    const auto dated = board.cluster.get()->value.changed_at;
+    for (int i = 0; i < 20; ++i)
+        change();
+    EXPECT_EQ(board.cluster.get()->value.changed_at, dated) << "it does not run ahead";
+    advance_all(1min);
+    EXPECT_EQ(status(before), 200U) << before << " was told before the change";
+    EXPECT_EQ(status(told), 304U) << told;
+    change();
+    EXPECT_EQ(status(told), 200U);
+    EXPECT_GT(board.cluster.get()->value.changed_at, dated);
 }
 
 TEST_F(WatchingNode, AMemberThatDidNotAnswerThenIsUnknownThen)
