@@ -25,6 +25,7 @@ constexpr Duration first_retry = 1s;
 constexpr Duration longest_retry = 30s;
 constexpr Duration save_pause = 5s;  // between two looks for members to write
 constexpr Duration watch_interval = 60s;
+constexpr Duration steered = 10s;  // a clock that is corrected by more was set
 
 }  // namespace
 
@@ -37,6 +38,8 @@ Archive::Archive(Executor executor, Clock& clock, Store& store, const ArchiveOpt
   , log_{std::move(log)}
   , news_{executor, never}
   , began_{clock.now()}
+  , looked_{began_}
+  , looked_steady_{clock.monotonic()}
   // Far above any counter, so that ids ascend also if the store cannot be read until later.
   , next_id_{clock.now().time_since_epoch().count()}
   , first_id_{next_id_}
@@ -58,6 +61,8 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
         more = rows->size() == page;
         for (const auto& row : *rows) {
             after = as_text(row.at(0));
+            const auto newer = dirty_.find(after);
+            if (newer != dirty_.end() && !newer->second.member) continue;  // forgotten, not written yet
             auto member = read_member(as_text(row.at(1)), pool);
             if (member) {
                 saved_.insert_or_assign(after, clock_.monotonic());
@@ -67,6 +72,11 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
             }
         }
     }
+    co_return members;
+}
+
+Task<Result<>> Archive::begin()
+{
     auto positions = co_await read_positions();
     if (!positions) co_return fail(std::move(positions).error());
     Statement query{"SELECT MAX(COALESCE((SELECT MAX(seq) FROM cluster_transitions), 0), "
@@ -83,9 +93,9 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
     if (!reserved) co_return fail(std::move(reserved).error());
     auto begun = co_await keep_watched();
     if (!begun) co_return fail(std::move(begun).error());
-    loaded_ = true;
+    begun_ = true;
     news_.cancel();
-    co_return members;
+    co_return Result<>{};
 }
 
 Task<Result<>> Archive::read_positions()
@@ -172,7 +182,7 @@ Task<> Archive::write_loop()
 {
     auto retry = first_retry;
     for (;;) {
-        while (!loaded_ || queue_.empty())
+        while (!begun_ || queue_.empty())
             co_await wait_event(news_);
         co_await clock_.sleep_for(gather);
         while (!queue_.empty()) {
@@ -222,16 +232,33 @@ Task<> Archive::save_loop()
 {
     for (;;) {
         co_await clock_.sleep_for(save_pause);
-        if (!loaded_) continue;
+        notice_gap();
+        if (!begun_) continue;
         auto saved = co_await save(false);
         if (saved && clock_.monotonic() - watched_ >= watch_interval) saved = co_await keep_watched();
         report_("members", saved ? "" : fmt::format("the members are not kept: {}", saved.error().message));
     }
 }
 
+/// While this node slept, or before its clock was set right, nobody watched what the clock says now.
+void Archive::notice_gap()
+{
+    const auto now = clock_.now();
+    const auto steady = clock_.monotonic();
+    const auto by_clock = now - looked_;
+    const auto passed = steady - looked_steady_;
+    if (by_clock > longest_gap || std::chrono::abs(by_clock - passed) > steered) {
+        began_ = now;
+        watched_ = steady - watch_interval;  // to be written at once
+    }
+    looked_ = now;
+    looked_steady_ = steady;
+}
+
 /// That somebody watched until now.
 Task<Result<>> Archive::keep_watched()
 {
+    notice_gap();
     const auto now = clock_.monotonic();
     std::vector<Statement> one{watched(began_, clock_.now())};
     auto written = co_await store_.write(std::move(one));
@@ -256,7 +283,7 @@ Task<Result<>> Archive::save(bool all)
 Task<Result<>> Archive::save_now(std::string address)
 {
     if (!dirty_.contains(address)) co_return Result<>{};
-    if (!loaded_)
+    if (!begun_)
         co_return fail(Errc::unavailable,
                        "cannot keep it: the store is not ready; it is in force until opsd restarts");
     std::vector<std::string> one;
@@ -290,7 +317,7 @@ Task<Result<>> Archive::save_these(std::vector<std::string> due)
 
 Task<> Archive::flush()
 {
-    if (!loaded_) co_return;
+    if (!begun_) co_return;
     while (!queue_.empty()) {
         const bool written = co_await write_batch();
         if (!written) co_return;

@@ -19,7 +19,7 @@ Task<> Archive::prune_loop()
     for (;;) {
         co_await clock_.sleep_for(pause);
         pause = 10min;
-        if (!loaded_) continue;
+        if (!begun_) continue;
         auto pruned = co_await prune();
         if (!pruned) log_.warning("cannot shorten the cluster's history: {}", pruned.error().message);
     }
