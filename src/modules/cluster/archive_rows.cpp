@@ -177,7 +177,7 @@ Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
 
 Task<Result<std::int64_t>> Archive::lost_through()
 {
-    if (!loaded_) co_return not_read_yet();
+    if (!begun_) co_return not_read_yet();
     auto rows = co_await store_.read(select_lost("cluster"), 1);
     if (!rows) co_return fail(std::move(rows).error());
     co_return std::max(lost_, rows->empty() ? std::int64_t{0} : as_integer(rows->front().at(0)));
