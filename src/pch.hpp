@@ -1,5 +1,5 @@
 #pragma once
-// What nearly every translation unit needs; only with OPSD_PCH.
+// What nearly every translation unit needs; only with OPSD_PCH, so that headers stay self-contained.
 #include "opsd/module.hpp"
 #include "opsd/task_group.hpp"
 #include "opsd/worker.hpp"
