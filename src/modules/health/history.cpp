@@ -249,8 +249,8 @@ Task<bool> History::write_batch()
     auto written = co_await store_.write(std::move(all));
     if (!written) {
         wait_again();
-        const auto* lost = dropped_ != dropped_reported_ ? ", and records are lost" : "";
-        report_(fmt::format("the history is incomplete: {}{}", written.error().message, lost));
+        const auto* more = dropped_ != dropped_reported_ ? ", and records are lost" : "";
+        report_(fmt::format("the history is incomplete: {}{}", written.error().message, more));
         co_return false;
     }
     queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(in_flight_)));
