@@ -274,6 +274,7 @@ bool append_cut_fields(std::string& out, const JournalEntry& entry, std::size_t 
 /// An entry that is too long: dcos-log's form whichever was asked for, with a field that says so.
 void append_shortened(std::string& out, const JournalEntry& entry, std::size_t max_entry, MinuteText* own)
 {
+    constexpr std::size_t least_of_value = 256;  // then fields are left out instead, the main ones last
     const auto begin = out.size();
     const auto grow = [&out](std::size_t room, auto writer) {
         const auto from = out.size();
@@ -295,7 +296,7 @@ void append_shortened(std::string& out, const JournalEntry& entry, std::size_t m
         const auto room = max_entry > used ? max_entry - used : 0;
         const auto fields_begin = out.size();
         const bool all = append_cut_fields(out, entry, room, most);
-        if (!all && most > 16) continue;
+        if (!all && most > least_of_value) continue;
         out += out.size() == fields_begin && mark.front() == ',' ? std::string_view{mark}.substr(1)
                                                                  : std::string_view{mark};
         out += end;

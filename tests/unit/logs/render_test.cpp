@@ -189,10 +189,12 @@ TEST(LogsRender, ExportIsJournaldsFormat)
 {
     const std::string binary{"a\nb\0c", 5};
     const auto text = render({{"MESSAGE", "hello"}, {"DATA", binary}, {"DATA", "x"}}, Format::export_);
-    EXPECT_EQ(text, "__CURSOR=" + std::string{cursor}
-                        + "\n__REALTIME_TIMESTAMP=1700000000123456\n__MONOTONIC_TIMESTAMP=77\n"
-                          "MESSAGE=hello\nDATA\n"
-                        + std::string{"\5\0\0\0\0\0\0\0", 8} + binary + "\nDATA=x\n\n");
+    const std::string length{"\5\0\0\0\0\0\0\0", 8};
+    const auto expected = "__CURSOR=" + std::string{cursor}
+                          + "\n__REALTIME_TIMESTAMP=1700000000123456\n__MONOTONIC_TIMESTAMP=77\n"
+                            "MESSAGE=hello\nDATA\n"
+                          + length + binary + "\nDATA=x\n\n";
+    EXPECT_EQ(text, expected);
     EXPECT_NE(render({{"A", "\xff"}}, Format::export_).find("A\n\1"), std::string::npos);
 }
 
@@ -210,7 +212,7 @@ TEST(LogsRender, ALongEntryIsShortenedAndSaysSo)
         EXPECT_TRUE(message.starts_with("mmmm"));
         EXPECT_TRUE(message.ends_with("\xe2\x80\xa6 [cut by opsd: 200000 bytes]"));
         EXPECT_EQ(parsed["fields"]["_PID"], "12");
-        EXPECT_EQ(parsed["fields"]["OPSD_CUT"], "400019");
+        EXPECT_EQ(parsed["fields"]["OPSD_CUT"], "400018");
         EXPECT_EQ(parsed["cursor"], cursor);
     }
     for (const auto format : {Format::dcos_text, Format::text, Format::export_}) {
