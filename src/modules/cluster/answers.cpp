@@ -20,38 +20,36 @@ Answers::Answers(const Executor& executor, Clock& clock, AnswerLimits limits)
   , limits_{limits}
 {}
 
-bool Answers::is_good(const Entry& entry, std::uint64_t version, bool gzip) const
+bool Answers::is_good(const Entry& entry, const WantedAnswer& wanted) const
 {
-    if (!entry.content) return false;
-    const auto body = entry.content->body.size();
-    if (gzip && !entry.packed) return false;
-    return entry.version >= version
-           || (body > large && clock_.monotonic() - entry.made_at < Monotonic{limits_.large_max_age});
+    if (!entry.content || (wanted.gzip && !entry.packed)) return false;
+    if (entry.version >= wanted.snapshot->version) return true;
+    return !wanted.no_older && entry.content->body.size() > large
+           && clock_.monotonic() - entry.made_at < Monotonic{limits_.large_max_age};
 }
 
-Task<std::shared_ptr<const http::Content>> Answers::get(std::string key, ClusterSnapshot snapshot,
-                                                        WallTime modified, bool gzip, Render render)
+Task<std::shared_ptr<const http::Content>> Answers::get(WantedAnswer wanted)
 {
-    auto& place = entries_[key];
+    auto& place = entries_[wanted.key];
     if (!place) place = std::make_shared<Entry>(executor_);
     const auto entry = place;
     entry->used_at = clock_.monotonic();
     // A large answer may go out when its snapshot is outdated. Unless the second of the change was over, the
     // next change may have the same date and would be hidden by it: such an answer has none.
-    const Dates dates{modified, clock_.now() > modified ? std::optional{modified} : std::nullopt};
-    while (!is_good(*entry, snapshot->version, gzip)) {
+    const bool over = clock_.now() > wanted.modified;
+    const Dates dates{wanted.modified, over ? std::optional{wanted.modified} : std::nullopt};
+    while (!is_good(*entry, wanted)) {
         if (entry->making) {
             co_await wait_event(entry->changed);
             continue;
         }
-        co_await make(entry, snapshot, dates, gzip, render);
+        co_await make(*entry, wanted, dates);
     }
     trim(entry.get());
     co_return entry->content;
 }
 
-Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Dates dates, bool gzip,
-                     Render render)
+Task<> Answers::make(Entry& entry, const WantedAnswer& wanted, Dates dates)
 {
     // Whoever makes it may go away meanwhile: the next one who waits then makes it himself.
     struct Making {
@@ -65,15 +63,16 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Dat
             entry.changed.cancel();
         }
     };
-    const Making making{*entry};
+    const Making making{entry};
     std::shared_ptr<http::Content> made;
-    auto body = co_await render(snapshot->value);
+    auto body = co_await wanted.render(wanted.snapshot->value);
     ++rendered_;
     const bool is_large = body.size() > large;
     if (!is_large) {
-        made = http::make_content(std::move(body), "application/json", gzip);
+        made = http::make_content(std::move(body), "application/json", wanted.gzip);
     } else {
-        auto pack = [body = std::move(body), gzip]() mutable -> Result<std::shared_ptr<http::Content>> {
+        auto pack = [body = std::move(body),
+                     gzip = wanted.gzip]() mutable -> Result<std::shared_ptr<http::Content>> {
             return http::make_content(std::move(body), "application/json", gzip);
         };
         if (!packer_) packer_.emplace("opsd-answers", 16);
@@ -82,10 +81,10 @@ Task<> Answers::make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Dat
         made = std::move(*packed);
     }
     made->last_modified = is_large ? dates.of_large : dates.of_small;
-    entry->packed = gzip;
-    entry->content = std::move(made);
-    entry->version = snapshot->version;
-    entry->made_at = clock_.monotonic();
+    entry.packed = wanted.gzip;
+    entry.content = std::move(made);
+    entry.version = wanted.snapshot->version;
+    entry.made_at = clock_.monotonic();
 }
 
 std::size_t Answers::bytes() const noexcept

@@ -24,18 +24,26 @@ struct AnswerLimits {
     std::chrono::milliseconds large_max_age{1'000};  ///< a large answer is not made more often
 };
 
-/// Loop thread only. Must outlive the requests that use it.
-class Answers {
-public:
+/// An answer that is asked for.
+struct WantedAnswer {
     /// Makes the body for a snapshot; gives way to others now and then.
     using Render = std::function<Task<std::string>(const Cluster&)>;
 
+    std::string key;
+    ClusterSnapshot snapshot;  ///< the newest one
+    WallTime modified{};       ///< when what it shows of that snapshot last changed; rounded up to a second
+    bool gzip = false;
+    bool no_older = false;  ///< than the snapshot, however large it is: its reader has had all nodes asked
+    Render render;
+};
+
+/// Loop thread only. Must outlive the requests that use it.
+class Answers {
+public:
     Answers(const Executor& executor, Clock& clock, AnswerLimits limits);
 
-    /// The answer `key` for the snapshot, or one of a newer version. `modified`: when what it shows of that
-    /// snapshot, the newest one, last changed; rounded up to a second.
-    Task<std::shared_ptr<const http::Content>> get(std::string key, ClusterSnapshot snapshot,
-                                                   WallTime modified, bool gzip, Render render);
+    /// Of the snapshot's version or a newer one; a large one may be older by `large_max_age`.
+    Task<std::shared_ptr<const http::Content>> get(WantedAnswer wanted);
 
     [[nodiscard]] std::size_t bytes() const noexcept;
     [[nodiscard]] std::uint64_t rendered() const noexcept { return rendered_; }
@@ -51,14 +59,13 @@ private:
         bool making = false;
         asio::steady_timer changed;
     };
-    [[nodiscard]] bool is_good(const Entry& entry, std::uint64_t version, bool gzip) const;
+    [[nodiscard]] bool is_good(const Entry& entry, const WantedAnswer& wanted) const;
     /// Last-Modified of what is made.
     struct Dates {
         WallTime of_small;
         std::optional<WallTime> of_large;
     };
-    Task<> make(std::shared_ptr<Entry> entry, ClusterSnapshot snapshot, Dates dates, bool gzip,
-                Render render);
+    Task<> make(Entry& entry, const WantedAnswer& wanted, Dates dates);
     void trim(const Entry* keep);
 
     Executor executor_;

@@ -69,8 +69,12 @@ Task<std::string> render_units(const Cluster& cluster)
 Task<Response> units(Shared views, const Request& request)
 {
     const auto snapshot = snapshot_of(*views);
-    auto content = co_await views->answers.get("cluster units", snapshot, changed_at(*snapshot),
-                                               takes_gzip(request), render_units);
+    WantedAnswer wanted{.key = "cluster units",
+                        .snapshot = snapshot,
+                        .modified = changed_at(*snapshot),
+                        .gzip = takes_gzip(request),
+                        .render = render_units};
+    auto content = co_await views->answers.get(std::move(wanted));
     co_return dated(Response::shared(std::move(content)), *views, *snapshot);
 }
 

@@ -18,6 +18,8 @@ using Answer = Task<Response> (*)(Shared, const Request&);
 [[nodiscard]] http::Handler with(const Shared& views, Answer answer);
 
 [[nodiscard]] bool takes_gzip(const Request& request);
+/// Whether the client will not take what was known before it asked: all nodes were asked for it.
+[[nodiscard]] bool wants_newest(const Request& request);
 
 /// The newest snapshot, never null: before the first publish it is an empty cluster.
 [[nodiscard]] ClusterSnapshot snapshot_of(const Views& views);

@@ -25,6 +25,8 @@ bool takes_gzip(const Request& request)
     return request.headers.get("accept-encoding").find("gzip") != std::string_view::npos;
 }
 
+bool wants_newest(const Request& request) { return request.query.has("cache"); }
+
 ClusterSnapshot snapshot_of(const Views& views)
 {
     const auto& now = views.services.board.cluster.get();
@@ -82,7 +84,7 @@ Response dated(Response response, const Views& views, const Snapshot<Cluster>& s
 
 Task<std::optional<Response>> refreshed(Shared views, const Request& request)
 {
-    if (!request.query.has("cache")) co_return std::nullopt;
+    if (!wants_newest(request)) co_return std::nullopt;
     const auto done = co_await views->actions.refresh();
     if (done) co_return std::nullopt;
     const auto snapshot = snapshot_of(*views);

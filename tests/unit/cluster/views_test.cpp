@@ -3,6 +3,8 @@
 #include "http/content.hpp"
 #include "modules/cluster/view_parts.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 namespace opsd::cluster {
@@ -260,7 +262,7 @@ TEST_F(DcosViews, AChangeIsNotHiddenByTheDateOfALargeAnswer)
         clock.step_wall(std::chrono::ceil<std::chrono::seconds>(clock.now()) - clock.now());
         const auto second = clock.now();
         std::string words = "first";
-        const Answers::Render render = [&](const Cluster&) -> Task<std::string> {
+        const WantedAnswer::Render render = [&](const Cluster&) -> Task<std::string> {
             co_return words + std::string(300 * 1024, '.');
         };
         const auto get = [&](std::uint64_t version, WallTime changed, std::string if_modified_since = {}) {
@@ -268,8 +270,11 @@ TEST_F(DcosViews, AChangeIsNotHiddenByTheDateOfALargeAnswer)
             newest.value.changed_at = changed;
             const auto snapshot = std::make_shared<const Snapshot<Cluster>>(std::move(newest));
             const auto task = [&]() -> Task<http::Response> {
-                auto content =
-                    co_await views->answers.get("large", snapshot, changed_at(*snapshot), false, render);
+                WantedAnswer wanted{.key = "large",
+                                    .snapshot = snapshot,
+                                    .modified = changed_at(*snapshot),
+                                    .render = render};
+                auto content = co_await views->answers.get(std::move(wanted));
                 co_return http::Response::shared(std::move(content));
             };
             http::Request request;
@@ -312,6 +317,22 @@ TEST_F(DcosViews, CacheAsksAllNodesFirst)
               "cannot refresh: 3 of 40 nodes have not answered within 10 s; what is known is 1 min 5 s old "
               "and is served without ?cache\n");
     EXPECT_EQ(header(response, "Age"), "65");
+}
+
+TEST_F(DcosViews, CacheNeverShowsALargeAnswerOfBeforeItAsked)
+{
+    for (int i = 0; i < 1'200; ++i)
+        add(fmt::format("10.1.{}.{}", i / 200, i % 200), {{"a.service", Health::healthy}});
+    publish();
+    ASSERT_GT(text("/system/health/v1/report").size(), 256U * 1024U);
+    add("10.1.0.7", {{"a.service", Health::unhealthy}});
+    publish();
+    const auto health = [this](const std::string& path) {
+        return json(path)["Nodes"]["10.1.0.7"]["Health"].get<int>();
+    };
+    EXPECT_EQ(health("/system/health/v1/report"), 0) << "made less than a second ago";
+    EXPECT_EQ(health("/system/health/v1/report?cache"), 1);
+    EXPECT_EQ(health("/system/health/v1/report"), 1);
 }
 
 TEST_F(DcosViews, BeforeAnythingIsKnownListsAreEmptyAndTheClusterIsUnknown)
