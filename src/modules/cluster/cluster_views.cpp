@@ -74,8 +74,9 @@ Task<Response> units(Shared views, const Request& request)
                         .modified = changed_at(*snapshot),
                         .gzip = takes_gzip(request),
                         .render = render_units};
-    auto content = co_await views->answers.get(std::move(wanted));
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    auto response = co_await kept_answer(views, std::move(wanted));
+    if (!response) co_return Response::problem(response.error());
+    co_return std::move(*response);
 }
 
 Task<Response> unit(Shared views, const Request& request)

@@ -76,8 +76,11 @@ Task<Response> kept(Shared views, const Request& request, std::string key, Wante
                         .gzip = takes_gzip(request),
                         .no_older = wants_newest(request),
                         .render = std::move(render)};
-    auto content = co_await views->answers.get(std::move(wanted));
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    auto response = co_await kept_answer(views, std::move(wanted));
+    if (response) co_return std::move(*response);
+    auto refusal = Response::text(response.error().message + "\n", 503);
+    refusal.with("Retry-After", "5");
+    co_return refusal;
 }
 
 Task<Response> list(Shared views, const Request& request, std::string key, WantedAnswer::Render render)
@@ -128,26 +131,27 @@ Task<Response> report(Shared views, const Request& request)
     const auto snapshot = snapshot_of(*views);
     const ReportOptions options{.with_journal = request.caller.may_read(), .full = request.query.has("full")};
     const auto size = views->report_sizes.of(*snapshot, options);
-    // It says itself when it was made. What would take most of the room for kept answers is made anew for
-    // each reader, a piece at a time.
-    if (size > views->options.answers.bytes / 2) {
-        const auto producer = [snapshot, options](http::StreamWriter& out) {
-            return stream_report(snapshot, options, out);
-        };
-        auto response = Response::stream("application/json", producer);
-        response.with("Last-Modified", http::http_date(snapshot->at));
-        co_return dated(std::move(response), *views, *snapshot);
+    if (size <= views->options.answers.bytes / 2) {
+        WantedAnswer wanted{.key = fmt::format("report {} {}", options.with_journal, options.full),
+                            .snapshot = snapshot,
+                            .modified = std::chrono::ceil<std::chrono::seconds>(snapshot->at),
+                            .gzip = takes_gzip(request),
+                            .no_older = wants_newest(request),
+                            .size = size,
+                            .render = [snapshot, options, size](const Cluster&) {
+                                return render_report(snapshot, options, size);
+                            }};
+        auto response = co_await kept_answer(views, std::move(wanted));
+        if (response) co_return std::move(*response);
     }
-    WantedAnswer wanted{.key = fmt::format("report {} {}", options.with_journal, options.full),
-                        .snapshot = snapshot,
-                        .modified = std::chrono::ceil<std::chrono::seconds>(snapshot->at),
-                        .gzip = takes_gzip(request),
-                        .no_older = wants_newest(request),
-                        .render = [snapshot, options, size](const Cluster&) {
-                            return render_report(snapshot, options, size);
-                        }};
-    auto content = co_await views->answers.get(std::move(wanted));
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    // It says itself when it was made. What would take most of the room for kept answers, or has no room
+    // beside what slow clients read, is made anew for each reader, a piece at a time.
+    const auto producer = [snapshot, options](http::StreamWriter& out) {
+        return stream_report(snapshot, options, out);
+    };
+    auto response = Response::stream("application/json", producer);
+    response.with("Last-Modified", http::http_date(snapshot->at));
+    co_return dated(std::move(response), *views, *snapshot);
 }
 
 Task<Response> download(Shared views, const Request& request)

@@ -78,8 +78,9 @@ Task<Response> members(Shared views, const Request& request)
                         .modified = snapshot->at,
                         .gzip = takes_gzip(request),
                         .render = [](const Cluster& cluster) { return render_members(cluster, {}); }};
-    auto content = co_await views->answers.get(std::move(wanted));
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    auto response = co_await kept_answer(views, std::move(wanted));
+    if (!response) co_return Response::problem(response.error());
+    co_return std::move(*response);
 }
 
 std::string with_age(std::string object, const Views& views, const Member& member)

@@ -42,6 +42,9 @@ struct FoundNode {
 [[nodiscard]] Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot,
                              const Member* member = nullptr);
 
+/// A kept answer with its times. Errc::unavailable: there is no room for it.
+Task<Result<Response>> kept_answer(Shared views, WantedAnswer wanted);
+
 /// Waits for ?cache where it was asked for. nullopt: go on.
 Task<std::optional<Response>> refreshed(Shared views, const Request& request);
 

@@ -182,6 +182,33 @@ TEST_F(DcosViews, ALargeReportIsStreamedAndTheSame)
     EXPECT_EQ(collector.text, kept);
 }
 
+TEST_F(DcosViews, AReportThatSlowReadersLeaveNoRoomForIsStreamed)
+{
+    const auto* path = "/system/health/v1/report";
+    const auto size = views->report_sizes.of(*board.cluster.get(), {.with_journal = true});
+    make({.answers = {.bytes = 2 * size}});
+    auto slow = ask(path);
+    ASSERT_TRUE(slow.content);
+    EXPECT_EQ(ask(path).content, slow.content);
+    kill("10.0.0.9");
+    EXPECT_TRUE(ask(path).producer);
+    slow = {};
+    EXPECT_TRUE(ask(path).content) << "nobody reads the old one any more";
+}
+
+TEST_F(DcosViews, AListThatHasNoRoomIsRefusedWithTheReason)
+{
+    make({.answers = {.bytes = 100}});
+    const auto slow = ask("/system/health/v1/nodes");
+    ASSERT_TRUE(slow.content);
+    publish();
+    const auto refused = ask("/system/health/v1/nodes");
+    EXPECT_EQ(refused.status, 503U);
+    EXPECT_TRUE(refused.body.starts_with("cannot make the answer: slow clients still read")) << refused.body;
+    EXPECT_EQ(header(refused, "Retry-After"), "5");
+    EXPECT_EQ(ask("/api/v1/cluster/units").status, 503U);
+}
+
 TEST_F(DcosViews, AnswersCarryTheirAge)
 {
     ::setenv("TZ", "UTC", 1);
@@ -274,8 +301,8 @@ TEST_F(DcosViews, AChangeIsNotHiddenByTheDateOfALargeAnswer)
                                     .snapshot = snapshot,
                                     .modified = changed_at(*snapshot),
                                     .render = render};
-                auto content = co_await views->answers.get(std::move(wanted));
-                co_return http::Response::shared(std::move(content));
+                auto answer = co_await views->answers.get(std::move(wanted));
+                co_return http::Response::shared(std::move(answer->content));
             };
             http::Request request;
             request.headers.add("if-modified-since", std::move(if_modified_since));
