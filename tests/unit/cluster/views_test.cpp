@@ -446,6 +446,16 @@ TEST_F(DcosViews, AClusterOfWhichNotAllAreKnownIsNotHealthy)
 
 TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)
 {
+    kill("10.0.0.9");
+    const auto planned = std::make_shared<const Acknowledgement>(Acknowledgement{.reason = "new disk"});
+    auto cluster = board.cluster.get()->value;
+    auto member = std::make_shared<Member>(*cluster.members[1]);
+    member->clock_offset = -1500ms;
+    member->acknowledged = planned;
+    member->units[1].restarts_in_window = 7;
+    member->units[1].acknowledged = planned;
+    cluster.members[1] = member;
+    board.cluster.publish(cluster, clock.now());
     const auto response = ask("/api/v1/metrics/cluster");
     ASSERT_TRUE(response.producer);
     Collector collector;
@@ -457,8 +467,19 @@ TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)
     for (const auto* line :
          {"opsd_cluster_node_health{node=\"10.0.0.10\",hostname=\"h10\",role=\"agent\"} 1\n",
           "opsd_cluster_unit_health{node=\"10.0.0.10\",unit=\"b.service\"} 1\n",
-          "opsd_cluster_units{unit=\"b.service\",health=\"unhealthy\"} 1\n"})
+          "opsd_cluster_units{unit=\"b.service\",health=\"unhealthy\"} 1\n",
+          "opsd_cluster_nodes{health=\"healthy\"} 0\n", "opsd_cluster_nodes{health=\"unhealthy\"} 1\n",
+          "opsd_cluster_nodes{health=\"unknown\"} 1\n",
+          "opsd_cluster_rolled_up_units{health=\"unhealthy\"} 1\n",
+          "opsd_cluster_rolled_up_units{health=\"unknown\"} 1\n",
+          "opsd_cluster_node_clock_offset_seconds{node=\"10.0.0.10\"} -1.5\n",
+          "opsd_cluster_node_acknowledged{node=\"10.0.0.10\"} 1\n",
+          "opsd_cluster_unit_restarts{node=\"10.0.0.10\",unit=\"b.service\"} 7\n",
+          "opsd_cluster_unit_acknowledged{node=\"10.0.0.10\",unit=\"b.service\"} 1\n"})
         EXPECT_NE(collector.text.find(line), std::string::npos) << line << collector.text;
+    EXPECT_EQ(collector.text.find("opsd_cluster_unit_restarts{node=\"10.0.0.10\",unit=\"a.service\"}"),
+              std::string::npos)
+        << "most units never restart";
 }
 
 }  // namespace

@@ -424,6 +424,19 @@ TEST_F(WatchingNode, OnlyAChangeMakesThePictureNewer)
     EXPECT_GT(board.cluster.get()->value.changed_at, changed);
 }
 
+TEST_F(WatchingNode, ItsMetricsHaveTheTotalsByHealth)
+{
+    publish_own(Health::unhealthy);
+    begin();
+    const auto page = metrics.render();
+    for (const auto* line :
+         {"opsd_cluster_members{freshness=\"fresh\"} 2\n", "opsd_cluster_nodes{health=\"healthy\"} 1\n",
+          "opsd_cluster_nodes{health=\"unhealthy\"} 1\n", "opsd_cluster_nodes{health=\"unknown\"} 0\n",
+          "opsd_cluster_rolled_up_units{health=\"healthy\"} 1\n",
+          "opsd_cluster_rolled_up_units{health=\"unhealthy\"} 1\n"})
+        EXPECT_NE(page.find(line), std::string::npos) << line << page;
+}
+
 TEST_F(WatchingNode, ManyWhoAskForTheNewestAtOnceAreShownOnePicture)
 {
     publish_own(Health::healthy);
