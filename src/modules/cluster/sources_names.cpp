@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 namespace opsd::cluster {
@@ -48,8 +49,13 @@ public:
         // One that hangs may keep its place to the end: those that answered last time come first, and the
         // others take turns.
         const auto answered = [this](std::size_t i) { return found_[i].has_value(); };
-        const auto others = std::ranges::stable_partition(order_, answered);
+        std::vector<std::size_t> first;
+        std::vector<std::size_t> others;
+        for (const auto i : order_)
+            (answered(i) ? first : others).push_back(i);
         std::ranges::rotate(others, others.begin() + std::min<std::ptrdiff_t>(7, std::ssize(others)));
+        std::ranges::copy(others, std::back_inserter(first));
+        order_ = std::move(first);
         next_ = 0;
         return side_by_side(std::min(most_at_once, hosts_.size()), std::chrono::steady_clock::now() + limit);
     }

@@ -109,7 +109,7 @@ TEST_F(HealthUnloaded, TheEndOfAnInstanceIsSentAndItComesAgainFromThere)
     advance(5s);
     systemd.remove_unit("t@1.service");
     advance(5s);
-    EXPECT_EQ(node().last_transition, get("/api/v1/units/t@1.service/history")["transitions"][0]["id"]);
+    EXPECT_EQ(get("/api/v1/units/t@1.service/history")["transitions"][0]["id"], node().last_transition);
     add(running("t@1.service"));
     advance(5s);
     EXPECT_EQ(changes_of("t@1.service"), "running>gone gone>running");
