@@ -76,6 +76,9 @@ private:
         while (next_ < order_.size()) {
             const auto i = order_[next_++];
             found_[i] = co_await look_up_(hosts_[i], left_until(end));
+            // We are stopping: that is no news of the name.
+            if (!found_[i] && found_[i].error().code == Errc::cancelled)
+                throw boost::system::system_error{asio::error::operation_aborted};
         }
     }
 

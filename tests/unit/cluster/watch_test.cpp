@@ -442,6 +442,7 @@ TEST_F(WatchingNode, ItsMetricsHaveTheTotalsByHealth)
 TEST_F(WatchingNode, ManyWhoAskForTheNewestAtOnceAreShownOnePicture)
 {
     publish_own(Health::healthy);
+    add("10.0.0.1");
     begin();
     const auto version = board.cluster.version();
     std::vector<std::shared_ptr<std::optional<http::Response>>> answers;
