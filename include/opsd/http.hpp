@@ -88,6 +88,9 @@ public:
     virtual Task<Result<>> write(std::string_view chunk) = 0;
     /// Becomes true when the client closes or the daemon drains: a producer that waits for news races it.
     virtual Task<> closed() = 0;
+    /// False: whatever ends the stream from now on, the client sees it torn, without its last chunk, and cannot
+    /// take what it has for all there is. True takes that back. (HTTP/1.0 knows no difference.)
+    virtual void set_whole(bool /*whole*/) {}
 };
 using Stream = std::function<Task<>(StreamWriter&)>;
 
@@ -160,7 +163,7 @@ struct Route {
     std::string summary;
     Handler handler;
     std::vector<Parameter> parameters = {};
-    bool audited = false;  ///< mutating calls: written to the audit log with object and outcome
+    bool audited = false;  ///< mutating calls, reads of logs: in the audit log with object and outcome
     /// Stands in for the same route of a module earlier in the catalog: what answers for the cluster replaces
     /// what answers for the node.
     bool replaces = false;

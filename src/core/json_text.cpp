@@ -17,27 +17,6 @@ bool continues(std::string_view text, std::size_t at, Byte low = 0x80, Byte high
     return byte >= low && byte <= high;
 }
 
-/// Length of the well-formed UTF-8 character at `at`, 0 if there is none (Unicode 15, table 3-7).
-std::size_t character(std::string_view text, std::size_t at)
-{
-    const auto lead = static_cast<Byte>(text[at]);
-    if (lead < 0x80) return 1;
-    if (lead >= 0xc2 && lead <= 0xdf) return continues(text, at + 1) ? 2 : 0;
-    if (lead >= 0xe0 && lead <= 0xef) {
-        const Byte low = lead == 0xe0 ? 0xa0 : 0x80;
-        const Byte high = lead == 0xed ? 0x9f : 0xbf;
-        return continues(text, at + 1, low, high) && continues(text, at + 2) ? 3 : 0;
-    }
-    if (lead >= 0xf0 && lead <= 0xf4) {
-        const Byte low = lead == 0xf0 ? 0x90 : 0x80;
-        const Byte high = lead == 0xf4 ? 0x8f : 0xbf;
-        const bool whole =
-            continues(text, at + 1, low, high) && continues(text, at + 2) && continues(text, at + 3);
-        return whole ? 4 : 0;
-    }
-    return 0;
-}
-
 bool plain(char c)
 {
     return static_cast<Byte>(c) >= 0x20 && static_cast<Byte>(c) < 0x7f && c != '"' && c != '\\' && c != '<'
@@ -69,6 +48,27 @@ void append_escaped(std::string& out, char c)
 
 }  // namespace
 
+// Unicode 15, table 3-7.
+std::size_t utf8_length(std::string_view text, std::size_t at) noexcept
+{
+    const auto lead = static_cast<Byte>(text[at]);
+    if (lead < 0x80) return 1;
+    if (lead >= 0xc2 && lead <= 0xdf) return continues(text, at + 1) ? 2 : 0;
+    if (lead >= 0xe0 && lead <= 0xef) {
+        const Byte low = lead == 0xe0 ? 0xa0 : 0x80;
+        const Byte high = lead == 0xed ? 0x9f : 0xbf;
+        return continues(text, at + 1, low, high) && continues(text, at + 2) ? 3 : 0;
+    }
+    if (lead >= 0xf0 && lead <= 0xf4) {
+        const Byte low = lead == 0xf0 ? 0x90 : 0x80;
+        const Byte high = lead == 0xf4 ? 0x8f : 0xbf;
+        const bool whole =
+            continues(text, at + 1, low, high) && continues(text, at + 2) && continues(text, at + 3);
+        return whole ? 4 : 0;
+    }
+    return 0;
+}
+
 void append_quoted(std::string& out, std::string_view text)
 {
     out += '"';
@@ -78,7 +78,7 @@ void append_quoted(std::string& out, std::string_view text)
             ++at;
             continue;
         }
-        const auto length = character(text, at);
+        const auto length = utf8_length(text, at);
         const bool separator =
             length == 3 && (text.substr(at, 3) == "\u2028" || text.substr(at, 3) == "\u2029");
         if (length > 1 && !separator) {

@@ -2,11 +2,15 @@
 // JSON written by hand, for the hot answers: no tree, no exceptions. Bytes that are not UTF-8 become U+FFFD;
 // < > & and line separators are escaped as Go's encoder does, so that text is harmless inside HTML.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace opsd {
+
+/// Length of the well-formed UTF-8 character at `at`; 0 when there is none.
+[[nodiscard]] std::size_t utf8_length(std::string_view text, std::size_t at) noexcept;
 
 /// Appends a quoted JSON string.
 void append_quoted(std::string& out, std::string_view text);

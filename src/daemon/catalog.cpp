@@ -2,6 +2,7 @@
 
 #include "modules/cluster/module.hpp"
 #include "modules/health/module.hpp"
+#include "modules/logs/module.hpp"
 #include "modules/pki/module.hpp"
 
 namespace opsd::daemon {
@@ -12,6 +13,7 @@ std::vector<CatalogEntry> catalog()
         health::catalog_entry(),
         cluster::catalog_entry(),
         pki::catalog_entry(),
+        logs::catalog_entry(),
     };
 }
 

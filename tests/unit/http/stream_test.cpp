@@ -54,6 +54,22 @@ Task<> deaf(Seen& seen, http::StreamWriter& out)
     seen.finished = true;
 }
 
+/// Ends before all is said, or is ended.
+Task<> never_whole(Seen& seen, http::StreamWriter& out)
+{
+    out.set_whole(false);
+    co_await two_then_wait(seen, out);
+}
+
+/// Takes back that it is not whole.
+Task<> whole_after_all(Seen& seen, http::StreamWriter& out)
+{
+    out.set_whole(false);
+    auto written = co_await out.write("all\n");
+    out.set_whole(written.has_value());
+    seen.finished = true;
+}
+
 using Producer = Task<> (*)(Seen&, http::StreamWriter&);
 http::Route streaming(Producer producer, Seen& seen)
 {
@@ -88,6 +104,35 @@ TEST(HttpStream, IsChunkedUnbufferedAndEndsWithItsLastChunkOnDrain)
         EXPECT_NE(seen.error.find("cannot write"), std::string::npos);
         co_await live.stop();
         EXPECT_NE(live.around.metrics.render().find("\nopsd_http_streams 0\n"), std::string::npos);
+    });
+}
+
+TEST(HttpStream, OneThatIsNotWholeEndsTorn)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        LiveServer live{executor, {streaming(never_whole, seen)}};
+        auto client = co_await dial(live.start());
+        [[maybe_unused]] auto asked = co_await client->write_all(get("/test"));
+        [[maybe_unused]] auto answer = co_await read_until(*client, "two\n\r\n");
+        live.server.drain();
+        auto rest = co_await read_to_end(*client);
+        EXPECT_EQ(rest, "");
+        EXPECT_TRUE(seen.finished);
+        co_await live.stop();
+    });
+}
+
+TEST(HttpStream, OneThatBecameWholeHasItsLastChunk)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Seen seen;
+        LiveServer live{executor, {streaming(whole_after_all, seen)}};
+        const auto answer = co_await fetch(live.start(), get_and_close("/test"));
+        EXPECT_EQ(body_of(answer), "4\r\nall\n\r\n0\r\n\r\n");
+        co_await live.stop();
     });
 }
 

@@ -1,0 +1,47 @@
+#pragma once
+// From a question to its answer: a whole body when the journal gives it in one slice, else a stream of slices
+// (answer), and what follows the journal (stream).
+
+#include "modules/logs/core.hpp"
+#include "modules/logs/render.hpp"
+
+#include <memory>
+#include <string>
+
+namespace opsd::logs {
+
+/// Whose headers and errors an answer has.
+enum class Style { v1, v2, own };
+
+/// An answer under way: what it reads and the place it takes.
+struct Flow {
+    Flow(std::shared_ptr<Core> all, ReadSlots::Slot place, LogQuery asked)
+      : core{std::move(all)}
+      , slot{std::move(place)}
+      , query{std::move(asked)}
+    {}
+    std::shared_ptr<Core> core;
+    ReadSlots::Slot slot;
+    LogQuery query;
+    NextSlice next;
+    std::optional<systemd::JournalSlice> first;  ///< read before the answer began
+    std::uint64_t bytes = 0;                     ///< given
+};
+
+/// Answers a question or says what is wrong with it.
+Task<http::Response> answer(std::shared_ptr<Core> core, const http::Request& request, Result<LogQuery> query,
+                            Style style);
+/// What is wrong: text for dcos-log's clients, problem+json for ours.
+[[nodiscard]] http::Response refusal(const Error& error, Style style);
+
+/// Follows the journal for one client, from the flow's first slice on: whole and in order, however slow the
+/// client and whatever the follower does. Ends when the client left, or torn when the module or opsd ends:
+/// then the client comes again with the last id.
+Task<> follow(std::shared_ptr<Flow> flow, http::StreamWriter& writer);
+
+/// How much is read at a time for it.
+[[nodiscard]] systemd::SliceLimits slice_limits(const LogQuery& query);
+/// How a gap is told within a stream; "" where the format has no word for it.
+[[nodiscard]] std::string loss_text(const systemd::JournalLoss& loss, Format format);
+
+}  // namespace opsd::logs
