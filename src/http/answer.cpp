@@ -124,7 +124,7 @@ Task<bool> Session::stream(Turn& turn, Response response)
     co_await end_tasks();
     service_.open_streams.set(static_cast<double>(--service_.streams));
     streaming_ = nullptr;
-    if (!state.failed && state.chunked && !service_.aborted) {
+    if (!state.failed && state.whole && state.chunked && !service_.aborted) {
         io_.expires_after(turn.limits.write_timeout);
         co_await io_.write_all("0\r\n\r\n");
     }
@@ -227,6 +227,8 @@ Task<Result<>> Session::write(std::string_view chunk)
     if (!written) end_stream();
     co_return written;
 }
+
+void Session::set_whole(bool whole) { streaming_->whole = whole; }
 
 Task<> Session::closed()
 {

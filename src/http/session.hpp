@@ -29,6 +29,7 @@ public:
     // StreamWriter, for the producer of the stream in hand
     Task<Result<>> write(std::string_view chunk) override;
     Task<> closed() override;
+    void set_whole(bool whole) override;
 
 private:
     struct Turn;  // one request and its answer

@@ -49,6 +49,7 @@ struct Session::Streaming {
     Monotonic checked;          // when that was
     bool ended = false;         // the client left or the server drains: the producer should return
     bool failed = false;        // what was written is not whole: no last chunk
+    bool whole = true;          // the producer says that a clean end would be the truth
     bool finished = false;      // the producer returned
     asio::steady_timer ended_event;
     asio::steady_timer changed;

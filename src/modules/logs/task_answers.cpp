@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <stdexcept>
+#include <optional>
 #include <utility>
 
 namespace opsd::logs {
@@ -94,9 +94,6 @@ Result<LineQuery> line_query(const Request& request)
                             request.headers.find("last-event-id"));
 }
 
-/// The only way to end an answer without the mark of its end: whoever reads it must not take it for whole.
-[[noreturn]] void break_off(const Error& error) { throw std::runtime_error{error.message}; }
-
 Task<> until_closed(StreamWriter& writer, bool& closed)
 {
     co_await writer.closed();
@@ -135,8 +132,9 @@ Task<> gather_text(TextReading& reading, std::string& text, Result<bool>& ended)
     ended = co_await reading.gather(text, 1);
 }
 
-Task<> stream_text(std::shared_ptr<TextReading> reading, std::string text, StreamWriter& writer)
+Task<> stream_text(LogsPtr logs, std::shared_ptr<TextReading> reading, std::string text, StreamWriter& writer)
 {
+    writer.set_whole(false);
     for (bool closed = false;;) {
         const auto written = co_await writer.write(text);
         if (!written) co_return;
@@ -144,9 +142,10 @@ Task<> stream_text(std::shared_ptr<TextReading> reading, std::string text, Strea
         Result<bool> ended{false};
         co_await first_of(gather_text(*reading, text, ended), until_closed(writer, closed));
         if (closed) co_return;
-        if (!ended) break_off(ended.error());
+        if (!ended) co_return logs->broken_off(ended.error());
         if (!*ended) continue;
-        if (!text.empty()) (void)co_await writer.write(text);
+        const auto last = co_await writer.write(text);
+        writer.set_whole(last.has_value());
         co_return;
     }
 }
@@ -163,8 +162,8 @@ Task<Response> serve_text(LogsPtr logs, const Request& request, std::string path
     if (*ended) {
         response.body = std::move(text);
     } else {
-        const auto producer = [reading, text = std::move(text)](StreamWriter& writer) {
-            return stream_text(reading, text, writer);
+        const auto producer = [logs, reading, text = std::move(text)](StreamWriter& writer) {
+            return stream_text(logs, reading, text, writer);
         };
         response = Response::stream(response.type, producer);
     }
@@ -251,17 +250,17 @@ Task<> EventReading::gather(std::string& text)
     }
 }
 
-Task<> stream_events(std::shared_ptr<EventReading> reading, StreamWriter& writer)
+// The dcos CLI takes a clean end for good and waits for ever; torn, it comes again with the last id.
+Task<> stream_events(LogsPtr logs, std::shared_ptr<EventReading> reading, StreamWriter& writer)
 {
+    writer.set_whole(false);
     for (bool closed = false;;) {
         std::string text;
         co_await first_of(reading->gather(text), until_closed(writer, closed));
         if (closed) co_return;
-        if (!text.empty()) {
-            const auto written = co_await writer.write(text);
-            if (!written) co_return;
-        }
-        if (reading->failure()) break_off(*reading->failure());
+        const auto written = co_await writer.write(text);
+        if (!written) co_return;
+        if (reading->failure()) co_return logs->broken_off(*reading->failure());
     }
 }
 
@@ -278,7 +277,9 @@ Task<Response> serve_events(LogsPtr logs, const Request& request, SandboxPlace p
     auto reading = std::make_shared<EventReading>(logs, std::move(path), request, std::move(labels), *most);
     const auto begun = co_await reading->reader.start(query);
     if (!begun) co_return Response::problem(begun.error());
-    const auto producer = [reading](StreamWriter& writer) { return stream_events(reading, writer); };
+    const auto producer = [logs, reading](StreamWriter& writer) {
+        return stream_events(logs, reading, writer);
+    };
     auto response = Response::stream("text/event-stream", producer);
     co_return std::move(response.with("Cache-Control", "no-cache"));
 }
@@ -305,17 +306,19 @@ struct Download {
 
 Task<> next_block(Download& download, Result<std::string>& bytes) { bytes = co_await download.next(); }
 
-Task<> stream_download(std::shared_ptr<Download> download, StreamWriter& writer)
+Task<> stream_download(LogsPtr logs, std::shared_ptr<Download> download, StreamWriter& writer)
 {
+    writer.set_whole(false);
     for (bool closed = false;;) {
         Result<std::string> bytes;
         co_await first_of(next_block(*download, bytes), until_closed(writer, closed));
         if (closed) co_return;
-        if (!bytes) break_off(bytes.error());
-        if (bytes->empty()) co_return;
+        if (!bytes) co_return logs->broken_off(bytes.error());
+        if (bytes->empty()) break;
         const auto written = co_await writer.write(*bytes);
         if (!written) co_return;
     }
+    writer.set_whole(true);
 }
 
 /// `attachment; filename="stdout"`: what could end the quotes, or is not ASCII, becomes "_".
@@ -371,7 +374,9 @@ Task<Response> serve_download(LogsPtr logs, const Request& request, SandboxPlace
     const auto size = co_await download->file.size();
     if (!size) co_return Response::problem(size.error());
     download->size = *size;
-    const auto producer = [download](StreamWriter& writer) { return stream_download(download, writer); };
+    const auto producer = [logs, download](StreamWriter& writer) {
+        return stream_download(logs, download, writer);
+    };
     auto response = Response::stream("application/octet-stream", producer);
     co_return std::move(response.with("Content-Disposition", disposition(place.file)));
 }

@@ -78,13 +78,14 @@ std::vector<Parameter> reading()
 std::vector<http::Route> task_routes(LogsPtr logs)
 {
     std::vector<http::Route> routes;
+    // Who reads which log is audited.
     const auto add = [&](std::string pattern, std::string summary, SandboxVerb verb, auto answer) {
         const auto handler = [logs, verb, answer](const Request& request) {
             return answer(logs, request, verb);
         };
         auto parameters = verb == SandboxVerb::read ? reading() : std::vector<Parameter>{};
         routes.push_back({Method::get, std::move(pattern), Access::read, std::move(summary), handler,
-                          std::move(parameters)});
+                          std::move(parameters), true});
     };
     const std::string task = task_prefix;
     add(task, "The stdout of a task: here, or 303 to the node where it ran", SandboxVerb::read, by_task);
@@ -94,9 +95,8 @@ std::vector<http::Route> task_routes(LogsPtr logs)
     add(task + "/download", "The whole stdout of a task: here, or 303", SandboxVerb::download, by_task);
     add(task + "/file/{file}/download", "A whole file of a task: here, or 303", SandboxVerb::download,
         by_task);
-    for (const std::string run : {run_prefix, "/tasks/{task}"}) {
-        const bool pod = run != run_prefix;
-        const std::string base = pod ? run_prefix + run : run;
+    for (const bool pod : {false, true}) {
+        const auto base = std::string{run_prefix} + (pod ? "/tasks/{task}" : "");
         const std::string whose =
             pod ? "a task of a pod that ran on this node" : "a task that ran on this node";
         add(base + "/{file}",

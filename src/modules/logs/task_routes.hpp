@@ -13,7 +13,7 @@
 //   - The lines are those of the file: none cut, glued, doubled or left out (sandbox_lines).
 //   - A slow reader holds one block; the file is read as fast as he reads.
 //   - No path leaves the sandbox.
-//   - An answer that cannot be ended is broken off, never ended as if it were whole.
+//   - An answer that is not all there is is torn, never ended as if it were whole.
 
 #include "io/mesos/files.hpp"
 #include "io/mesos/tasks.hpp"
@@ -54,6 +54,8 @@ struct TaskLogs {
         read;
     std::function<Task<Result<std::vector<mesos::FileItem>>>(std::string path, std::string authorization)>
         browse;
+    /// Told why a stream was torn, for the log.
+    std::function<void(const Error&)> broken_off;
     Clock& clock;
     TaskLogOptions options = {};
 };
