@@ -157,8 +157,9 @@ bool BackwardLines::feed(std::string_view bytes)
 
 // --- LineReader
 
-LineReader::LineReader(ByteSource& source, LineLimits limits)
+LineReader::LineReader(ByteSource& source, LineLimits limits, ByteSource* previous)
   : source_{source}
+  , previous_{previous}
   , limits_{limits}
   , splitter_{0, limits.longest}
 {
@@ -250,10 +251,15 @@ Task<Result<bool>> LineReader::read_block(bool verify, const OnPiece& on_piece)
         size_ = std::min(size_, splitter_.position());  // cut meanwhile: this is its end
         co_return true;
     }
+    feed(news, on_piece);
+    co_return true;
+}
+
+void LineReader::feed(std::string_view news, const OnPiece& on_piece)
+{
     remember(news);
     const OnPiece counted = [this, &on_piece](const Piece& piece) { return count(piece, on_piece); };
     if (!splitter_.feed(news, counted)) left_ = 0;
-    co_return true;
 }
 
 Task<Result<LineReader::Step>> LineReader::next(const OnPiece& on_piece)
@@ -268,6 +274,34 @@ Task<Result<LineReader::Step>> LineReader::next(const OnPiece& on_piece)
     const OnPiece counted = [this, &on_piece](const Piece& piece) { return count(piece, on_piece); };
     splitter_.flush(false, counted);
     co_return Step::at_end;
+}
+
+// The file is not the one that was read. That one may be there under its other name: it has the same last
+// bytes at the same place.
+Task<LineReader::Step> LineReader::leave_file(const OnPiece& on_piece)
+{
+    if (previous_ != nullptr && !tail_.empty()) {
+        const auto known = tail_;
+        const auto bytes = co_await previous_->read(splitter_.position() - known.size(), limits_.block);
+        in_previous_ = bytes && bytes->starts_with(known);
+        if (in_previous_ && bytes->size() > known.size()) {
+            feed(std::string_view{*bytes}.substr(known.size()), on_piece);
+            co_return Step::read;
+        }
+    }
+    in_previous_ = false;
+    co_return begin_anew(on_piece);
+}
+
+Task<LineReader::Step> LineReader::read_previous(const OnPiece& on_piece)
+{
+    const auto bytes = co_await previous_->read(splitter_.position(), limits_.block);
+    if (bytes && !bytes->empty()) {
+        feed(*bytes, on_piece);
+        co_return Step::read;
+    }
+    in_previous_ = false;
+    co_return begin_anew(on_piece);
 }
 
 // What is held of the old file is all that will ever come of that line.
@@ -285,18 +319,19 @@ Task<Result<LineReader::Step>> LineReader::follow(Monotonic now, const OnPiece& 
 {
     if (left_ == 0) co_return Step::done;
     if (std::exchange(shrunk_, false)) co_return Step::rotated;
+    if (in_previous_) co_return co_await read_previous(on_piece);
     const bool asked = splitter_.position() >= size_;
     if (asked) {
         auto size = co_await source_.size();
         if (!size) co_return fail(std::move(size).error());
         size_ = *size;
-        if (size_ < splitter_.position()) co_return begin_anew(on_piece);
+        if (size_ < splitter_.position()) co_return co_await leave_file(on_piece);
     }
     if (splitter_.position() < size_) {
         const auto before = splitter_.position();
         auto same = co_await read_block(asked, on_piece);
         if (!same) co_return fail(std::move(same).error());
-        if (!*same) co_return begin_anew(on_piece);
+        if (!*same) co_return co_await leave_file(on_piece);
         if (left_ == 0) co_return Step::done;
         // A file that has a size but gives nothing must not be asked in a hurry.
         if (splitter_.position() == before) co_return Step::at_end;

@@ -12,7 +12,8 @@
 //   - Empty lines do not count and are not told. A cursor inside a line counts from that byte.
 //   - Together the pieces are the lines of the file, byte by byte; a last line without newline is one too.
 //   - Lines from the end are found by reading blocks from the end: ten of 1 GB cost two reads.
-//   - A follower notices that the file was cut or exchanged, also when it is already longer than before.
+//   - A follower notices that the file was cut or exchanged, also when it is already longer than before, and
+//     first reads to its end what the file was, when that has been kept under another name.
 //   - Never more than one block and one piece are held.
 
 #include "opsd/async.hpp"
@@ -125,8 +126,9 @@ public:
         done,     ///< the limit was reached
     };
 
-    /// `source` outlives it.
-    LineReader(ByteSource& source, LineLimits limits);
+    /// The sources outlive it. `previous`: where the file goes when it is exchanged ("stdout.1"); null:
+    /// nowhere.
+    LineReader(ByteSource& source, LineLimits limits, ByteSource* previous = nullptr);
 
     /// Finds the place. Errors: those of the source; invalid_argument when it lies too far back.
     Task<Result<>> start(LineQuery query);
@@ -142,16 +144,21 @@ private:
     Task<Result<bool>> read_block(bool verify, const OnPiece& on_piece);
     bool count(const Piece& piece, const OnPiece& on_piece);
     void remember(std::string_view bytes);
+    void feed(std::string_view news, const OnPiece& on_piece);
+    Task<Step> leave_file(const OnPiece& on_piece);
+    Task<Step> read_previous(const OnPiece& on_piece);
     Step begin_anew(const OnPiece& on_piece);
 
     ByteSource& source_;
+    ByteSource* previous_;
     LineLimits limits_;
     LineSplitter splitter_;
     std::uint64_t size_ = 0;  // of the file when it was asked last
     std::uint64_t skip_ = 0;  // lines
     std::optional<std::uint64_t> left_;
-    bool shrunk_ = false;  // it was shorter than the place where somebody left off
-    std::string tail_;     // the last bytes before position()
+    bool in_previous_ = false;  // what the file was is read to its end
+    bool shrunk_ = false;       // it was shorter than the place where somebody left off
+    std::string tail_;          // the last bytes before position()
     std::optional<Monotonic> held_since_;
 };
 

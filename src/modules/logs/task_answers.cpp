@@ -180,11 +180,12 @@ LineLimits for_events(LineLimits limits)
 
 class EventReading {
 public:
-    EventReading(const LogsPtr& logs, std::string path, const Request& request, SandboxLabels labels,
+    EventReading(const LogsPtr& logs, const std::string& path, const Request& request, SandboxLabels labels,
                  std::size_t most)
       : logs_{logs}
-      , file_{logs, std::move(path), authorization_of(request)}
-      , reader{file_, for_events(logs->options.lines)}
+      , file_{logs, path, authorization_of(request)}
+      , previous_{logs, path + ".1", authorization_of(request)}  // as logrotate names it
+      , reader{file_, for_events(logs->options.lines), &previous_}
       , labels_{std::move(labels)}
       , most_{most}
     {}
@@ -199,6 +200,7 @@ private:
 
     LogsPtr logs_;
     SandboxFile file_;
+    SandboxFile previous_;
 
 public:
     LineReader reader;
@@ -274,7 +276,7 @@ Task<Response> serve_events(LogsPtr logs, const Request& request, SandboxPlace p
                          .executor_id = place.executor,
                          .file = place.file,
                          .framework_id = place.framework};
-    auto reading = std::make_shared<EventReading>(logs, std::move(path), request, std::move(labels), *most);
+    auto reading = std::make_shared<EventReading>(logs, path, request, std::move(labels), *most);
     const auto begun = co_await reading->reader.start(query);
     if (!begun) co_return Response::problem(begun.error());
     const auto producer = [logs, reading](StreamWriter& writer) {

@@ -276,7 +276,7 @@ TEST(LineReader, PassesOnWhyTheFileCannotBeRead)
 struct Follower {
     explicit Follower(std::string content, LineQuery wanted = {}, LineLimits limits = {})
       : file{std::move(content)}
-      , reader{file, limits}
+      , reader{file, limits, &previous}
     {
         run([&]() -> Task<> {
             const auto begun = co_await reader.start(wanted);
@@ -305,6 +305,7 @@ struct Follower {
     }
 
     MemoryFile file;
+    MemoryFile previous;
     LineReader reader;
     Monotonic now{0};
 };
@@ -378,6 +379,38 @@ TEST(LineReader, NoticesAnExchangedFileThatIsLongerThanTheOldOne)
     EXPECT_EQ(follower.steps(), "12:00 one|12:01 two|");
     follower.file.content = "13:00 three\n13:01 four\n13:02 five\n";
     EXPECT_EQ(follower.steps(), "~13:00 three|13:01 four|13:02 five|");
+}
+
+TEST(LineReader, ReadsAnExchangedFileToItsEndUnderItsOtherName)
+{
+    Follower follower{"one\ntwo\nha"};
+    follower.previous.content = "an older file\n";
+    EXPECT_EQ(follower.steps(), "one|two|");
+    follower.previous.content = follower.file.content + "lf\nlast\n";
+    follower.file.content = "new\n";
+    EXPECT_EQ(follower.steps(), "half|last|~new|") << "nothing between the two is lost";
+    follower.previous.content = follower.file.content;
+    follower.file.content.clear();
+    EXPECT_EQ(follower.steps(), "~") << "it had been read to its end";
+    follower.file.content = "more\n";
+    EXPECT_EQ(follower.steps(), "more|");
+    follower.previous.content += "of another kind\n";
+    follower.file.content = "fresh and longer\n";
+    EXPECT_EQ(follower.steps(), "~fresh and longer|");
+}
+
+TEST(LineReader, AnExchangedFileIsReadInBlocksToo)
+{
+    Follower follower{"begin\n", {}, {.block = 128}};
+    EXPECT_EQ(follower.steps(), "begin|");
+    std::string expected;
+    follower.previous.content = "begin\n";
+    for (int i = 0; i < 500; ++i) {
+        follower.previous.content += fmt::format("line {}\n", i);
+        expected += fmt::format("line {}|", i);
+    }
+    follower.file.content = "x\n";
+    EXPECT_EQ(follower.steps(), expected + "~x|");
 }
 
 TEST(LineReader, AFollowerThatComesBackToAShorterFileBeginsAnew)

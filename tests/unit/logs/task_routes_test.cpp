@@ -310,10 +310,13 @@ TEST(TaskRoutes, AnExchangedFileIsToldAndReadFromItsBeginning)
     const auto response = node.get(run_route + "/stdout", {}, "text/event-stream");
     bool exchanged = false;
     const auto text = node.listen(response, [&](std::string_view seen) {
-        if (!std::exchange(exchanged, true)) node.files[run_of_web + "/stdout"] = "fresh\n";
+        if (!std::exchange(exchanged, true)) {
+            node.files[run_of_web + "/stdout.1"] = node.files[run_of_web + "/stdout"] + "six\n";
+            node.files[run_of_web + "/stdout"] = "fresh\n";
+        }
         return seen.contains("\"fresh\"");
     });
-    EXPECT_LT(text.find("\"five\""), text.find("event: rotated\nid: 0\n"));
+    EXPECT_LT(text.find("\"six\""), text.find("event: rotated\nid: 0\n")) << "written before the exchange";
     EXPECT_LT(text.find("event: rotated"), text.find("id: 6\ndata: "));
 }
 
