@@ -90,7 +90,7 @@ struct Node {
                          if (offset >= file->second.size()) co_return std::string{};
                          co_return file->second.substr(offset, length);
                      },
-                     .browse = [=, this](std::string path,
+                     .browse = [=](std::string path,
                                          std::string token) -> Task<Result<std::vector<mesos::FileItem>>> {
                          content(path, token);
                          co_return std::vector<mesos::FileItem>{{.path = path + "/stdout",
