@@ -69,40 +69,39 @@ struct Node {
         const auto missing = [](const std::string& path) {
             return fail(Errc::not_found, "cannot read " + path + ": the agent has no such file");
         };
-        return std::make_shared<TaskLogs>(
-            TaskLogs{.find = [this](std::string wanted, std::string) -> Task<Result<mesos::FoundTask>> {
-                         const auto task = tasks.find(wanted);
-                         if (task == tasks.end()) co_return fail(Errc::not_found, "cannot find the task");
-                         co_return task->second;
-                     },
-                     .agent = [this] { return agent; },
-                     .size = [=, this](std::string path, std::string token) -> Task<Result<std::uint64_t>> {
-                         const auto file = content(path, token);
-                         if (file == files.end()) co_return missing(path);
-                         co_return file->second.size();
-                     },
-                     .read = [=, this](std::string path, std::uint64_t offset, std::size_t length,
-                                       std::string token) -> Task<Result<std::string>> {
-                         ++reads;
-                         const auto file = content(path, token);
-                         if (file == files.end() || (fail_after > 0 && reads > fail_after))
-                             co_return missing(path);
-                         if (offset >= file->second.size()) co_return std::string{};
-                         co_return file->second.substr(offset, length);
-                     },
-                     .browse = [=](std::string path,
-                                         std::string token) -> Task<Result<std::vector<mesos::FileItem>>> {
-                         content(path, token);
-                         co_return std::vector<mesos::FileItem>{{.path = path + "/stdout",
-                                                                 .mode = "-rw-r--r--",
-                                                                 .uid = "root",
-                                                                 .gid = "wheel",
-                                                                 .size = 5,
-                                                                 .mtime = 7,
-                                                                 .nlink = 1}};
-                     },
-                     .clock = clock,
-                     .options = {.poll = 1ms, .ping = 5ms, .patience = 50ms}});
+        return std::make_shared<TaskLogs>(TaskLogs{
+            .find = [this](std::string wanted, std::string) -> Task<Result<mesos::FoundTask>> {
+                const auto task = tasks.find(wanted);
+                if (task == tasks.end()) co_return fail(Errc::not_found, "cannot find the task");
+                co_return task->second;
+            },
+            .agent = [this] { return agent; },
+            .size = [=, this](std::string path, std::string token) -> Task<Result<std::uint64_t>> {
+                const auto file = content(path, token);
+                if (file == files.end()) co_return missing(path);
+                co_return file->second.size();
+            },
+            .read = [=, this](std::string path, std::uint64_t offset, std::size_t length,
+                              std::string token) -> Task<Result<std::string>> {
+                ++reads;
+                const auto file = content(path, token);
+                if (file == files.end() || (fail_after > 0 && reads > fail_after)) co_return missing(path);
+                if (offset >= file->second.size()) co_return std::string{};
+                co_return file->second.substr(offset, length);
+            },
+            .browse = [=](std::string path, std::string token) -> Task<Result<std::vector<mesos::FileItem>>> {
+                content(path, token);
+                co_return std::vector<mesos::FileItem>{{.path = path + "/stdout",
+                                                        .mode = "-rw-r--r--",
+                                                        .uid = "root",
+                                                        .gid = "wheel",
+                                                        .size = 5,
+                                                        .mtime = 7,
+                                                        .nlink = 1}};
+            },
+            .broken_off = [this](const Error& error) { broken.push_back(error.message); },
+            .clock = clock,
+            .options = {.poll = 1ms, .ping = 5ms, .patience = 50ms}});
     }
 
     Response get(std::string path, std::vector<std::pair<std::string, std::string>> query = {},
