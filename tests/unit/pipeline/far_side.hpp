@@ -8,6 +8,7 @@
 #include "pipeline_support.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <random>
@@ -28,8 +29,7 @@ inline std::uint64_t between(Random& random, std::uint64_t low, std::uint64_t hi
     return std::uniform_int_distribution<std::uint64_t>{low, high}(random);
 }
 
-/// The journal: `entries` numbered entries, those of every 10th number left out by a filter. Some may be
-/// vacuumed away.
+/// The journal: `entries` numbered entries, those of every 10th number left out by a filter.
 class NumberedSource final : public Source {
 public:
     NumberedSource(std::uint64_t entries, Clock& clock, Random& random)
@@ -54,10 +54,6 @@ public:
         if (chance(random_, 0.01))
             co_return fail(Errc::unavailable, "cannot read the journal: it is rotated");
         Slice slice;
-        if (next_ < vacuumed_before) {
-            slice.lost = static_cast<std::uint64_t>(vacuumed_before - next_);
-            next_ = vacuumed_before;
-        }
         const auto first = next_;
         next_ = std::min(entries_ + 1, first + between(random_, 1, 120));
         auto text = std::make_shared<Text>();
@@ -74,8 +70,6 @@ public:
         slice.position = "p" + std::to_string(next_ - 1);
         co_return slice;
     }
-
-    std::uint64_t vacuumed_before = 0;
 
 private:
     std::uint64_t entries_;
@@ -112,17 +106,17 @@ public:
         const auto body = joined(batch);
         const auto sent = batch.size();
         co_await clock_.sleep_for(std::chrono::milliseconds{between(random_, 1, 30)});
-        auto [status, reply] = take(body);
+        auto [status, reply, taken] = take(body);
         co_await clock_.sleep_for(std::chrono::milliseconds{between(random_, 1, 30)});
         if (chance(random_, faults_.silent)) {
-            untold_ += accepted_now_;
+            untold_ += taken;
             co_await clock_.sleep_for(std::chrono::hours{24});
         }
         std::optional<std::chrono::milliseconds> after;
         if (status == 429) after = parse_retry_after("2", clock_.now());
         if (chance(random_, faults_.dropped)) {
-            untold_ += accepted_now_;
-            reply.resize(between(random_, 0, reply.size() - 1));
+            untold_ += taken;
+            if (!reply.empty()) reply.resize(between(random_, 0, reply.size() - 1));
             if (chance(random_, 0.5)) co_return retry("the connection was reset");
         }
         co_return read_bulk_reply(status, reply, sent, after);
@@ -139,21 +133,21 @@ private:
     struct Reply {
         int status = 200;
         std::string body;
+        std::uint64_t taken = 0;  ///< items accepted, known before or not
     };
 
     bool phase() const { return clock_.monotonic() / std::chrono::seconds{12} % 2 == 0; }
 
     Reply take(const std::string& body)
     {
-        accepted_now_ = 0;
         if (faults_.unauthorised && clock_.monotonic() < std::chrono::hours{1} + std::chrono::seconds{90})
-            return {401, R"({"error":"missing authentication credentials"})"};
-        if (faults_.busy && phase()) return {503, chance(random_, 0.5) ? "" : "<html>busy</html>"};
-        if (chance(random_, faults_.request_429)) return {429, R"({"status":429})"};
-        if (body.size() > faults_.largest) return {413, ""};
+            return {401, R"({"error":"missing authentication credentials"})", 0};
+        if (faults_.busy && phase()) return {503, chance(random_, 0.5) ? "" : "<html>busy</html>", 0};
+        if (chance(random_, faults_.request_429)) return {429, R"({"status":429})", 0};
+        if (body.size() > faults_.largest) return {413, "", 0};
         const auto numbers = parse(body);
         if (faults_.poisoned_requests && std::ranges::any_of(numbers, Faults::poison))
-            return {400, R"({"error":{"type":"illegal_argument_exception"}})"};
+            return {400, R"({"error":{"type":"illegal_argument_exception"}})", 0};
         Reply reply;
         bool errors = false;
         for (const auto n : numbers) {
@@ -164,7 +158,7 @@ private:
                 status = 429;
             if (status == 201 || status == 409) {
                 repeated += ++copies[n] > 1 ? 1U : 0U;
-                ++accepted_now_;
+                ++reply.taken;
             }
             errors = errors || status > 201;
             reply.body +=
@@ -194,7 +188,6 @@ private:
     Faults faults_;
     Clock& clock_;
     Random& random_;
-    std::uint64_t accepted_now_ = 0;
     std::uint64_t untold_ = 0;
 };
 
