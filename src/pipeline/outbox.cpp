@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t slot_cost = 100;             // what a record costs beside its bytes
 constexpr std::size_t smallest_limit = 64 * 1024;  // bytes of a request, however often one was too large
 constexpr std::size_t good_before_growing = 50;    // requests, before larger ones are tried again
+constexpr std::size_t bad_before_doubting = 100;   // records: with so many it is hardly the records' fault
 
 }  // namespace
 
@@ -82,7 +83,7 @@ Offer Outbox::offer_fresh(Monotonic now)
     Offer offer;
     const auto end = first_ + slots_.size();
     if (next_fresh_ >= end) return offer;
-    Cutter cutter{limit_records_, limit_bytes_};
+    Cutter cutter{doubtful() ? 1 : limit_records_, limit_bytes_};
     for (auto number = next_fresh_; number < end && cutter.take(slot(number).record.bytes.size());)
         ++number;
     const auto& cut = cutter.cut();
@@ -151,10 +152,12 @@ void Outbox::settle(std::uint64_t batch, Verdict verdict, Monotonic now)
         shrink(records);
         [[fallthrough]];
     case Verdict::Kind::refused:
-        if (records.size() == 1)
-            refuse(records.front(), std::move(verdict.reason));
-        else
+        if (records.size() > 1) {
             divide(records);
+            break;
+        }
+        refuse(records.front(), std::move(verdict.reason));
+        doubt(verdict, now);
         break;
     }
     advance();
@@ -183,9 +186,10 @@ void Outbox::settle_records(const Sequence& records, Verdict& verdict, Monotonic
             break;
         }
     }
-    if (failed.size() < records.size()) failures_ = 0;
+    if (failed.size() < records.size() && !doubtful()) failures_ = 0;
     if (failed.empty()) {
         not_before_ = {};
+        if (doubtful()) back_off(verdict, now);
         return;
     }
     again(std::move(failed));
@@ -195,6 +199,7 @@ void Outbox::settle_records(const Sequence& records, Verdict& verdict, Monotonic
 void Outbox::acknowledge(std::uint64_t number)
 {
     slot(number).state = State::acknowledged;
+    refused_in_a_row_ = 0;
     ++acknowledged_;
     ++counters_.acknowledged;
     --counters_.pending;
@@ -202,8 +207,20 @@ void Outbox::acknowledge(std::uint64_t number)
 
 void Outbox::refuse(std::uint64_t number, std::string reason)
 {
-    failures_ = 0;
+    ++refused_in_a_row_;
     refused_.push_back({number, std::move(reason)});
+}
+
+bool Outbox::doubtful() const noexcept { return refused_in_a_row_ > bad_before_doubting; }
+
+/// A far side that refuses everything has another fault than the records: not all of them shall become dead
+/// letters before somebody looks, so it gets one at a time, ever slower.
+void Outbox::doubt(const Verdict& verdict, Monotonic now)
+{
+    if (doubtful())
+        back_off(verdict, now);
+    else
+        failures_ = 0;
 }
 
 void Outbox::again(Sequence records)

@@ -138,6 +138,8 @@ private:
     Batch take(Sequence records);
     void acknowledge(std::uint64_t number);
     void refuse(std::uint64_t number, std::string reason);
+    void doubt(const Verdict& verdict, Monotonic now);
+    [[nodiscard]] bool doubtful() const noexcept;
     void again(Sequence records);
     void divide(const Sequence& records);
     void settle_records(const Sequence& records, Verdict& verdict, Monotonic now);
@@ -163,7 +165,8 @@ private:
     std::size_t limit_records_;
     std::size_t limit_bytes_;
     std::size_t good_in_a_row_ = 0;
-    std::size_t failures_ = 0;  ///< in a row, without any progress
+    std::size_t failures_ = 0;          ///< in a row, without any progress
+    std::size_t refused_in_a_row_ = 0;  ///< records, none accepted between them
     Monotonic not_before_{};
     std::string position_;
     std::string saved_position_;

@@ -221,7 +221,7 @@ TEST(Delivery, SaysInWordsWhyItWaitsAndHowFarItIsBehind)
     EXPECT_EQ(rig.state(), State::running);
 }
 
-TEST(Delivery, AFarSideThatFailsAThousandTimesFillsNoLog)
+TEST(Delivery, AFarSideThatRefusesEverythingFillsNoLog)
 {
     Rig rig;
     rig.sink.verdict = refused("it answered 400");
@@ -229,7 +229,8 @@ TEST(Delivery, AFarSideThatFailsAThousandTimesFillsNoLog)
     for (std::uint64_t n = 0; n < 100; ++n)
         rig.source.fill(numbered(10 * n + 1, 10));
     rig.pass(1min);
-    EXPECT_EQ(rig.letters.size(), 1000U);
+    EXPECT_GE(rig.letters.size(), 100U);
+    EXPECT_LE(rig.letters.size(), 150U);
     EXPECT_LE(rig.lines->all.size(), 7U);
 }
 

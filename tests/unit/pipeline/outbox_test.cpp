@@ -224,6 +224,31 @@ TEST(Outbox, ARefusedRequestIsDividedUntilTheBadRecordIsAlone)
     EXPECT_EQ(box.counters.acknowledged, 9U);
 }
 
+TEST(Outbox, AFarSideThatRefusesEverythingGetsOneRecordAtATimeAndEverSlower)
+{
+    Box box;
+    box.read(1, 2000);
+    const auto pass_on = [&](std::chrono::milliseconds time) {
+        for (const auto until = box.now + time; box.now < until; box.now += 100ms) {
+            if (const auto body = box.send(); !body.ends_with(';')) continue;
+            box.answer(refused("it answered 400"));
+            box.outbox.buried(box.outbox.refused(100, today).size(), 0);
+        }
+    };
+    pass_on(1h);
+    const auto early = box.counters.dead_lettered;
+    EXPECT_GE(early, 100U);
+    EXPECT_LE(early, 300U);
+    pass_on(1h);
+    EXPECT_LE(box.counters.dead_lettered, early + 240) << "one in half a minute";
+    EXPECT_GE(box.counters.dead_lettered, early + 60) << "but it is tried";
+    box.now += 60s;
+    EXPECT_EQ(std::ranges::count(box.send(), ';'), 1);
+    box.answer(accepted());
+    box.save();
+    EXPECT_EQ(std::ranges::count(box.send(), ';'), 10) << "somebody mended it";
+}
+
 TEST(Outbox, ARecordThatIsAloneTooLargeIsADeadLetter)
 {
     Box box;
