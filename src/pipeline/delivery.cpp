@@ -47,6 +47,12 @@ private:
     bool& flag_;
 };
 
+Task<Verdict> give_up(Clock& clock, std::chrono::milliseconds deadline)
+{
+    co_await clock.sleep_for(deadline);
+    co_return retry(fmt::format("no answer within {}", human_duration(deadline)));
+}
+
 std::chrono::milliseconds until(Monotonic at, Monotonic now)
 {
     return std::max(std::chrono::ceil<std::chrono::milliseconds>(at - now), 1ms);
@@ -73,6 +79,12 @@ std::string_view to_string(DeliveryStatus::State state) noexcept
         return "stopped";
     }
     return "stopped";
+}
+
+Task<Verdict> send_within(Sink& sink, const Batch& batch, Clock& clock, std::chrono::milliseconds deadline)
+{
+    auto verdict = co_await first_of(sink.send(batch), give_up(clock, deadline));
+    co_return verdict;
 }
 
 Delivery::Delivery(DeliveryOptions options, DeliveryParts parts)
@@ -168,7 +180,7 @@ Task<> Delivery::send_batches()
 Task<> Delivery::deliver(Batch batch)
 {
     rate_.spend(batch.bytes(), parts_.clock.monotonic());
-    auto verdict = co_await attempt(batch);
+    auto verdict = co_await send_within(parts_.sink, batch, parts_.clock, options_.deadline);
     kept_ = verdict.kind == Verdict::Kind::keep || verdict.alert;
     const bool taken = verdict.kind == Verdict::Kind::accepted
                        || (verdict.kind == Verdict::Kind::records
@@ -182,18 +194,6 @@ Task<> Delivery::deliver(Batch batch)
     outbox_->settle(batch.number(), std::move(verdict), parts_.clock.monotonic());
     changed();
     co_await bury();
-}
-
-Task<Verdict> Delivery::attempt(const Batch& batch)
-{
-    auto verdict = co_await first_of(parts_.sink.send(batch), give_up());
-    co_return verdict;
-}
-
-Task<Verdict> Delivery::give_up()
-{
-    co_await parts_.clock.sleep_for(options_.deadline);
-    co_return retry(fmt::format("no answer within {}", human_duration(options_.deadline)));
 }
 
 Task<> Delivery::bury()

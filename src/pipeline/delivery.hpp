@@ -40,6 +40,9 @@ public:
     virtual Task<Verdict> send(const Batch& batch) = 0;
 };
 
+/// One request that ends within its deadline; Kind::retry when that is over.
+Task<Verdict> send_within(Sink& sink, const Batch& batch, Clock& clock, std::chrono::milliseconds deadline);
+
 struct DeliveryOptions {
     OutboxOptions outbox;
     std::chrono::milliseconds deadline{60'000};  ///< of one request
@@ -110,8 +113,6 @@ private:
     Task<> senders(std::size_t count);
     Task<> send_batches();
     Task<> deliver(Batch batch);
-    Task<Verdict> attempt(const Batch& batch);
-    Task<Verdict> give_up();
     Task<> bury();
     Task<> keep_position();
     Task<> save();
