@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace opsd::pipeline {
 namespace {
 
@@ -180,6 +182,8 @@ Verdict read_bulk_reply(int status, std::string_view body, std::size_t sent,
     if (!reply.whole())
         return retry(fmt::format("its answer has {} items for {} records", reply.items(), sent), after);
     auto verdict = reply.take();
+    if (std::ranges::all_of(verdict.fates, [](Fate fate) { return fate == Fate::accepted; }))
+        return accepted();
     verdict.after = after;
     return verdict;
 }
