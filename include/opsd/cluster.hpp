@@ -105,9 +105,16 @@ struct UnitRollup {
     HealthCounts nodes;
 };
 
+/// Another address of an opsd process that is shown once.
+struct MemberAlias {
+    std::string address;
+    std::string of;  ///< the address that is shown
+};
+
 /// The cluster as published on the board.
 struct Cluster {
     std::vector<std::shared_ptr<const Member>> members;  ///< sorted by address: numbers by value
+    std::vector<MemberAlias> aliases;                    ///< of members that are shown
     std::vector<UnitRollup> units;                       ///< sorted by id
     HealthCounts nodes;
     bool watching = false;    ///< false: no source is configured, the cluster is this node alone

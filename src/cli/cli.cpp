@@ -277,7 +277,7 @@ void add_local(CLI::App& app, Line& line)
     auto* config = app.add_subcommand("config", "The configuration");
     config->require_subcommand(1);
     config_options(add(*config, line, "check", "Report every mistake; exit 78 when there is one",
-                       [&] { return config_check(line.sources); }),
+                       [&] { return config_check(line.sources, from_environment("CREDENTIALS_DIRECTORY")); }),
                    line);
     config_options(add(*config, line, "show", "What is in force, with defaults",
                        [&] { return config_show(line.sources); }),

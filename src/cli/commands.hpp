@@ -51,7 +51,7 @@ int user_passwd(const Context& context, const std::string& name);
 int user_remove(const Context& context, const std::string& name);
 int user_list(const Context& context);
 
-int config_check(const config::Sources& sources);
+int config_check(const config::Sources& sources, const std::string& credentials_directory);
 int config_show(const config::Sources& sources);
 int config_schema();
 /// Generated pages: "api", "configuration", "example".

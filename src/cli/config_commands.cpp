@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <string>
+#include <vector>
 
 namespace opsd::cli {
 namespace {
@@ -21,10 +23,15 @@ int refused(const config::Mistakes& mistakes)
 
 }  // namespace
 
-int config_check(const config::Sources& sources)
+int config_check(const config::Sources& sources, const std::string& credentials_directory)
 {
     const auto checked = daemon::check_configuration(sources);
     if (!checked) return refused(checked.error());
+    std::vector<std::string> unchecked;
+    const auto mistakes = daemon::check_files(*checked, credentials_directory, unchecked);
+    if (!mistakes.empty()) return refused(mistakes);
+    for (const auto& what : unchecked)
+        fmt::print("Not checked: {}.\n", what);
     fmt::print("The configuration is good.\n");
     return exit_ok;
 }

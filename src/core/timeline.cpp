@@ -54,6 +54,16 @@ StateThen unknown_because(std::string reason)
     return then;
 }
 
+StateThen as_now(const StateNow& now)
+{
+    return {.unit = {},
+            .health = now.health,
+            .state = now.state,
+            .reason = now.reason,
+            .since = now.since,
+            .exact = true};
+}
+
 std::string before_history(std::optional<WallTime> begins)
 {
     if (!begins) return "no transition is kept of that time";
@@ -78,7 +88,10 @@ StateThen state_at(WallTime time, const Rows& rows, const StateNow* now, bool is
         }
     }
     if (spans != nullptr) return either_of(*spans);
-    if (before != nullptr && after == nullptr && !is_there) {
+    const bool gone = before != nullptr && before->to == gone_state && after == nullptr;
+    const bool lasts = now != nullptr && now->since <= time && now->since != WallTime{};
+    if (gone && lasts) before = nullptr;  // it came again, in a state that is worth no row
+    if (before != nullptr && after == nullptr && !is_there && !gone) {
         return unknown_because(
             fmt::format("it is not there now, and when it went is not kept; it was {} since {}", before->to,
                         rfc3339(before->last_at)));
@@ -103,14 +116,7 @@ StateThen state_at(WallTime time, const Rows& rows, const StateNow* now, bool is
         }
         return then;
     }
-    if (after == nullptr && now != nullptr && now->since <= time && now->since != WallTime{}) {
-        return {.unit = {},
-                .health = now->health,
-                .state = now->state,
-                .reason = now->reason,
-                .since = now->since,
-                .exact = true};
-    }
+    if (after == nullptr && lasts) return as_now(*now);
     if (!begins || time < *begins) return unknown_because(before_history(begins));
     if (after != nullptr) {
         StateThen then;
@@ -141,6 +147,7 @@ std::vector<StateThen> states_at(WallTime time, std::span<const Transition> rows
     for (const auto& [name, unit] : units) {
         const bool is_there = unit.now != nullptr || now.empty();
         auto then = state_at(time, newest_versions(unit.rows), unit.now, is_there, begins);
+        if (then.state == gone_state && then.exact && !name.empty()) continue;
         then.unit = name;
         all.push_back(std::move(then));
     }

@@ -5,17 +5,22 @@
 // `last_at`, and what lay between is not kept. So a time has one of four answers: the newest row before it
 // says the state; a folded row spans it, and the unit was in either of its states: the worse is said, as not
 // exact; only rows after it are there, and the first one's `from` is the state; or there are none, and the
-// present state counts if it is older than the time. Anything else is unknown, with the reason; so is a unit
-// that is not there now, from its last row on: when it went is no transition.
+// present state counts if it is older than the time. A unit that had gone by then, by its own row, is left
+// out. Anything else is unknown, with the reason; so is a unit that is not there now and whose going nobody
+// saw, from its last row on.
 
 #include "opsd/model.hpp"
 
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace opsd {
+
+/// The state word of what is not there any more.
+inline constexpr std::string_view gone_state = "gone";
 
 /// A unit's state at a time.
 struct StateThen {
@@ -36,9 +41,10 @@ struct StateNow {
     WallTime since{};
 };
 
-/// The units of one node at `time`, sorted: all of `now` and all that have a row. `rows` in any order; of one
-/// folded row several versions may be there. An empty `now`: not known. `begins`: when the first transition
-/// that is kept was made; before it nothing is known except states that last until now.
+/// The units of one node at `time`, sorted: all of `now` and all that have a row, unless they were gone; the
+/// node itself (unit "") is told as gone. `rows` in any order; of one folded row several versions may be
+/// there. An empty `now`: not known. `begins`: when the first transition that is kept was made; before it
+/// nothing is known except states that last until now.
 [[nodiscard]] std::vector<StateThen> states_at(WallTime time, std::span<const Transition> rows,
                                                std::span<const StateNow> now, std::optional<WallTime> begins);
 

@@ -53,6 +53,31 @@ Transition transition_at(const Row& row, std::size_t first)
     return t;
 }
 
+std::vector<Statement> lose_transitions(std::string_view owner, const std::string& which,
+                                        const std::vector<Cell>& values)
+{
+    const auto note =
+        fmt::format("INSERT INTO {0}_meta (key, value) SELECT 'lost', MAX(seq) FROM {0}_transitions "
+                    "WHERE seq IN ({1}) HAVING COUNT(*) > 0 "
+                    "ON CONFLICT (key) DO UPDATE SET value = MAX(value, excluded.value)",
+                    owner, which);
+    return {{note, values},
+            {fmt::format("DELETE FROM {}_transitions WHERE seq IN ({})", owner, which), values}};
+}
+
+Statement note_lost(std::string_view owner, std::int64_t id)
+{
+    return {fmt::format("INSERT INTO {}_meta (key, value) VALUES ('lost', ?1) "
+                        "ON CONFLICT (key) DO UPDATE SET value = MAX(value, excluded.value)",
+                        owner),
+            {id}};
+}
+
+Statement select_lost(std::string_view owner)
+{
+    return {fmt::format("SELECT value FROM {}_meta WHERE key = 'lost'", owner), {}};
+}
+
 std::string placeholders(std::size_t count)
 {
     std::string all;

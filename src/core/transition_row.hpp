@@ -24,6 +24,15 @@ void append_values(std::vector<Cell>& cells, const Transition& transition);
 /// From the cells that begin at `first`; without an id.
 [[nodiscard]] Transition transition_at(const Row& row, std::size_t first);
 
+/// Deletes those transitions of the tables of `owner` (OWNER_transitions, OWNER_meta) whose seq `which`
+/// selects, and notes the newest of them: whoever resumes from before it cannot be told all.
+[[nodiscard]] std::vector<Statement> lose_transitions(std::string_view owner, const std::string& which,
+                                                      const std::vector<Cell>& values);
+/// Notes that transitions up to that id were lost.
+[[nodiscard]] Statement note_lost(std::string_view owner, std::int64_t id);
+/// The newest id that was noted; 0: none.
+[[nodiscard]] Statement select_lost(std::string_view owner);
+
 /// "?1, ?2, ?3" for three.
 [[nodiscard]] std::string placeholders(std::size_t count);
 

@@ -68,6 +68,7 @@ private:
     Task<> start();
     Task<Result<>> make_parts();
     void refuse(const config::Mistakes& mistakes);
+    void refuse_file(std::string path, const Error& error);
     void end(int status);
     void build_routes();
     [[nodiscard]] std::vector<std::string> degraded() const;
@@ -136,8 +137,7 @@ Task<> Daemon::start()
     config_state_.loaded_at = clock_.now();
     const auto made = co_await make_parts();
     if (!made) {
-        log_.error("cannot start: {}", made.error().message);
-        end(exit_failed);
+        refuse_file("auth", made.error());
         co_return;
     }
     config::Mistakes mistakes;
@@ -149,6 +149,12 @@ Task<> Daemon::start()
     }
     supervisor_->on_routes_changed([this] { build_routes(); });
     build_routes();
+    auto read = [listeners = tls_listeners(plan_.http)] { return http::read_certificates(listeners); };
+    const auto certificates = co_await files_.run(std::move(read));
+    if (!certificates) {
+        refuse_file("http.listen", certificates.error());
+        co_return;
+    }
     const auto listening = co_await open_listeners(*server_, plan_.http, files_, log_);
     if (!listening) {
         log_.error("cannot start: {}", listening.error().message);
@@ -201,6 +207,14 @@ void Daemon::refuse(const config::Mistakes& mistakes)
                "them too",
                mistakes.size());
     end(exit_config);
+}
+
+/// A file that the configuration names. What a disk that is slow or ill withholds may be there the next time.
+void Daemon::refuse_file(std::string path, const Error& error)
+{
+    if (!error.retryable()) return refuse({{{}, std::move(path), error.message}});
+    log_.error("cannot start: {}", error.message);
+    end(exit_failed);
 }
 
 void Daemon::end(int status)

@@ -95,6 +95,15 @@ Task<Result<>> adopt_all(http::Server& server, std::vector<systemd::PassedSocket
 
 }  // namespace
 
+std::map<std::string, http::Listener> tls_listeners(const HttpOptions& options)
+{
+    std::map<std::string, http::Listener> all;
+    for (const auto& wanted : options.listen)
+        if (!wanted.certificate.empty())
+            all.emplace(fmt::format("{}:{}", wanted.address, wanted.port), to_listener(wanted));
+    return all;
+}
+
 Task<Result<>> open_listeners(http::Server& server, HttpOptions options, WorkerThread& files, Log log)
 {
     auto passed = systemd::passed_sockets();

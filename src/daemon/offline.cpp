@@ -2,12 +2,16 @@
 
 #include "daemon/access.hpp"
 #include "daemon/catalog.hpp"
+#include "daemon/listening.hpp"
 #include "daemon/plan.hpp"
 #include "daemon/self.hpp"
 #include "daemon/supervisor.hpp"
+#include "http/auth_default.hpp"
 #include "http/router.hpp"
+#include "http/server.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
 
 #include <memory>
 #include <string>
@@ -55,6 +59,27 @@ std::expected<config::Value, config::Mistakes> check_configuration(const config:
     idle.modules.create(plan->root, mistakes);
     if (!mistakes.empty()) return std::unexpected{std::move(mistakes)};
     return std::move(plan->root);
+}
+
+config::Mistakes check_files(const config::Value& root, const std::string& credentials_directory,
+                             std::vector<std::string>& unchecked)
+{
+    auto plan = make_plan(root);
+    if (!plan) return std::move(plan).error();
+    config::Mistakes mistakes;
+    const auto certificates = http::read_certificates(tls_listeners(plan->http));
+    if (!certificates) mistakes.push_back({{}, "http.listen", certificates.error().message});
+    auto& token = plan->auth.cluster_token;
+    if (token.from == config::Secret::From::credential && credentials_directory.empty()) {
+        unchecked.push_back(fmt::format("the credential {} of auth.cluster_token: systemd passes it to "
+                                        "opsd.service only",
+                                        token.name));
+        token = {};
+    }
+    plan->auth.credentials_directory = credentials_directory;
+    const auto material = http::read_auth_material(std::move(plan->auth));
+    if (!material) mistakes.push_back({{}, "auth", material.error().message});
+    return mistakes;
 }
 
 std::string api_page()

@@ -1,6 +1,8 @@
 #pragma once
 // A feed as server-sent events. A reader that names the last id it saw gets what it missed from where it is
-// kept, then what happens, without a gap and without a duplicate.
+// kept, then what happens, without a duplicate and without a gap that it is not told of: `missed` says how
+// many events are not sent, null when that is not known because they are not kept any more; `reset` that the
+// id is none of this store.
 
 #include "core/first_of.hpp"
 #include "opsd/clock.hpp"
@@ -30,6 +32,8 @@ public:
     virtual Clock& clock() = 0;
     virtual std::string text_of(const T& event) = 0;  ///< JSON
     virtual Task<Result<Page>> missed(std::int64_t after, std::size_t limit) = 0;
+    /// The newest id of those that are not kept any more; 0: all are.
+    virtual Task<Result<std::int64_t>> lost_through() = 0;
     virtual std::int64_t last_id() = 0;    ///< the newest that was given
     virtual std::uint64_t& streams() = 0;  ///< counts readers
 };
@@ -60,7 +64,8 @@ public:
             const auto told = co_await writer.write(text);
             if (!told) co_return;
         } else if (after) {
-            const bool there = co_await send_missed(*source, writer, last);
+            bool there = co_await send_gap(*source, writer, last);
+            if (there) there = co_await send_missed(*source, writer, last);
             if (!there) co_return;
         }
         co_await send_news(*source, writer, *subscription, last);
@@ -82,17 +87,31 @@ private:
         return sse(std::to_string(event.id), "transition", source.text_of(event));
     }
 
+    static Task<bool> end_with(const Error& error, StreamWriter& writer)
+    {
+        const auto problem = sse({}, "error", error.message);
+        (void)co_await writer.write(problem);
+        co_return false;
+    }
+
+    /// That something was missed which is not kept any more. 0 asks for all that is kept, and misses nothing.
+    static Task<bool> send_gap(EventSource<T>& source, StreamWriter& writer, std::int64_t last)
+    {
+        auto lost = co_await source.lost_through();
+        if (!lost) co_return co_await end_with(lost.error(), writer);
+        if (last == 0 || last >= *lost) co_return true;
+        const auto text = sse({}, "missed", "{\"count\":null}");
+        const auto written = co_await writer.write(text);
+        co_return written.has_value();
+    }
+
     /// What was missed; false when the client is gone, or must come again with the id it has: going on with
     /// news would leave a gap that nobody sees.
     static Task<bool> send_missed(EventSource<T>& source, StreamWriter& writer, std::int64_t& last)
     {
         for (bool more = true; more;) {
             auto page = co_await source.missed(last, page_size);
-            if (!page) {
-                const auto problem = sse({}, "error", page.error().message);
-                (void)co_await writer.write(problem);
-                co_return false;
-            }
+            if (!page) co_return co_await end_with(page.error(), writer);
             std::string text;
             for (const auto& row : page->rows)
                 text += event_text(source, row);

@@ -350,7 +350,11 @@ auth:
         eventually(renewed)
         after = self.certificate["serialNumber"]
         self.node.configure("not a certificate", name="server.pem")
-        self.node.exec("systemctl", "reload", "opsd", check=False)
-        time.sleep(0.5)
+        reload = self.node.exec("systemctl", "reload", "opsd", check=False)
+        self.assertNotEqual(reload.returncode, 0, "a refused reload fails")
+        check = self.node.exec("opsd", "config", "check", check=False)
+        self.assertEqual(check.returncode, 78)
+        self.assertIn("server.pem", check.stderr)
+        eventually(lambda: "opsd_config_last_reload_ok 0" in self.node.get("/metrics").text)
         self.assertEqual(self.ask(), 200)
         self.assertEqual(self.certificate["serialNumber"], after)

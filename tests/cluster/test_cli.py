@@ -40,6 +40,52 @@ class Colours(NodeTest):
         self.assertNotIn("\x1b", self.shown("unit", "list", "-o", "json"))
 
 
+class Units(NodeTest):
+    options = ("--unit", UNITS, "--enable", "bad-exit.service")
+    config = "health: {globs: ['bad-exit*']}\n"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.node.wait_unit("bad-exit.service", health=1)
+
+    def test_the_history_of_a_unit_is_a_table_or_json(self):
+        def transitions():
+            return json.loads(self.node.opsd("unit", "history", "bad-exit.service", "-o", "json").stdout)["transitions"]
+        newest = eventually(transitions)[0]
+        self.assertEqual((newest["to"], newest["to_health"], newest["result"]), ("failed", 1, "exit-code"))
+        table = self.node.opsd("unit", "history", "bad-exit.service")
+        self.assertEqual(table.returncode, 0, table.stderr)
+        header, first, *_ = table.stdout.splitlines()
+        self.assertEqual(header.split(), ["TIME", "FROM", "TO", "TIMES", "RESULT", "WHY"])
+        self.assertRegex(first, r"\bfailed +1 +exit-code +.*status 3")
+        only = self.node.opsd("unit", "history", "bad-exit.service", "--limit", "1", "-o", "json")
+        self.assertEqual(len(json.loads(only.stdout)["transitions"]), 1)
+
+    def test_without_the_daemon_there_is_no_history_and_the_exit_status_is_69(self):
+        done = self.node.opsd("unit", "history", "bad-exit.service", "--url", "unix:/nowhere")
+        self.assertEqual((done.returncode, done.stdout), (69, ""))
+        self.assertTrue(done.stderr.startswith("opsd: cannot "), done.stderr)
+
+    def test_a_unit_is_shown_as_json_with_its_verdict_as_exit_status(self):
+        def shown():
+            return self.node.opsd("unit", "show", "bad-exit.service", "-o", "json")
+        eventually(lambda: "cannot open the configuration" in json.loads(shown().stdout)["output"])
+        done = shown()
+        self.assertEqual(done.returncode, 2, done.stderr)
+        unit = json.loads(done.stdout)
+        self.assertEqual((unit["id"], unit["health"], unit["state"]), ("bad-exit.service", 1, "failed"))
+        self.assertEqual(unit["properties"]["result"], "exit-code")
+
+    def test_the_schema_of_the_configuration_names_every_section_and_forbids_others(self):
+        done = self.node.opsd("config", "schema")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        schema = json.loads(done.stdout)
+        self.assertFalse(schema["additionalProperties"])
+        self.assertLessEqual({"http", "health", "cluster"}, set(schema["properties"]))
+        self.assertEqual(schema["properties"]["health"]["properties"]["max_units"]["default"], 5000)
+
+
 class Tokens(NodeTest):
     config = "http: {anonymous: none}\n"
 

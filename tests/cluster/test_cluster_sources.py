@@ -5,7 +5,7 @@ import shutil
 import time
 import unittest
 
-from cluster import (AGENT, FRESH, SOON, Group, ask, give_token, health_on, master_config, module_reason, node_of, put,
+from cluster import (AGENT, FRESH, GLOBS, SOON, Group, ask, give_token, health_on, master_config, module_reason, node_of, put,
                      run_stub, wait_node)
 from harness import TOP, UNITS, Node, eventually
 
@@ -135,7 +135,15 @@ class FoundBySources(unittest.TestCase):
         self.signal_stubs("STOP", STUBS[3])
         eventually(lambda: "cannot ask a Mesos master" in module_reason(self.master), 20, what="and now Mesos hangs, too")
         self.nobody_is_missing()
-        self.assertEqual({name: self.named_by(name) for name in self.at}, {**before, "agent1": {"dns", "mesos"}})
+        named = {**before, "agent1": {"dns", "mesos"}}
+        self.assertEqual({name: self.named_by(name) for name in self.at}, named)
+        self.master.exec("systemctl", "restart", "opsd")
+        eventually(lambda: self.master.get("/-/healthy").status == 200, 20)
+        for address in self.at.values():
+            wait_node(self.master, address, freshness="fresh")
+        self.nobody_is_missing()
+        self.assertEqual({name: self.named_by(name) for name in self.at}, named, "also after a restart")
+        self.assertNotIn("not named", ask(self.master, "/api/v1/cluster")["reason"], "whom they named is known")
         self.group["agent2"].exec("systemctl", "start", "bad-exit.service", check=False)
         eventually(lambda: health_on(self.master, "bad-exit.service", self.at["agent2"]) == 1, FRESH)
         self.assertEqual(self.master.get("/-/ready", via="unix").status, 200, "degraded, and serving")
@@ -144,6 +152,7 @@ class FoundBySources(unittest.TestCase):
         self.nobody_is_missing()
 
 
+HEALTHY = 'health: {globs: ["ok-simple*"]}\n'
 HANGING = """
     dns: {names: [members.invalid], interval: 1s, timeout: 1s}
     mesos: {masters: ["http://127.0.0.31:5050"], interval: 1s, timeout: 1s}
@@ -153,11 +162,13 @@ HANGING = """
 
 
 class SourcesThatHangFromTheStart(unittest.TestCase):
-    """Mesos, Exhibitor and ZooKeeper accept and never answer, DNS knows nothing: nobody is delayed."""
+    """Mesos, Exhibitor and ZooKeeper accept and never answer, DNS knows nothing: nobody is delayed, and who is known is watched,
+    but as long as others may be missing the cluster is not healthy."""
 
     def test_members_of_other_sources_are_watched_and_the_reasons_are_said(self):
-        agent = Node("--unit", UNITS, name="agent1", config=AGENT, start=False)
-        master = Node("--unit", UNITS, name="master1", beside=agent, start=False, config=master_config([agent.address()], sources=HANGING))
+        agent = Node("--unit", UNITS, name="agent1", config=AGENT.replace(GLOBS, HEALTHY), start=False)
+        config = master_config([agent.address()], sources=HANGING).replace(GLOBS, HEALTHY)
+        master = Node("--unit", UNITS, name="master1", beside=agent, start=False, config=config)
         try:
             for node in (agent, master):
                 give_token(node)
@@ -169,6 +180,12 @@ class SourcesThatHangFromTheStart(unittest.TestCase):
             reasons = ("members.invalid", "127.0.0.31", "127.0.0.32", "127.0.0.33")
             eventually(lambda: all(r in module_reason(master) for r in reasons), 20, what="each source says why")
             self.assertEqual(node_of(master, agent.address())["freshness"], "fresh")
+            eventually(lambda: ask(master, "/api/v1/cluster")["nodes"] == {"healthy": 2, "unhealthy": 0, "unknown": 0}, SOON)
+            for path in ("/api/v1/cluster", "/api/v1/nodes"):
+                verdict = ask(master, path)
+                self.assertEqual(verdict["health"], 3, path)
+                self.assertEqual(verdict["reason"], "dns, exhibitor, mesos, zookeeper have not named any member yet", path)
+            self.assertEqual(master.opsd("health", "--cluster").returncode, 3)
             eventually(lambda: master.get("/-/ready", via="unix").status == 200, SOON, what="degraded, and serving")
         finally:
             master.remove()

@@ -1,5 +1,6 @@
 """What opsd lives through: systemd, the bus and journald in trouble, clocks, disks and a sudden death."""
 
+import datetime
 import itertools
 import json
 import os
@@ -188,6 +189,11 @@ class Clock(NodeTest):
     def step(self, offset):
         self.node.configure(offset + "\n", name="faketime")
 
+    def clock_of_opsd(self):
+        """Seconds that its wall clock, as it last told it, is before ours."""
+        told = self.node.get("/api/v1/health").json()["read_at"]
+        return datetime.datetime.fromisoformat(told).timestamp() - time.time()
+
     def test_steps_of_an_hour_change_no_verdict_and_lose_no_history(self):
         if not os.path.exists(LIBFAKETIME):
             self.skipTest("libfaketime is not installed")
@@ -198,13 +204,14 @@ class Clock(NodeTest):
         self.node.start()
         pid = self.node.main_pid()
         self.node.wait_unit("ok-simple.service", health=0, state="running")
-        for offset in ("+1h", "-1h", "+0"):
+        for offset, seconds in (("+1h", 3600), ("-1h", -3600), ("+0", 0)):
             self.step(offset)
             self.node.kill_unit("ok-simple.service")
             self.node.wait_unit("ok-simple.service", health=1, state="failed")
             self.node.exec("systemctl", "start", "ok-simple.service")
             self.node.wait_unit("ok-simple.service", health=0, state="running")
             eventually(lambda: self.node.get("/-/ready").status == 200, 5, what="ready, unit files listed")
+            self.assertAlmostEqual(self.clock_of_opsd(), seconds, delta=120, msg=f"its clock was set to {offset}")
         self.assertEqual(self.node.main_pid(), pid)
         rows = self.node.get("/api/v1/units/ok-simple.service/history").json()["transitions"]
         kept = sum(row["count"] for row in rows if row["to"] == "failed")
@@ -214,23 +221,35 @@ class Clock(NodeTest):
 
 
 class SuddenDeath(NodeTest):
-    config = VIEWER + "health: {globs: ['w@*']}\n"
+    # Every change is a row of its own: none is folded, and none is hidden by "flapping", a state that lasts.
+    config = VIEWER + "health: {globs: ['w@*'], flapping: {restarts: 10000}, history: {fold_window: 0s}}\n"
+
+    def rows(self):
+        """{id: what changed, and when} of all transitions that are served."""
+        rows, after, page = {}, 0, range(1000)
+        while len(page) == 1000:
+            page = self.node.get(f"/api/v1/health/history?after={after}&limit=1000").json()["transitions"]
+            rows |= {row["id"]: (row["unit"], row["from"], row["to"], row["at"]) for row in page}
+            after = max(rows, default=0)
+        return rows
 
     def test_killed_in_the_middle_of_writes_nothing_committed_is_lost(self):
         self.node.unit_file("w@.service", "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=200ms\n"
                                           "ExecStart=/bin/sh -c 'sleep 0.$$(($$$$ %% 5))'\n")
-        names = [f"w@{i}.service" for i in range(40)]
+        names = [f"w@{i}.service" for i in range(20)]
         self.node.exec("systemctl", "start", "--no-block", *names)
-        last = 0
         for round_ in range(8):
-            time.sleep(0.6 + 0.17 * round_)
+            eventually(lambda: len({unit for unit, *_ in self.rows().values()}) == len(names), 15)
+            committed = self.rows()   # by the time of the kill: a row waits 0.1 s for others to be written with it
+            time.sleep(1.5 + 0.17 * round_)
             pid = self.node.main_pid()
-            rows = self.node.get("/api/v1/units/w@0.service/history").json()["transitions"]
-            newest = max((row["id"] for row in rows), default=0)
-            self.assertGreaterEqual(newest, last, "ids never go back")
-            last = newest
+            seen = self.rows()
+            self.assertGreater(len(seen), len(committed) + 20, "rows are being written when it is killed")
             self.node.exec("kill", "-9", str(pid))
             eventually(lambda: self.node.main_pid() not in (0, pid) and self.node.get("/-/healthy").status == 200, 15)
+            kept = eventually(self.rows, 15, what="the history is open")
+            self.assertEqual({i: row for i, row in committed.items() if kept.get(i) != row}, {}, "what was written is there")
+            self.assertEqual([i for i in kept if i not in seen and i <= max(seen)], [], "ids never go back")
             modules = self.node.get("/api/v1/modules").json()
             self.assertEqual(modules["degraded"], [])
         self.node.exec("systemctl", "stop", "w@*.service")

@@ -132,6 +132,18 @@ class BrokenConfiguration(NodeTest):
         self.node.configure("")
         self.node.exec("systemctl", "reset-failed", "opsd")
 
+    def test_a_certificate_that_is_not_there_is_a_mistake_too(self):
+        self.node.exec("systemctl", "stop", "opsd", check=False)
+        self.node.configure("http:\n  listen:\n    - port: 1443\n      certificate: /etc/opsd/gone.pem\n      key: /etc/opsd/gone.key\n")
+        self.assertNotEqual(self.node.exec("systemctl", "start", "opsd", check=False).returncode, 0)
+        eventually(lambda: self.node.show("opsd", "ActiveState") == "failed")
+        self.assertEqual(self.node.show("opsd", "ExecMainStatus"), "78")
+        check = self.node.opsd("config", "check")
+        self.assertEqual(check.returncode, 78)
+        self.assertIn("/etc/opsd/gone", check.stderr)
+        self.node.configure("")
+        self.node.exec("systemctl", "reset-failed", "opsd")
+
 
 class SocketActivation(NodeTest):
     start = False

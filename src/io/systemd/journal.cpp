@@ -1,38 +1,28 @@
 #include "io/systemd/journal.hpp"
 
+#include "io/systemd/journal_handle.hpp"
 #include "io/systemd/journal_run.hpp"
 #include "io/systemd/journal_text.hpp"
 #include "opsd/worker.hpp"
 
 #include <systemd/sd-id128.h>
-#include <systemd/sd-journal.h>
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 
 namespace opsd::systemd {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds reading_limit{2};
 constexpr std::size_t most_waiting = 256;
 constexpr std::size_t most_looked_at = 20'000;
 constexpr std::chrono::seconds start_slack{1};
 constexpr const char* coredump_message = "MESSAGE_ID=fc2e22bc6ee647b6b90729ab34a250b1";
-
-struct JournalClose {
-    void operator()(sd_journal* p) const noexcept { sd_journal_close(p); }
-};
-using Journal = std::unique_ptr<sd_journal, JournalClose>;
 
 /// The value of a field of the current entry, "" without one; valid until the next call on the journal.
 std::string_view field(sd_journal* journal, const char* name)
@@ -148,73 +138,20 @@ std::string_view named_invocation(sd_journal* journal, const std::string& unit)
     return field(journal, "OBJECT_SYSTEMD_INVOCATION_ID");
 }
 
-/// What an empty answer may mean.
-enum class Files { none, readable, denied };
-
-Files look_into(const fs::path& directory, int depth)
-{
-    std::error_code ec;
-    auto seen = Files::none;
-    fs::directory_iterator it{directory, ec};
-    if (ec == std::errc::permission_denied) return Files::denied;
-    for (; !ec && it != fs::directory_iterator{}; it.increment(ec)) {
-        std::error_code ignored;
-        auto found = Files::none;
-        if (it->path().extension() == ".journal") {
-            found =
-                ::access(it->path().c_str(), R_OK) == 0 || errno == ENOENT ? Files::readable : Files::denied;
-        } else if (depth > 0 && it->is_directory(ignored)) {
-            found = look_into(it->path(), depth - 1);
-        }
-        seen = std::max(seen, found);
-    }
-    return seen;
-}
-
-Error failure(const JournalQuery& query, const std::string& directory, int error)
-{
-    const auto where = directory.empty() ? std::string{"the journal"} : "the journal in " + directory;
-    const auto what = fmt::format("cannot read the log lines of {} from {}: ", query.unit, where);
-    if (error == EACCES || error == EPERM) {
-        return {Errc::denied,
-                what + "no permission; add the user that opsd runs as to the group systemd-journal"};
-    }
-    if (error == ENOENT || error == ENOTDIR) {
-        return {
-            Errc::not_found,
-            what + "there are no journal files; is systemd-journald running, with Storage= other than none?"};
-    }
-    return {Errc::unavailable, what + std::strerror(error)};
-}
-
 }  // namespace
 
 /// All of it is used on the worker's thread only. Functions return a negative errno, as sd-journal does.
 struct JournalReader::Reading {
     using Lines = std::vector<JournalLine>;
-    using Identity = std::pair<dev_t, ino_t>;
 
-    explicit Reading(std::string dir) : directory{std::move(dir)}
-    {
-        if (directory.empty())
-            roots = {"/var/log/journal", "/run/log/journal"};
-        else
-            roots = {directory};
-    }
+    explicit Reading(std::string directory) : handle{std::move(directory)} {}
 
     Result<Lines> read(const JournalQuery& query);
     int try_read(const JournalQuery& query, Lines& lines);
-    int open();
     int walk_back(const JournalQuery& query, Lines& lines);
-    int why_nothing();
     [[nodiscard]] std::string boot();
-    [[nodiscard]] std::vector<Identity> identities() const;
 
-    std::string directory;
-    std::vector<std::string> roots;
-    std::vector<Identity>
-        opened;  ///< the roots when they were opened: another one means that it came or went
-    Journal journal;
+    JournalHandle handle;
 };
 
 struct JournalReader::Impl {
@@ -222,75 +159,52 @@ struct JournalReader::Impl {
     WorkerThread worker{"journal", most_waiting};
 };
 
-std::vector<JournalReader::Reading::Identity> JournalReader::Reading::identities() const
-{
-    std::vector<Identity> all;
-    for (const auto& root : roots) {
-        struct stat file{};
-        const bool there = ::stat(root.c_str(), &file) == 0;
-        all.push_back(there ? Identity{file.st_dev, file.st_ino} : Identity{});
-    }
-    return all;
-}
-
-int JournalReader::Reading::open()
-{
-    journal.reset();
-    opened = identities();
-    sd_journal* raw = nullptr;
-    int r = directory.empty() ? sd_journal_open(&raw, SD_JOURNAL_LOCAL_ONLY)
-                              : sd_journal_open_directory(&raw, directory.c_str(), 0);
-    if (r < 0) return r;
-    journal.reset(raw);
-    r = sd_journal_get_fd(
-        raw);  // watches the directories: sd_journal_process() then notices new and rotated files
-    return std::min(r, 0);
-}
-
 /// The boot that "this boot" means: the running one if the journal has it, else that of its newest entry. (Of
 /// a journal elsewhere, and in a sandbox whose own /proc tells another boot than journald saw.)
 std::string JournalReader::Reading::boot()
 {
+    auto* journal = handle.get();
     sd_id128_t id{};
     std::array<char, SD_ID128_STRING_MAX> text{};
-    sd_journal_flush_matches(journal.get());
-    if (directory.empty() && sd_id128_get_boot(&id) >= 0) {
+    sd_journal_flush_matches(journal);
+    if (handle.directory().empty() && sd_id128_get_boot(&id) >= 0) {
         const auto running = std::string{"_BOOT_ID="} + sd_id128_to_string(id, text.data());
-        const bool matched = sd_journal_add_match(journal.get(), running.data(), running.size()) >= 0;
-        if (matched && sd_journal_seek_tail(journal.get()) >= 0 && sd_journal_previous(journal.get()) > 0) {
+        const bool matched = sd_journal_add_match(journal, running.data(), running.size()) >= 0;
+        if (matched && sd_journal_seek_tail(journal) >= 0 && sd_journal_previous(journal) > 0) {
             return text.data();
         }
-        sd_journal_flush_matches(journal.get());
+        sd_journal_flush_matches(journal);
     }
-    if (sd_journal_seek_tail(journal.get()) < 0 || sd_journal_previous(journal.get()) <= 0) return {};
-    return std::string{field(journal.get(), "_BOOT_ID")};
+    if (sd_journal_seek_tail(journal) < 0 || sd_journal_previous(journal) <= 0) return {};
+    return std::string{field(journal, "_BOOT_ID")};
 }
 
 /// Newest first, until a limit; then turned round.
 int JournalReader::Reading::walk_back(const JournalQuery& query, Lines& lines)
 {
+    auto* journal = handle.get();
     const auto until = std::chrono::steady_clock::now() + reading_limit;
     RunFilter run{query.invocation_id};
     std::size_t bytes = 0;
     std::size_t looked_at = 0;
-    int r = seek_end(journal.get(), query);
+    int r = seek_end(journal, query);
     while (r >= 0 && lines.size() < query.max_lines && std::chrono::steady_clock::now() < until) {
         if (looked_at++ == most_looked_at) break;
-        r = sd_journal_previous(journal.get());
-        if (r <= 0 || too_old(journal.get(), query)) break;
-        if (!names_any(field(journal.get(), "MESSAGE"), query.naming)) continue;
-        const auto whose = speaker(journal.get(), query);
+        r = sd_journal_previous(journal);
+        if (r <= 0 || too_old(journal, query)) break;
+        if (!names_any(field(journal, "MESSAGE"), query.naming)) continue;
+        const auto whose = speaker(journal, query);
         if (whose == Speaker::nobody) continue;
         const auto verdict =
             run.judge(whose == Speaker::main_process ? std::string_view{query.invocation_id}
-                                                     : named_invocation(journal.get(), query.unit));
+                                                     : named_invocation(journal, query.unit));
         if (verdict == RunFilter::Verdict::stop) break;
         if (verdict == RunFilter::Verdict::restart) {
             lines.clear();
             bytes = 0;
             continue;
         }
-        lines.push_back(current_line(journal.get(), std::min(query.max_line, query.max_bytes)));
+        lines.push_back(current_line(journal, std::min(query.max_line, query.max_bytes)));
         bytes += lines.back().message.size();
         if (bytes <= query.max_bytes) continue;
         lines.pop_back();
@@ -301,30 +215,20 @@ int JournalReader::Reading::walk_back(const JournalQuery& query, Lines& lines)
     return std::min(r, 0);
 }
 
-/// sd-journal silently leaves out what it may not read.
-int JournalReader::Reading::why_nothing()
-{
-    auto seen = Files::none;
-    for (const auto& root : roots)
-        seen = std::max(seen, look_into(root, 1));
-    if (seen == Files::readable) return 0;
-    journal.reset();  // the next call looks again
-    return seen == Files::denied ? -EACCES : -ENOENT;
-}
-
 int JournalReader::Reading::try_read(const JournalQuery& query, Lines& lines)
 {
-    int r = 0;
-    if (!journal || opened != identities()) r = open();
-    if (r >= 0) r = sd_journal_process(journal.get());
+    int r = handle.ready();
     if (r < 0) return r;
-    sd_journal_set_data_threshold(journal.get(), std::max<std::size_t>(query.max_line + 64, 1024));
+    auto* journal = handle.get();
+    sd_journal_set_data_threshold(journal, std::max<std::size_t>(query.max_line + 64, 1024));
     const auto this_boot = boot();
-    sd_journal_flush_matches(journal.get());
-    r = query.fields.empty() ? add_matches(journal.get(), query, this_boot)
-                             : add_fields(journal.get(), query, this_boot);
+    sd_journal_flush_matches(journal);
+    r = query.fields.empty() ? add_matches(journal, query, this_boot) : add_fields(journal, query, this_boot);
     if (r >= 0) r = walk_back(query, lines);
-    return r < 0 ? r : lines.empty() ? why_nothing() : 0;
+    if (r < 0 || !lines.empty()) return r;
+    r = handle.why_nothing();
+    if (r < 0) handle.close();  // the next call looks again
+    return r;
 }
 
 Result<JournalReader::Reading::Lines> JournalReader::Reading::read(const JournalQuery& query)
@@ -334,10 +238,10 @@ Result<JournalReader::Reading::Lines> JournalReader::Reading::read(const Journal
         Lines lines;
         r = try_read(query, lines);
         if (r >= 0) return lines;
-        journal.reset();  // rotated or removed below us (ESTALE, EBADMSG, ...): once more with a fresh one
+        handle.close();  // rotated or removed below us (ESTALE, EBADMSG, ...): once more with a fresh one
         if (r == -EACCES || r == -ENOENT) break;
     }
-    return fail(failure(query, directory, -r));
+    return fail(handle.failure("read the log lines of " + query.unit, -r));
 }
 
 std::optional<MainProcess> ended_main(const UnitFacts& facts)

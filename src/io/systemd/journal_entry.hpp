@@ -47,6 +47,10 @@ struct CursorParts {
     std::int64_t realtime = 0;   ///< microseconds since the epoch
 };
 
+/// Do the cursors name the same entry? It has another sequence number once journald has copied it from /run
+/// to /var.
+[[nodiscard]] bool same_entry(std::string_view cursor, std::string_view other) noexcept;
+
 /// Errc::invalid_argument when it is no cursor.
 [[nodiscard]] Result<CursorParts> parse_cursor(std::string_view cursor);
 
@@ -69,6 +73,7 @@ struct JournalRange {
     std::string cursor;
     std::int64_t time = 0;               ///< microseconds since the epoch
     std::int64_t skip = 0;               ///< matching entries to go forward; negative: back
+    bool skip_taken = false;             ///< going back counts only those that the writer takes
     std::optional<std::uint64_t> limit;  ///< entries at most
     std::optional<std::int64_t> since;   ///< none older: microseconds since the epoch
     std::optional<std::int64_t> until;   ///< none newer
@@ -81,15 +86,24 @@ struct JournalLoss {
     std::optional<std::uint64_t> entries;
 };
 
+/// How much one slice takes.
+struct SliceLimits {
+    std::size_t bytes = 256 * 1024;         ///< of text; exceeded by one entry at most
+    std::chrono::milliseconds longest{50};  ///< looking at entries
+    std::size_t looked_at = 100'000;        ///< entries, also those that the writer does not want
+    std::size_t field_bytes = 1024 * 1024;  ///< of a field; what is longer is cut
+};
+
 /// What one call reads of a reading.
 struct JournalSlice {
     std::string text;                 ///< what the writer made of the entries
     std::uint64_t entries = 0;        ///< in it
-    std::string position;             ///< a cursor: all before and at it was seen; "": the journal is empty
+    std::string position;             ///< a cursor: all before and at it was seen; "": there is none yet
     bool ended = false;               ///< the end of the journal or of the range, for now
     bool complete = false;            ///< ended, and nothing that comes later can belong to it: limit, until
     std::optional<JournalLoss> loss;  ///< before the first entry of this slice
-    std::int64_t skipped = 0;         ///< of the first slice: how far `skip` really went
+    std::uint64_t damaged = 0;        ///< entries that cannot be read, which were passed over
+    std::int64_t skipped = 0;         ///< how far `skip` really went; of several slices the sum
 };
 
 }  // namespace opsd::systemd

@@ -56,10 +56,12 @@ public:
     using MakeWriter = std::function<std::unique_ptr<EntryWriter>()>;
 
     JournalFollower(std::string directory, FollowerLimits limits);
-    /// Does not wait for the thread.
     ~JournalFollower();
     JournalFollower(const JournalFollower&) = delete;
     JournalFollower& operator=(const JournalFollower&) = delete;
+
+    /// Follows while somebody wants it, until cancelled. Without it nobody can join.
+    Task<> run();
 
     /// Follows from after `position` on ("": from the oldest entry), which must be near the end of the
     /// journal. Errc::unavailable: the limits are reached; Errc::timeout: it is too far from the end, read on

@@ -14,28 +14,21 @@
 
 namespace opsd::systemd {
 
-/// How much one slice takes.
-struct SliceLimits {
-    std::size_t bytes = 256 * 1024;         ///< of text; exceeded by one entry at most
-    std::chrono::milliseconds longest{50};  ///< looking at entries
-    std::size_t looked_at = 100'000;        ///< entries, also those that the writer does not want
-};
-
 /// One reading, from its range's beginning on. Made by JournalReaders; released at any time.
 class JournalReading;
 
 class JournalReaders {
 public:
     /// `directory` "" is the machine's own journal. `threads` from 1 to 16.
-    JournalReaders(std::string directory, std::size_t threads);
+    JournalReaders(const std::string& directory, std::size_t threads);
     /// Does not wait for slices under way.
     ~JournalReaders();
     JournalReaders(const JournalReaders&) = delete;
     JournalReaders& operator=(const JournalReaders&) = delete;
 
     /// Does no I/O.
-    [[nodiscard]] std::shared_ptr<JournalReading> open(JournalRange range,
-                                                       std::unique_ptr<EntryWriter> writer);
+    [[nodiscard]] static std::shared_ptr<JournalReading> open(JournalRange range,
+                                                              std::unique_ptr<EntryWriter> writer);
     /// The next slice; of a reading that ended, what was written since. One call at a time for a reading.
     /// Errc::denied (not in group systemd-journal), not_found (no journal files), unavailable.
     Task<Result<JournalSlice>> next(std::shared_ptr<JournalReading> reading, SliceLimits limits);
@@ -46,6 +39,7 @@ public:
     [[nodiscard]] std::size_t waiting() const;
 
 private:
+    struct Reader;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };

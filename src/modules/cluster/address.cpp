@@ -74,14 +74,33 @@ std::string member_address(std::string_view host, std::uint16_t port, std::uint1
 
 std::string_view host_of(std::string_view address) { return parts_of(address).host; }
 
+namespace {
+
+/// Most addresses do not even contain the name: only of those that do is the port cut off.
+bool is_at(std::string_view address, std::string_view name)
+{
+    return address.contains(name) && (address == name || host_of(address) == name);
+}
+
+bool is_called(const Cluster& cluster, const Member& member, std::string_view name)
+{
+    const auto& who = member.identity;
+    if (who.hostname == name || who.mesos_id == name || member.node_id == name || who.ip == name) return true;
+    if (is_at(member.address, name)) return true;
+    return std::ranges::any_of(cluster.aliases, [&](const MemberAlias& alias) {
+        return alias.of == member.address && is_at(alias.address, name);
+    });
+}
+
+}  // namespace
+
 Lookup look_up(const Cluster& cluster, std::string_view name)
 {
     Lookup found;
     if (name.empty()) return found;
     for (const auto& member : cluster.members) {
         if (member->address == name) return {member, {member->address}};
-        const auto& who = member->identity;
-        if (who.hostname != name && who.mesos_id != name && member->node_id != name) continue;
+        if (!is_called(cluster, *member, name)) continue;
         found.candidates.push_back(member->address);
         found.member = member;
     }

@@ -3,6 +3,7 @@
 #include "modules/cluster/archive.hpp"
 
 #include "core/first_of.hpp"
+#include "core/transition_row.hpp"
 #include "modules/cluster/archive_rows.hpp"
 
 #include <fmt/format.h>
@@ -24,6 +25,7 @@ constexpr Duration first_retry = 1s;
 constexpr Duration longest_retry = 30s;
 constexpr Duration save_pause = 5s;  // between two looks for members to write
 constexpr Duration watch_interval = 60s;
+constexpr Duration steered = 10s;  // a clock that is corrected by more was set
 
 }  // namespace
 
@@ -36,8 +38,11 @@ Archive::Archive(Executor executor, Clock& clock, Store& store, const ArchiveOpt
   , log_{std::move(log)}
   , news_{executor, never}
   , began_{clock.now()}
+  , looked_{began_}
+  , looked_steady_{clock.monotonic()}
   // Far above any counter, so that ids ascend also if the store cannot be read until later.
   , next_id_{clock.now().time_since_epoch().count()}
+  , first_id_{next_id_}
 {}
 
 Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
@@ -56,6 +61,8 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
         more = rows->size() == page;
         for (const auto& row : *rows) {
             after = as_text(row.at(0));
+            const auto newer = dirty_.find(after);
+            if (newer != dirty_.end() && !newer->second.member) continue;  // forgotten, not written yet
             auto member = read_member(as_text(row.at(1)), pool);
             if (member) {
                 saved_.insert_or_assign(after, clock_.monotonic());
@@ -65,6 +72,11 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
             }
         }
     }
+    co_return members;
+}
+
+Task<Result<>> Archive::begin()
+{
     auto positions = co_await read_positions();
     if (!positions) co_return fail(std::move(positions).error());
     Statement query{"SELECT MAX(COALESCE((SELECT MAX(seq) FROM cluster_transitions), 0), "
@@ -76,13 +88,14 @@ Task<Result<std::vector<Member>>> Archive::load(TextPool& pool)
     // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
     const bool given = !queue_.empty() || next == 1;
     next_id_ = given ? std::max(next_id_, next) : next;
+    if (next == 1) lost_ = std::max(lost_, first_id_ - 1);  // those of another store
     auto reserved = co_await reserve();
     if (!reserved) co_return fail(std::move(reserved).error());
     auto begun = co_await keep_watched();
     if (!begun) co_return fail(std::move(begun).error());
-    loaded_ = true;
+    begun_ = true;
     news_.cancel();
-    co_return members;
+    co_return Result<>{};
 }
 
 Task<Result<>> Archive::read_positions()
@@ -100,10 +113,13 @@ Task<Result<>> Archive::read_positions()
 Task<Result<>> Archive::reserve()
 {
     const auto end = next_id_ + id_block;
-    std::vector<Statement> one{reserve_ids(end)};
-    auto written = co_await store_.write(std::move(one));
+    std::vector<Statement> all{reserve_ids(end)};
+    const auto lost = lost_;
+    if (lost > 0) all.push_back(note_lost("cluster", lost));
+    auto written = co_await store_.write(std::move(all));
     if (!written) co_return fail(std::move(written).error());
     reserved_ = std::max(reserved_, end);
+    lost_written_ = lost;
     co_return Result<>{};
 }
 
@@ -121,7 +137,9 @@ ClusterTransition Archive::add(ClusterTransition transition, const std::string& 
     }
     if (queue_.size() >= most_queued) {
         ++dropped_;
-        queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_));
+        const auto oldest = queue_.begin() + static_cast<std::ptrdiff_t>(in_flight_);
+        lost_ = std::max(lost_, oldest->row.id);
+        queue_.erase(oldest);
     }
     Op op{.row = transition, .node_id = node_id};
     if (next_id_ + id_block / 2 > reserved_) op.reserve = reserved_ = next_id_ + id_block;
@@ -164,7 +182,7 @@ Task<> Archive::write_loop()
 {
     auto retry = first_retry;
     for (;;) {
-        while (!loaded_ || queue_.empty())
+        while (!begun_ || queue_.empty())
             co_await wait_event(news_);
         co_await clock_.sleep_for(gather);
         while (!queue_.empty()) {
@@ -195,6 +213,8 @@ Task<bool> Archive::write_batch()
         Landed& operator=(const Landed&) = delete;
         ~Landed() { count = 0; }
     };
+    const auto lost = lost_;
+    if (lost > lost_written_) all.push_back(note_lost("cluster", lost));
     const auto count = in_flight_;
     const Landed landed{in_flight_};
     auto written = co_await store_.write(std::move(all));
@@ -203,6 +223,7 @@ Task<bool> Archive::write_batch()
         co_return false;
     }
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+    lost_written_ = lost;
     report_("history", "");
     co_return true;
 }
@@ -211,16 +232,33 @@ Task<> Archive::save_loop()
 {
     for (;;) {
         co_await clock_.sleep_for(save_pause);
-        if (!loaded_) continue;
+        notice_gap();
+        if (!begun_) continue;
         auto saved = co_await save(false);
         if (saved && clock_.monotonic() - watched_ >= watch_interval) saved = co_await keep_watched();
         report_("members", saved ? "" : fmt::format("the members are not kept: {}", saved.error().message));
     }
 }
 
+/// While this node slept, or before its clock was set right, nobody watched what the clock says now.
+void Archive::notice_gap()
+{
+    const auto now = clock_.now();
+    const auto steady = clock_.monotonic();
+    const auto by_clock = now - looked_;
+    const auto passed = steady - looked_steady_;
+    if (by_clock > longest_gap || std::chrono::abs(by_clock - passed) > steered) {
+        began_ = now;
+        watched_ = steady - watch_interval;  // to be written at once
+    }
+    looked_ = now;
+    looked_steady_ = steady;
+}
+
 /// That somebody watched until now.
 Task<Result<>> Archive::keep_watched()
 {
+    notice_gap();
     const auto now = clock_.monotonic();
     std::vector<Statement> one{watched(began_, clock_.now())};
     auto written = co_await store_.write(std::move(one));
@@ -245,7 +283,7 @@ Task<Result<>> Archive::save(bool all)
 Task<Result<>> Archive::save_now(std::string address)
 {
     if (!dirty_.contains(address)) co_return Result<>{};
-    if (!loaded_)
+    if (!begun_)
         co_return fail(Errc::unavailable,
                        "cannot keep it: the store is not ready; it is in force until opsd restarts");
     std::vector<std::string> one;
@@ -279,7 +317,7 @@ Task<Result<>> Archive::save_these(std::vector<std::string> due)
 
 Task<> Archive::flush()
 {
-    if (!loaded_) co_return;
+    if (!begun_) co_return;
     while (!queue_.empty()) {
         const bool written = co_await write_batch();
         if (!written) co_return;

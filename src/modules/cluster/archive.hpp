@@ -37,7 +37,7 @@ struct ArchiveQuery {
 /// When no opsd of this node watched: what members did is kept by themselves, whether they answered by
 /// nobody.
 struct Unwatched {
-    std::optional<WallTime> since;  ///< none: it had not begun to
+    std::optional<WallTime> since;  ///< none: of what was before `until` it is not kept
     WallTime until{};
 };
 
@@ -48,8 +48,11 @@ public:
     Archive(Executor executor, Clock& clock, Store& store, const ArchiveOptions& options, Report report,
             Log log);
 
-    /// Makes the tables and reads the members of an earlier run. Until it succeeded nothing is written.
+    /// Makes the tables and reads the members of an earlier run, without those that were forgotten since.
     Task<Result<std::vector<Member>>> load(TextPool& pool);
+    /// After load(): from when it succeeds all is written and can be read. On a full disk it does not, yet
+    /// what load() read is known.
+    Task<Result<>> begin();
 
     /// Gives the transition its id and keeps it. Of a member's unit also the position, under its node id, and
     /// the difference of the clocks that its times are read by.
@@ -57,7 +60,7 @@ public:
     /// The newest transition of that node that is kept; 0: none.
     [[nodiscard]] std::int64_t position(const std::string& address, const std::string& node_id) const;
     /// Enough to take another page.
-    [[nodiscard]] bool room() const noexcept { return loaded_ && queue_.size() < most_queued / 2; }
+    [[nodiscard]] bool room() const noexcept { return begun_ && queue_.size() < most_queued / 2; }
 
     /// The member as it is now, to be written when it is time.
     void keep(std::shared_ptr<const Member> member);
@@ -75,8 +78,11 @@ public:
         std::int64_t last_id = 0;  ///< oldest first: where the next page begins
         bool more = false;         ///< oldest first: there may be a next page
     };
-    /// Errc::unavailable until load() succeeded.
+    /// Errc::unavailable until begin() succeeded.
     Task<Result<Page>> read(ArchiveQuery query);
+
+    /// The newest id of the transitions that are not kept any more; 0: none. Errc::unavailable as read().
+    Task<Result<std::int64_t>> lost_through();
 
     // --- what says how the units were at a time (past.hpp): a page of members after another
     /// All addresses that have written rows, sorted; those of `node` (address or host name) unless it is "".
@@ -92,8 +98,9 @@ public:
     /// Since when it is kept what members themselves did: older rows were deleted, for their age or to make
     /// room.
     Task<Result<WallTime>> kept_since();
-    /// The time between two runs of opsd that `time` is in, if it is. The end of a run that was killed is
-    /// known to a minute, and told too early rather than too late.
+    /// The time between two runs of opsd that `time` is in, if it is. A run ends, too, when this node slept
+    /// or its clock was set. The end of a run that was killed is known to a minute, and told too early rather
+    /// than too late.
     Task<Result<std::optional<Unwatched>>> unwatched(WallTime time);
     /// What is not written yet. To be taken before the store is asked.
     [[nodiscard]] std::vector<ClusterTransition> waiting() const;
@@ -126,11 +133,12 @@ private:
     Task<> save_loop();
     Task<> prune_loop();
     Task<bool> write_batch();
+    void notice_gap();
     Task<Result<>> keep_watched();
     Task<Result<>> save(bool all);
     Task<Result<>> save_these(std::vector<std::string> due);
     Task<Result<>> prune();
-    Task<Result<>> remove(Statement statement, std::int64_t most);
+    Task<Result<>> remove(std::vector<Statement> statements, std::int64_t most);
 
     Clock& clock_;
     Store& store_;
@@ -143,10 +151,15 @@ private:
     std::map<std::string, Position, std::less<>> positions_;
     std::map<std::string, Dirty> dirty_;
     std::map<std::string, Monotonic> saved_;
-    WallTime began_;       // to watch
+    WallTime began_;   // to watch, without a gap since
+    WallTime looked_;  // when it was looked for a gap
+    Monotonic looked_steady_;
     Monotonic watched_{};  // when that was written last
-    bool loaded_ = false;
+    bool begun_ = false;
     std::int64_t next_id_ = 1;
+    const std::int64_t first_id_;    // that was given before the store could say
+    std::int64_t lost_ = 0;          // the newest that was never written
+    std::int64_t lost_written_ = 0;  // what the store knows of that
     std::int64_t reserved_ = 0;
     std::uint64_t dropped_ = 0;
 };

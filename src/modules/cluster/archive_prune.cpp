@@ -1,5 +1,6 @@
 // What is too old or too much goes: by age, by member, in total; in small transactions.
 
+#include "core/transition_row.hpp"
 #include "modules/cluster/archive.hpp"
 
 namespace opsd::cluster {
@@ -18,20 +19,19 @@ Task<> Archive::prune_loop()
     for (;;) {
         co_await clock_.sleep_for(pause);
         pause = 10min;
-        if (!loaded_) continue;
+        if (!begun_) continue;
         auto pruned = co_await prune();
         if (!pruned) log_.warning("cannot shorten the cluster's history: {}", pruned.error().message);
     }
 }
 
 /// Repeats a deletion of at most `chunk` rows (?2) until `most` are gone or it finds no more.
-Task<Result<>> Archive::remove(Statement statement, std::int64_t most)
+Task<Result<>> Archive::remove(std::vector<Statement> statements, std::int64_t most)
 {
     while (most > 0) {
-        auto one = statement;
-        one.values.emplace_back(std::min(most, chunk));
-        std::vector<Statement> all;
-        all.push_back(std::move(one));
+        auto all = statements;
+        for (auto& one : all)
+            one.values.emplace_back(std::min(most, chunk));
         auto written = co_await store_.write(std::move(all));
         if (!written) co_return fail(std::move(written).error());
         most -= chunk;
@@ -44,16 +44,17 @@ Task<Result<>> Archive::prune()
 {
     constexpr std::int64_t most_a_round = 200'000;
     const auto oldest = (clock_.now() - options_.max_age).time_since_epoch().count();
-    Statement by_age{"DELETE FROM cluster_transitions WHERE seq IN "
-                     "(SELECT seq FROM cluster_transitions WHERE seen_at < ?1 ORDER BY seen_at LIMIT ?2)",
-                     {std::int64_t{oldest}}};
+    auto by_age = lose_transitions(
+        "cluster", "SELECT seq FROM cluster_transitions WHERE seen_at < ?1 ORDER BY seen_at, seq LIMIT ?2",
+        {std::int64_t{oldest}});
     auto aged = co_await remove(std::move(by_age), most_a_round);
     if (!aged) co_return aged;
-    Statement runs{
-        "DELETE FROM cluster_watch WHERE began IN (SELECT began FROM cluster_watch WHERE ended < ?1 "
-        "OR began <= (SELECT began FROM cluster_watch ORDER BY began DESC LIMIT 1 OFFSET 10000) "
-        "LIMIT ?2)",
-        {std::int64_t{oldest}}};
+    std::vector<Statement> runs;
+    runs.push_back(
+        {"DELETE FROM cluster_watch WHERE began IN (SELECT began FROM cluster_watch WHERE ended < ?1 "
+         "OR began <= (SELECT began FROM cluster_watch ORDER BY began DESC LIMIT 1 OFFSET 10000) "
+         "LIMIT ?2)",
+         {std::int64_t{oldest}}});
     aged = co_await remove(std::move(runs), most_a_round);
     if (!aged) co_return aged;
     Statement query{"SELECT address, COUNT(*) FROM cluster_transitions GROUP BY address HAVING COUNT(*) > ?1",
@@ -61,10 +62,9 @@ Task<Result<>> Archive::prune()
     auto greedy = co_await store_.read(std::move(query), 1'000);
     if (!greedy) co_return fail(std::move(greedy).error());
     for (const auto& row : *greedy) {
-        Statement of_member{
-            "DELETE FROM cluster_transitions WHERE seq IN (SELECT seq FROM cluster_transitions "
-            "WHERE address = ?1 ORDER BY seq LIMIT ?2)",
-            {as_text(row.at(0))}};
+        auto of_member = lose_transitions(
+            "cluster", "SELECT seq FROM cluster_transitions WHERE address = ?1 ORDER BY seq LIMIT ?2",
+            {as_text(row.at(0))});
         auto done =
             co_await remove(std::move(of_member), as_integer(row.at(1)) - options_.max_rows_per_member);
         if (!done) co_return done;
@@ -73,9 +73,9 @@ Task<Result<>> Archive::prune()
     auto total = co_await store_.read(std::move(query), 1);
     if (!total) co_return fail(std::move(total).error());
     const auto rows = total->empty() ? std::int64_t{0} : as_integer(total->front().at(0));
-    Statement of_all{"DELETE FROM cluster_transitions WHERE seq IN (SELECT seq FROM cluster_transitions "
-                     "WHERE seq > ?1 ORDER BY seq LIMIT ?2)",
-                     {std::int64_t{0}}};
+    auto of_all = lose_transitions("cluster",
+                                   "SELECT seq FROM cluster_transitions WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+                                   {std::int64_t{0}});
     co_return co_await remove(std::move(of_all), rows - options_.max_rows);
 }
 

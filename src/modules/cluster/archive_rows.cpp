@@ -153,7 +153,7 @@ Statement reserve_ids(std::int64_t end)
 
 Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
 {
-    if (!loaded_) co_return not_read_yet();
+    if (!begun_) co_return not_read_yet();
     // Taken before the store is asked: what is written meanwhile is then seen twice, never missed.
     auto queued = waiting();
     auto stored = co_await store_.read(select_rows(query), query.limit);
@@ -175,6 +175,14 @@ Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)
     co_return page;
 }
 
+Task<Result<std::int64_t>> Archive::lost_through()
+{
+    if (!begun_) co_return not_read_yet();
+    auto rows = co_await store_.read(select_lost("cluster"), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    co_return std::max(lost_, rows->empty() ? std::int64_t{0} : as_integer(rows->front().at(0)));
+}
+
 std::vector<ClusterTransition> Archive::waiting() const
 {
     std::vector<ClusterTransition> rows;
@@ -186,7 +194,7 @@ std::vector<ClusterTransition> Archive::waiting() const
 
 Task<Result<std::vector<std::string>>> Archive::addresses(std::string node)
 {
-    if (!loaded_) co_return not_read_yet();
+    if (!begun_) co_return not_read_yet();
     Statement query{"SELECT DISTINCT address FROM cluster_transitions", {}};
     if (!node.empty()) query = {query.sql + " WHERE address = ?1 OR hostname = ?1", {std::move(node)}};
     query.sql += " ORDER BY address";
@@ -206,7 +214,7 @@ Task<Result<std::vector<std::string>>> Archive::addresses(std::string node)
 
 Task<Result<WallTime>> Archive::kept_since()
 {
-    if (!loaded_) co_return not_read_yet();
+    if (!begun_) co_return not_read_yet();
     const auto now = clock_.now();
     Statement query{"SELECT COALESCE((SELECT MIN(seen_at) FROM cluster_transitions), ?1)", {micros(now)}};
     auto rows = co_await store_.read(std::move(query), 1);
@@ -217,14 +225,16 @@ Task<Result<WallTime>> Archive::kept_since()
 
 Task<Result<std::optional<Unwatched>>> Archive::unwatched(WallTime time)
 {
-    if (!loaded_) co_return not_read_yet();
+    if (!begun_) co_return not_read_yet();
     if (time >= began_) co_return std::nullopt;
-    // What was seen later than it said of itself was seen by that run, too.
-    Statement query{
-        "WITH next AS (SELECT MIN(began) AS began FROM cluster_watch WHERE began > ?1) "
-        "SELECT (SELECT MAX(ended) FROM cluster_watch WHERE began <= ?1), (SELECT began FROM next), "
-        "(SELECT MAX(seen_at) FROM cluster_transitions WHERE seen_at < (SELECT began FROM next))",
-        {micros(time)}};
+    // What was seen a little later than it said of itself was seen by that run, too.
+    constexpr std::chrono::microseconds little{longest_gap};
+    Statement query{"WITH last AS (SELECT MAX(ended) AS ended FROM cluster_watch WHERE began <= ?1), "
+                    "next AS (SELECT MIN(began) AS began FROM cluster_watch WHERE began > ?1) "
+                    "SELECT (SELECT ended FROM last), (SELECT began FROM next), "
+                    "(SELECT MAX(seen_at) FROM cluster_transitions WHERE seen_at < (SELECT began FROM next) "
+                    "AND seen_at <= (SELECT ended FROM last) + ?2)",
+                    {micros(time), std::int64_t{little.count()}}};
     auto rows = co_await store_.read(std::move(query), 1);
     if (!rows) co_return fail(std::move(rows).error());
     const auto told = [&rows](std::size_t column) -> std::optional<WallTime> {
@@ -240,7 +250,7 @@ Task<Result<std::optional<Unwatched>>> Archive::unwatched(WallTime time)
 Task<Result<Archive::Around>> Archive::around(WallTime time, std::string first, std::string last,
                                               std::size_t most_rows)
 {
-    if (!loaded_) co_return not_read_yet();
+    if (!begun_) co_return not_read_yet();
     // Times are milliseconds: of two rows of the same one the id decides.
     const auto sql = fmt::format(
         "WITH members AS NOT MATERIALIZED (SELECT *, {1} AS begun, {2} AS ended FROM cluster_transitions "

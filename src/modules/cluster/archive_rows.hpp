@@ -4,6 +4,7 @@
 #include "opsd/cluster.hpp"
 #include "opsd/store.hpp"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ void append_statements(std::vector<Statement>& all, const ClusterTransition& tra
                        const std::string& node_id);
 /// Null: it is forgotten.
 void append_member(std::vector<Statement>& all, const std::string& address, const Member* member);
+/// A run that is silent for longer has a gap: it is written every minute that it goes on, and a slow store
+/// may hold that up.
+inline constexpr std::chrono::seconds longest_gap{120};
 /// opsd has watched since `began`, until `now` at least.
 [[nodiscard]] Statement watched(WallTime began, WallTime now);
 /// Ids up to `end` may have been given.

@@ -8,7 +8,7 @@ namespace opsd::cluster {
 namespace {
 
 /// One sentence: the worst first, and how many.
-std::string verdict_of(const Cluster& cluster)
+std::string counted(const Cluster& cluster)
 {
     const auto count = [](std::uint32_t n, std::string_view word) {
         return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
@@ -30,13 +30,8 @@ Task<Response> cluster(Shared views, const Request&)
         units.add(roll.nodes.rolled_up());
     std::string out;
     JsonText json{out};
-    // A cluster of which not everybody is known is not healthy, whatever those say who are.
-    const auto missing = now.members.empty() ? std::string{"no node is known yet"} : now.incomplete;
-    const auto known = now.nodes.rolled_up();
-    const auto health = missing.empty() ? known : worse(Health::unknown, known);
-    auto reason = verdict_of(now);
-    if (!missing.empty()) reason += (reason.empty() ? "" : "; ") + missing;
-    json.open('{').number("health", static_cast<int>(health)).text("reason", reason);
+    const auto verdict = verdict_of(now);
+    json.open('{').number("health", static_cast<int>(verdict.health)).text("reason", verdict.reason);
     json.boolean("watching", now.watching).key("nodes");
     append_counts(json, now.nodes);
     json.key("units");
@@ -171,6 +166,15 @@ Task<Response> metrics(Shared views, const Request&)
 const http::Parameter unit_name{"unit", "path", "Name of the unit", "string"};
 
 }  // namespace
+
+Verdict verdict_of(const Cluster& cluster)
+{
+    const auto missing = cluster.members.empty() ? std::string{"no node is known yet"} : cluster.incomplete;
+    const auto known = cluster.nodes.rolled_up();
+    Verdict verdict{missing.empty() ? known : worse(Health::unknown, known), counted(cluster)};
+    if (!missing.empty()) verdict.reason += (verdict.reason.empty() ? "" : "; ") + missing;
+    return verdict;
+}
 
 std::vector<http::Route> cluster_routes(const Shared& v)
 {

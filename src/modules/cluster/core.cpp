@@ -3,7 +3,9 @@
 #include "core/first_of.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace opsd::cluster {
@@ -108,12 +110,13 @@ void Core::take(TableChanges changes)
 void Core::restored(std::vector<Member> kept)
 {
     std::map<std::string, std::string> answered;
-    for (const auto& member : kept)
-        if (member.freshness == Freshness::fresh) answered.emplace(member.address, own_state(member));
-    auto changes = table.restore(std::move(kept), services.clock.now());
-    changes.changed.clear();  // as they are kept
-    take(std::move(changes));
-    named_ |= table.size() > 1;
+    for (const auto& member : kept) {
+        const auto known = table.find(member.address);
+        const bool heard = known && known->answered_at != WallTime{};  // before the store could be read
+        if (!heard && member.freshness == Freshness::fresh)
+            answered.emplace(member.address, own_state(member));
+    }
+    take(table.restore(std::move(kept), services.clock.now()));
     returning_ = std::move(answered);
     changed_ = true;
     news_.cancel();
@@ -213,16 +216,39 @@ void Core::take_self()
 void Core::found(const std::string& source, std::vector<FoundMember> members)
 {
     const auto port = static_cast<std::uint16_t>(options.port);
-    const auto before = table.refused();
+    const auto missing = incomplete();
+    const auto refused = table.refused();
     take(table.named(source, members, port, services.clock.now()));
     trouble("source " + source, "");
-    named_ = true;
-    const bool refused = table.refused() > before;
-    crowded_ = refused ? fmt::format("more than {} members are named, the rest is not watched; raise "
-                                     "cluster.max_members",
-                                     options.max_members)
-                       : std::string{};
-    trouble("members", crowded_);
+    if (table.refused() > refused)
+        crowded_.insert(source);
+    else
+        crowded_.erase(source);
+    trouble("members", crowded());
+    if (incomplete() == missing) return;
+    changed_ = true;
+    news_.cancel();
+}
+
+std::string Core::crowded() const
+{
+    if (crowded_.empty()) return {};
+    return fmt::format("not all members that {} named are watched, since there are more than {}; raise "
+                       "cluster.max_members",
+                       fmt::join(crowded_, ", "), options.max_members);
+}
+
+/// Why members may be missing.
+std::string Core::incomplete() const
+{
+    if (!watching) return {};
+    if (!any_source(options.sources)) return "no source of members is configured";
+    std::string why;
+    if (const auto unheard = table.unheard(); !unheard.empty())
+        why = fmt::format("{} {} not named any member yet", fmt::join(unheard, ", "),
+                          unheard.size() == 1 ? "has" : "have");
+    if (!crowded_.empty()) why += (why.empty() ? "" : "; ") + crowded();
+    return why;
 }
 
 void Core::failed(const std::string& source, std::string sentence)
@@ -291,13 +317,15 @@ Task<> Core::publish_when_due()
 void Core::publish()
 {
     const auto now = services.clock.now();
-    // A clock that was set back must not date a change before one that was told already.
-    if (changed_) changed_at_ = now > changed_at_ ? now : changed_at_ + std::chrono::seconds{1};
+    // Once a clock that was set back is where it was, who was told a date before must hear of what changed
+    // meanwhile: a second later than any date that can have been told (whole seconds, rounded up).
+    if (now < newest_) earliest_ = newest_ + std::chrono::seconds{1};
+    newest_ = std::max(newest_, now);
+    if (changed_) changed_at_ = std::max(now, earliest_);
     changed_ = touched_ = false;
     auto cluster = table.cluster(watching);
     cluster.changed_at = changed_at_;
-    cluster.incomplete = crowded_;
-    if (watching && !named_) cluster.incomplete = "no source has named the members yet";
+    cluster.incomplete = incomplete();
     services.board.cluster.publish(std::move(cluster), now);
 }
 

@@ -11,6 +11,7 @@
 #include "opsd/module.hpp"
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace opsd::cluster {
@@ -84,6 +85,8 @@ struct Core final : MemberSink, std::enable_shared_from_this<Core> {
 
 private:
     void tell(const std::string& address, Transition transition, const std::string& node_id);
+    [[nodiscard]] std::string crowded() const;
+    [[nodiscard]] std::string incomplete() const;
     void report();
     Task<> publish_when_due();
     void note(const ClusterTransition& event);
@@ -91,8 +94,9 @@ private:
 
     asio::steady_timer news_;
     WallTime changed_at_{};
-    bool named_ = false;   // some source has given its list, or an earlier run kept members
-    std::string crowded_;  // why not all that are named are watched
+    WallTime newest_{};              // that the clock showed when something was published
+    WallTime earliest_{};            // no change is dated before
+    std::set<std::string> crowded_;  // sources that name members beyond the limit
     bool changed_ = true;
     bool touched_ = false;
     bool started_ = false;

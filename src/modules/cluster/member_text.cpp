@@ -102,7 +102,7 @@ std::string member_text(const Member& member)
     json.key("sources").open('[');
     for (const auto& source : member.sources) {
         json.open('{').text("name", source.name).number("first", micros(source.first));
-        json.number("last", micros(source.last)).close('}');
+        json.number("last", micros(source.last)).boolean("current", source.current).close('}');
     }
     json.close(']').key("units").open('[');
     for (const auto& unit : member.units) {
@@ -147,7 +147,8 @@ Result<Member> read_member(std::string_view text, TextPool& pool)
             if (row.is_object())
                 member.sources.push_back({.name = text_of(row, "name"),
                                           .first = time_of(row, "first"),
-                                          .last = time_of(row, "last")});
+                                          .last = time_of(row, "last"),
+                                          .current = flag_of(row, "current")});
     }
     if (const auto* units = list_of(json, "units")) {
         for (const auto& row : *units)

@@ -124,14 +124,20 @@ std::vector<http::Route> ClusterModule::routes()
 Task<Result<>> ClusterModule::restore()
 {
     auto& core = *core_;
-    auto kept = co_await core.archive.load(core.table.pool());
-    if (!kept) {
-        core.trouble("store", fmt::format("earlier members are not known: {}", kept.error().message));
-        co_return fail(std::move(kept).error());
+    if (!restored_) {
+        auto kept = co_await core.archive.load(core.table.pool());
+        if (!kept) {
+            core.trouble("store", fmt::format("earlier members are not known: {}", kept.error().message));
+            co_return fail(std::move(kept).error());
+        }
+        core.restored(std::move(*kept));
+        restored_ = true;
     }
-    core.trouble("store", "");
-    core.restored(std::move(*kept));
-    co_return Result<>{};
+    auto begun = co_await core.archive.begin();
+    const auto why =
+        begun ? std::string{} : fmt::format("the cluster is not kept: {}", begun.error().message);
+    core.trouble("store", why);
+    co_return begun;
 }
 
 Task<> ClusterModule::restore_later()
@@ -188,6 +194,7 @@ Task<> ClusterModule::run()
         failed.expires_at(asio::steady_timer::time_point::min());
     };
     MemberSources sources{core.options.sources, source_services(core), core};
+    core.table.expect(sources.names());
     TaskGroup group{executor, on_failure};
     group.spawn("self", core.self_loop());
     group.spawn("publish", core.publish_loop());

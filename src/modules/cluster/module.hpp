@@ -42,6 +42,7 @@ private:
 
     std::shared_ptr<Core> core_;
     std::shared_ptr<Views> views_;
+    bool restored_ = false;  // what an earlier run kept
 };
 
 /// The module's line in the catalog.

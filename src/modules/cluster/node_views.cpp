@@ -42,7 +42,9 @@ Task<std::string> render_members(const Cluster& cluster, Filter filter)
     const auto executor = co_await asio::this_coro::executor;
     std::string out;
     JsonText json{out};
-    json.open('{').number("health", static_cast<int>(cluster.nodes.rolled_up())).key("counts");
+    const auto verdict = verdict_of(cluster);
+    json.open('{').number("health", static_cast<int>(verdict.health)).text("reason", verdict.reason);
+    json.key("counts");
     append_counts(json, cluster.nodes);
     json.boolean("watching", cluster.watching).key("nodes").open('[');
     for (std::size_t i = 0; i < cluster.members.size(); ++i) {
@@ -187,7 +189,7 @@ Task<Response> acknowledge(Shared views, const Request& request)
     co_return Response::json(out + "\n");
 }
 
-const http::Parameter node_name{"node", "path", "Address, host name, Mesos id or machine id of the node",
+const http::Parameter node_name{"node", "path", "Address, IP, host name, Mesos id or machine id of the node",
                                 "string"};
 const http::Parameter unit_name{"unit", "path", "Name of the unit", "string"};
 

@@ -46,11 +46,11 @@ bool answered_then(const StateThen* own, const Member* now, const PastQuestion& 
                    std::optional<WallTime> first, std::string& why)
 {
     if (question.unwatched) {
-        why = fmt::format("opsd was not running on this node{} until {}",
-                          question.unwatched->since
-                              ? fmt::format(" from {}", rfc3339(*question.unwatched->since))
-                              : std::string{},
-                          rfc3339(question.unwatched->until));
+        const auto& gap = *question.unwatched;
+        why = gap.since
+                  ? fmt::format("opsd was not running on this node from {} until {}, or its clock was set",
+                                rfc3339(*gap.since), rfc3339(gap.until))
+                  : fmt::format("whether it answered is kept since {} only", rfc3339(gap.until));
         return false;
     }
     const bool self = now != nullptr && now->self;

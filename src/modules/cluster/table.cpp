@@ -1,3 +1,5 @@
+// What members say, and what is shown of them. Who is one is in table_members.cpp.
+
 #include "modules/cluster/table.hpp"
 
 #include <fmt/format.h>
@@ -75,187 +77,6 @@ void Table::drop_from_instance(const std::string& instance, const std::string& a
         instances_.erase(group);
     else
         choose_shown(instance, changes);
-}
-
-// --- who is a member
-
-void Table::event(const Member& member, std::string from, std::string to, std::string reason, WallTime now,
-                  TableChanges& changes)
-{
-    ClusterTransition event;
-    event.address = member.address;
-    event.hostname = member.identity.hostname;
-    event.seen_at = now;
-    event.transition.at = event.transition.last_at = now;
-    event.transition.from = std::move(from);
-    event.transition.to = std::move(to);
-    event.transition.from_health = event.transition.to_health = member.health;
-    event.transition.reason = std::move(reason);
-    changes.events.push_back(std::move(event));
-}
-
-Table::Entry* Table::add(const std::string& address, WallTime now, TableChanges& changes)
-{
-    if (entries_.size() >= options_.max_members && address != self_) {
-        ++refused_;
-        return nullptr;
-    }
-    auto& entry = entries_[address];
-    auto member = std::make_shared<Member>();
-    member->address = address;
-    member->why = member->reason = "it was not asked yet";
-    member->changed_at = now;
-    replace(entry, std::move(member), changes);
-    return &entry;
-}
-
-void Table::remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes)
-{
-    const auto address = at->first;
-    const auto member = at->second.member;
-    if (at->second.shown) rollup_.remove(*member);
-    entries_.erase(at);
-    drop_from_instance(member->instance, address, changes);
-    changes.follow.erase(address);
-    changes.changed.erase(address);
-    changes.unfollow.insert(address);
-    changes.gone.insert(address);
-    event(*member, std::string{own_state(*member)}, "gone", why, now, changes);
-}
-
-/// A node's own word counts; where it says nothing, the sources' does.
-void Table::identify(Member& member, const Entry& entry, const NodeIdentity& own)
-{
-    member.identity = own;
-    member.leader = false;
-    for (const auto& [source, claim] : entry.claims) {
-        const auto fill = [](std::string& mine, const std::string& theirs) {
-            if (mine.empty()) mine = theirs;
-        };
-        fill(member.identity.hostname, claim.hostname);
-        fill(member.identity.role, claim.role);
-        fill(member.identity.mesos_id, claim.mesos_id);
-        const auto current = [&](const MemberSource& s) { return s.name == source && s.current; };
-        member.leader |= claim.leader && std::ranges::any_of(member.sources, current);
-    }
-    if (member.identity.ip.empty()) member.identity.ip = host_of(member.address);
-}
-
-TableChanges Table::restore(std::vector<Member> kept, WallTime now)
-{
-    TableChanges changes;
-    for (auto& old : kept) {
-        if (old.address.empty() || entries_.contains(old.address)) continue;
-        auto* entry = add(old.address, now, changes);
-        if (entry == nullptr) break;
-        auto member = std::make_shared<Member>(std::move(old));
-        const bool answered = member->answered_at != WallTime{};
-        member->freshness = answered ? Freshness::stale : Freshness::unanswered;
-        member->why = "it was not asked yet since this opsd started";
-        member->reason = member->why;
-        member->health = Health::unknown;
-        member->self = false;
-        member->instance.clear();
-        for (auto& source : member->sources)
-            source.current = false;
-        changes.follow.insert(member->address);
-        if (answered) entry->own = member->identity;
-        replace(*entry, std::move(member), changes);
-    }
-    return changes;
-}
-
-TableChanges Table::named(const std::string& source, const std::vector<FoundMember>& found,
-                          std::uint16_t cluster_port, WallTime now)
-{
-    TableChanges changes;
-    std::map<std::string, const FoundMember*, AddressLess> list;
-    for (const auto& one : found)
-        if (!one.host.empty()) list.insert_or_assign(member_address(one.host, one.port, cluster_port), &one);
-    for (const auto& [address, claim] : list) {
-        if (entries_.contains(address)) continue;
-        if (add(address, now, changes) != nullptr) changes.follow.insert(address);
-    }
-    for (auto& [address, entry] : entries_) {
-        const auto named = list.find(address);
-        const bool is_named = named != list.end();
-        const auto known = std::ranges::find(entry.member->sources, source, &MemberSource::name);
-        const bool was_current = known != entry.member->sources.end() && known->current;
-        const auto claim = entry.claims.find(source);
-        if (!is_named && !was_current) continue;
-        const bool news = is_named != was_current
-                          || (is_named && (claim == entry.claims.end() || claim->second != *named->second));
-        auto member = std::make_shared<Member>(*entry.member);
-        const auto at = std::ranges::lower_bound(member->sources, source, {}, &MemberSource::name);
-        auto& mark = at != member->sources.end() && at->name == source
-                         ? *at
-                         : *member->sources.insert(at, {.name = source, .first = now});
-        mark.current = is_named;
-        if (is_named) {
-            mark.last = now;
-            entry.claims.insert_or_assign(source, *named->second);
-        }
-        if (!news) {  // only the time it was last named
-            entry.member = std::move(member);
-            changes.touched = true;
-            continue;
-        }
-        identify(*member, entry, entry.own);
-        replace(entry, std::move(member), changes);
-    }
-    return changes;
-}
-
-Result<TableChanges> Table::forget(const std::string& address, WallTime now)
-{
-    const auto at = entries_.find(address);
-    if (at == entries_.end())
-        return fail(Errc::not_found, fmt::format("cannot forget {}: no such node is known", address));
-    const auto& member = *at->second.member;
-    if (member.self)
-        return fail(Errc::invalid_argument, fmt::format("cannot forget {}: it is this node", address));
-    std::string naming;
-    for (const auto& source : member.sources)
-        if (source.current) naming += (naming.empty() ? "" : ", ") + source.name;
-    if (!naming.empty()) {
-        return fail(
-            Errc::invalid_argument,
-            fmt::format(
-                "cannot forget {}: it would be back at once, since it is still named by {}; remove it "
-                "there first",
-                address, naming));
-    }
-    TableChanges changes;
-    remove(at, "forgotten by an operator", now, changes);
-    return changes;
-}
-
-TableChanges Table::tick(WallTime now)
-{
-    TableChanges changes;
-    for (auto at = entries_.begin(); at != entries_.end();) {
-        const auto here = at++;
-        auto& entry = here->second;
-        const auto& member = *entry.member;
-        if (member.acknowledged && member.acknowledged->until <= now) {
-            auto next = std::make_shared<Member>(member);
-            next->acknowledged = nullptr;
-            replace(entry, std::move(next), changes);
-        }
-        if (entry.member->self || entry.member->freshness == Freshness::fresh) continue;
-        auto last = std::max(entry.member->answered_at, WallTime{});
-        bool current = false;
-        for (const auto& source : entry.member->sources) {
-            current |= source.current;
-            last = std::max(last, source.last);
-        }
-        if (!current && now - last > options_.forget_after)
-            remove(here,
-                   fmt::format("no source names it and it has not answered for {}",
-                               human_duration(options_.forget_after)),
-                   now, changes);
-    }
-    return changes;
 }
 
 // --- what members say
@@ -453,6 +274,18 @@ Result<TableChanges> Table::acknowledge(const std::string& address,
 
 // --- out
 
+/// Where the process of a hidden address is shown.
+std::string Table::shown_for(const Entry& hidden) const
+{
+    const auto group = instances_.find(hidden.member->instance);
+    if (group == instances_.end()) return {};
+    const auto shown = std::ranges::find_if(group->second, [&](const auto& address) {
+        const auto& other = entries_.at(address);
+        return other.shown && other.member->node_id == hidden.member->node_id;
+    });
+    return shown == group->second.end() ? std::string{} : *shown;
+}
+
 Cluster Table::cluster(bool watching) const
 {
     Cluster cluster;
@@ -461,7 +294,10 @@ Cluster Table::cluster(bool watching) const
     cluster.units = rollup_.units();
     cluster.members.reserve(entries_.size());
     for (const auto& [address, entry] : entries_) {
-        if (!entry.shown) continue;
+        if (!entry.shown) {
+            cluster.aliases.push_back({address, shown_for(entry)});
+            continue;
+        }
         cluster.members.push_back(entry.member);
         const auto& member = *entry.member;
         if (member.self || member.freshness != Freshness::fresh) continue;
@@ -483,6 +319,19 @@ std::string Table::held(std::string_view address) const
     const auto at = entries_.find(address);
     if (at == entries_.end() || at->second.held_version == 0) return {};
     return fmt::format("\"{}.{}\"", at->second.held_instance, at->second.held_version);
+}
+
+std::vector<std::string> Table::unheard() const
+{
+    std::vector<std::string> all;
+    for (const auto& source : awaited_) {
+        const auto names = [&source](const MemberSource& s) { return s.name == source && s.current; };
+        const auto named = [&names](const auto& e) {
+            return std::ranges::any_of(e.second.member->sources, names);
+        };
+        if (std::ranges::none_of(entries_, named)) all.push_back(source);
+    }
+    return all;
 }
 
 std::size_t Table::aliases() const noexcept

@@ -51,7 +51,7 @@ struct TableChanges {
     void merge(TableChanges other);
 };
 
-/// A look-up by what an operator types: address, host name, Mesos id or node id.
+/// A look-up by what an operator types: address with or without its port, IP, host name, Mesos id or node id.
 struct Lookup {
     std::shared_ptr<const Member> member;  ///< null when none or several fit
     std::vector<std::string> candidates;   ///< addresses of all that fit, when several
@@ -62,7 +62,12 @@ public:
     explicit Table(TableOptions options);
 
     // --- in
-    /// What an earlier run kept. Everything in it is stale until it answers.
+    /// The sources that are configured. Whom one of them named last in an earlier run it names until it gives
+    /// its first list in this one.
+    void expect(const std::vector<std::string>& sources);
+    /// What an earlier run kept. Everything in it is stale until it answers, and nobody in it is forgotten
+    /// sooner than forget_after from now: what is kept of the times of answers is older than the answers.
+    /// Members that are known already have it, too, as far as they have not answered.
     TableChanges restore(std::vector<Member> kept, WallTime now);
     /// The complete list of one source as of now. Beyond max_members the rest is refused and counted.
     TableChanges named(const std::string& source, const std::vector<FoundMember>& found,
@@ -93,6 +98,9 @@ public:
     [[nodiscard]] std::shared_ptr<const Member> find(std::string_view address) const;
     /// For the follower's If-None-Match: "instance.version" with quotes, of what is held; "" to ask for all.
     [[nodiscard]] std::string held(std::string_view address) const;
+    /// Sources that have not given a list yet and of whose last one in an earlier run nobody is known either:
+    /// whom they would name may be missing.
+    [[nodiscard]] std::vector<std::string> unheard() const;
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] std::size_t aliases() const noexcept;
     [[nodiscard]] std::uint64_t refused() const noexcept { return refused_; }
@@ -104,16 +112,19 @@ private:
         std::map<std::string, FoundMember> claims;  // what each source said last
         std::string held_instance;                  // of the document that the units come from
         std::uint64_t held_version = 0;
-        NodeIdentity own;   // what the node says of itself, without what sources add
-        bool shown = true;  // false: another address of the same process is shown
+        NodeIdentity own;        // what the node says of itself, without what sources add
+        bool shown = true;       // false: another address of the same process is shown
+        WallTime restored_at{};  // the epoch: an earlier run did not know it
     };
     using Entries = std::map<std::string, Entry, AddressLess>;
 
     Entry* add(const std::string& address, WallTime now, TableChanges& changes);
     void replace(Entry& entry, std::shared_ptr<Member> member, TableChanges& changes);
+    void remember(Entry& entry, Member kept, WallTime now, TableChanges& changes);
     void remove(Entries::iterator at, const std::string& why, WallTime now, TableChanges& changes);
     void choose_shown(const std::string& instance, TableChanges& changes);
     void show(Entry& entry, bool shown, TableChanges& changes);
+    [[nodiscard]] std::string shown_for(const Entry& hidden) const;
     void drop_from_instance(const std::string& instance, const std::string& address, TableChanges& changes);
     static void identify(Member& member, const Entry& entry, const NodeIdentity& own);
     static void tell_answer(const Member& old, const Member& member, WallTime now, TableChanges& changes);
@@ -124,6 +135,7 @@ private:
     TextPool pool_;
     Entries entries_;
     std::map<std::string, Addresses> instances_;  // members by the process that answered last
+    std::set<std::string> awaited_;               // sources that have not given a list yet
     Rollup rollup_;
     std::string self_;
     std::uint64_t refused_ = 0;

@@ -30,6 +30,14 @@ struct FoundNode {
 /// `plain`: text as the DC/OS program answers, else problem+json.
 [[nodiscard]] FoundNode find_node(const Cluster& cluster, const Request& request, bool plain);
 
+/// The cluster's health, and why it is not 0. A cluster of which not everybody is known is not healthy,
+/// whatever those say who are.
+struct Verdict {
+    Health health = Health::unknown;
+    std::string reason;
+};
+[[nodiscard]] Verdict verdict_of(const Cluster& cluster);
+
 [[nodiscard]] const UnitRollup* find_unit(const Cluster& cluster, std::string_view id);
 
 /// When anything but the times of answers last changed: Last-Modified of what shows no such times. Rounded up

@@ -1,5 +1,7 @@
 #include "modules/health/core.hpp"
 
+#include "core/timeline.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -155,7 +157,9 @@ void Core::take(Effects effects)
             services.log.warning("{} turned unhealthy ({}): {}", transition->unit, transition->to,
                                  transition->reason);
         else if (turned && transition->from_health == Health::unhealthy)
-            services.log.info("{} recovered ({})", transition->unit, transition->to);
+            services.log.info("{} {} ({})", transition->unit,
+                              transition->to == gone_state ? "is not there any more" : "recovered",
+                              transition->to);
         services.feeds.transitions.publish(std::move(*transition));
     }
     for (const auto& unit : effects.recovered)

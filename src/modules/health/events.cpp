@@ -32,6 +32,7 @@ public:
         if (!page) co_return fail(std::move(page).error());
         co_return Page{std::move(page->rows), page->last_id, page->more};
     }
+    Task<Result<std::int64_t>> lost_through() override { return core_->history.lost_through(); }
     std::int64_t last_id() override { return core_->history.last_id(); }
     std::uint64_t& streams() override { return core_->streams; }
 

@@ -1,8 +1,16 @@
 #include "modules/health/evidence_task.hpp"
 
+#include "core/first_of.hpp"
+
 #include <fmt/format.h>
 
 namespace opsd::health {
+namespace {
+
+/// The reader itself stops after 2 s of reading, and explanations may be before us.
+constexpr Duration reading_deadline = std::chrono::seconds{10};
+
+}  // namespace
 
 EvidenceTask::EvidenceTask(Executor executor, Clock& clock, Tracker& tracker, Publisher& publisher,
                            const JournalOptions& options, Read read, Report report)
@@ -36,6 +44,15 @@ Task<> EvidenceTask::run()
     }
 }
 
+/// A reading that hangs in one call, as on a disk that does not answer, is left behind.
+Task<EvidenceTask::Lines> EvidenceTask::give_up()
+{
+    co_await clock_.sleep_for(reading_deadline);
+    co_return fail(Errc::timeout,
+                   fmt::format("cannot read the journal within {}; look whether its disk answers",
+                               human_duration(reading_deadline)));
+}
+
 Task<> EvidenceTask::read_one(EvidencePlan::Job job)
 {
     systemd::JournalQuery query;
@@ -45,7 +62,7 @@ Task<> EvidenceTask::read_one(EvidencePlan::Job job)
     query.max_lines = static_cast<std::size_t>(options_.lines);
     query.max_bytes = options_.max_bytes.count;
     ++reads_;
-    auto lines = co_await read_(std::move(query));
+    auto lines = co_await first_of(read_(std::move(query)), give_up());
     if (lines) {
         report_("");
         tracker_.journal(job.unit, job.key, journal_text(*lines), job.last);

@@ -1,5 +1,6 @@
 #pragma once
-// Reads the journal for unhealthy units, one at a time, newest first, as the plan says.
+// Reads the journal for unhealthy units, one at a time, newest first, as the plan says. A reading that does
+// not end costs the others no more than its deadline.
 
 #include "modules/health/bell.hpp"
 #include "modules/health/evidence.hpp"
@@ -12,7 +13,8 @@ namespace opsd::health {
 
 class EvidenceTask {
 public:
-    using Read = std::function<Task<Result<std::vector<systemd::JournalLine>>>(systemd::JournalQuery)>;
+    using Lines = Result<std::vector<systemd::JournalLine>>;
+    using Read = std::function<Task<Lines>(systemd::JournalQuery)>;
     /// "" or why the journal cannot be read.
     using Report = std::function<void(const std::string& sentence)>;
 
@@ -29,6 +31,7 @@ public:
 
 private:
     Task<> read_one(EvidencePlan::Job job);
+    Task<Lines> give_up();
 
     Clock& clock_;
     Tracker& tracker_;

@@ -2,6 +2,7 @@
 
 #include "modules/health/history.hpp"
 
+#include "core/transition_row.hpp"
 #include "modules/health/history_rows.hpp"
 
 #include <fmt/format.h>
@@ -34,6 +35,7 @@ History::History(Executor executor, Clock& clock, Store& store, const HistoryOpt
   , bell_{executor}
   // Far above any counter, so that ids ascend also if the store cannot be read until later.
   , next_id_{clock.now().time_since_epoch().count()}
+  , first_id_{next_id_}
 {}
 
 Task<Result<History::Loaded>> History::load()
@@ -80,6 +82,7 @@ Task<Result<History::Loaded>> History::read_all()
     const auto next = last->empty() ? 1 : as_integer(last->front().at(0)) + 1;
     const bool given = transitions_ > 0 || next == 1;
     next_id_ = given ? std::max(next_id_, next) : next;
+    if (next == 1) lost_ = std::max(lost_, first_id_ - 1);  // those of another store
     reserved_ = next_id_;
     loaded_ = true;
     auto reserved = co_await reserve();
@@ -92,10 +95,13 @@ Task<Result<History::Loaded>> History::read_all()
 Task<Result<>> History::reserve()
 {
     const auto end = next_id_ + id_block;
-    std::vector<Statement> one{reserve_ids(end)};
-    auto written = co_await store_.write(std::move(one));
+    std::vector<Statement> all{reserve_ids(end)};
+    const auto lost = lost_;
+    if (lost > 0) all.push_back(note_lost("health", lost));
+    auto written = co_await store_.write(std::move(all));
     if (!written) co_return fail(std::move(written).error());
     reserved_ = std::max(reserved_, end);
+    lost_written_ = lost;
     co_return Result<>{};
 }
 
@@ -188,6 +194,7 @@ void History::drop_one()
         lost = std::ranges::find_if(lost, queue_.end(), [](const Op& op) { return !op.row; });
     // A repetition counts what is lost, so it replaces what that would have replaced.
     if (lost->row) {
+        lost_ = std::max(lost_, lost->row->id);
         const auto folds = folds_.find(lost->unit);
         if (folds != folds_.end())
             for (auto& fold : folds->second)
@@ -237,15 +244,18 @@ Task<bool> History::write_batch()
             waiting_states_.erase(end->unit);
         std::ranges::move(statements(*end), std::back_inserter(all));
     }
+    const auto lost = lost_;
+    if (lost > lost_written_) all.push_back(note_lost("health", lost));
     auto written = co_await store_.write(std::move(all));
     if (!written) {
         wait_again();
-        const auto* lost = dropped_ != dropped_reported_ ? ", and records are lost" : "";
-        report_(fmt::format("the history is incomplete: {}{}", written.error().message, lost));
+        const auto* more = dropped_ != dropped_reported_ ? ", and records are lost" : "";
+        report_(fmt::format("the history is incomplete: {}{}", written.error().message, more));
         co_return false;
     }
     queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(in_flight_)));
     in_flight_ = 0;
+    lost_written_ = lost;
     if (dropped_ != dropped_reported_) {
         log_.warning("the history lost {} records while the store could not be written",
                      dropped_ - dropped_reported_);

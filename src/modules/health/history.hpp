@@ -75,6 +75,9 @@ public:
     /// Errc::unavailable until load() succeeded: what is queued alone would look like all there is.
     Task<Result<Page>> read(HistoryQuery query);
 
+    /// The newest id of the transitions that are not kept any more; 0: none. Errc::unavailable as read().
+    Task<Result<std::int64_t>> lost_through();
+
     /// What says how the units were at a time (history_at.cpp): of each unit the rows next to it.
     struct Around {
         std::vector<Transition> rows;
@@ -142,7 +145,7 @@ private:
     Task<Result<>> prune();
     Task<Result<>> prune_units();
     Task<Result<>> remove_oldest(std::vector<RowsOfUnit> surplus);
-    Task<Result<std::int64_t>> remove(Statement statement);
+    Task<Result<>> remove(std::vector<Statement> statements);
     Task<Result<std::int64_t>> count_rows();
     void forget_old_folds();
     Task<Result<>> reserve();
@@ -168,6 +171,9 @@ private:
     std::map<std::string, std::deque<Fold>, std::less<>> folds_;
     bool loaded_ = false;
     std::int64_t next_id_ = 1;
+    const std::int64_t first_id_;    // that was given before the store could say
+    std::int64_t lost_ = 0;          // the newest that was never written
+    std::int64_t lost_written_ = 0;  // what the store knows of that
     std::int64_t reserved_ = 0;
     std::uint64_t dropped_ = 0;
     std::uint64_t dropped_reported_ = 0;

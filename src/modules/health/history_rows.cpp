@@ -259,6 +259,14 @@ Task<Result<History::Page>> History::read(HistoryQuery query)
     co_return page;
 }
 
+Task<Result<std::int64_t>> History::lost_through()
+{
+    if (!loaded_) co_return not_loaded();
+    auto rows = co_await store_.read(select_lost("health"), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    co_return std::max(lost_, rows->empty() ? std::int64_t{0} : as_integer(rows->front().at(0)));
+}
+
 // --- pruning: by age, by unit, in total; in small transactions, so that nobody waits long for the store
 
 Task<> History::prune_loop()
@@ -282,18 +290,16 @@ void History::forget_old_folds()
     std::erase_if(folds_, [](const auto& unit) { return unit.second.empty(); });
 }
 
-/// Repeats a deletion of at most `chunk` rows until it finds no more; the rows deleted in all.
-Task<Result<std::int64_t>> History::remove(Statement statement)
+/// Repeats a deletion of at most `chunk` rows until it finds no more.
+Task<Result<>> History::remove(std::vector<Statement> statements)
 {
-    std::int64_t all = 0;
     for (int round = 0; round < most_chunks; ++round) {
-        std::vector<Statement> one{statement};
-        auto written = co_await store_.write(std::move(one));
+        auto again = statements;
+        auto written = co_await store_.write(std::move(again));
         if (!written) co_return fail(std::move(written).error());
-        all += written->rows;
         if (written->rows < chunk) break;
     }
-    co_return all;
+    co_return Result<>{};
 }
 
 Task<Result<std::int64_t>> History::count_rows()
@@ -311,9 +317,11 @@ Task<Result<>> History::remove_oldest(std::vector<RowsOfUnit> surplus)
     std::int64_t rows = 0;
     for (auto it = surplus.begin(); it != surplus.end();) {
         const auto now = std::min(it->rows, chunk - rows);
-        one.push_back({"DELETE FROM health_transitions WHERE seq IN "
-                       "(SELECT seq FROM health_transitions WHERE unit = ?2 ORDER BY seq LIMIT ?1)",
-                       {now, it->unit}});
+        std::ranges::move(
+            lose_transitions("health",
+                             "SELECT seq FROM health_transitions WHERE unit = ?2 ORDER BY seq LIMIT ?1",
+                             {now, it->unit}),
+            std::back_inserter(one));
         rows += now;
         it->rows -= now;
         if (it->rows == 0) ++it;
@@ -354,25 +362,26 @@ Task<Result<>> History::prune_units()
 Task<Result<>> History::prune()
 {
     const auto oldest = clock_.now() - options_.max_age;
-    Statement by_age{"DELETE FROM health_transitions WHERE seq IN "
-                     "(SELECT seq FROM health_transitions WHERE last_at < ?1 ORDER BY last_at LIMIT 500)",
-                     {micros(oldest)}};
+    auto by_age = lose_transitions(
+        "health", "SELECT seq FROM health_transitions WHERE last_at < ?1 ORDER BY last_at, seq LIMIT 500",
+        {micros(oldest)});
     auto aged = co_await remove(std::move(by_age));
-    if (!aged) co_return fail(std::move(aged).error());
+    if (!aged) co_return aged;
     auto pruned = co_await prune_units();
     if (!pruned) co_return pruned;
-    Statement states{
-        "DELETE FROM health_units WHERE unit IN (SELECT unit FROM health_units ORDER BY since DESC "
-        "LIMIT 500 OFFSET 20000)",
-        {}};
+    std::vector<Statement> states;
+    states.push_back(
+        {"DELETE FROM health_units WHERE unit IN (SELECT unit FROM health_units ORDER BY since DESC "
+         "LIMIT 500 OFFSET 20000)",
+         {}});
     auto forgotten = co_await remove(std::move(states));
-    if (!forgotten) co_return fail(std::move(forgotten).error());
-    Statement acks{
-        "DELETE FROM health_acks WHERE unit IN (SELECT unit FROM health_acks WHERE until < ?1 LIMIT 500)",
-        {micros(clock_.now() - std::chrono::hours{24})}};
+    if (!forgotten) co_return forgotten;
+    std::vector<Statement> acks;
+    acks.push_back(
+        {"DELETE FROM health_acks WHERE unit IN (SELECT unit FROM health_acks WHERE until < ?1 LIMIT 500)",
+         {micros(clock_.now() - std::chrono::hours{24})}});
     auto expired = co_await remove(std::move(acks));
-    if (!expired) co_return fail(std::move(expired).error());
-    co_return Result<>{};
+    co_return expired;
 }
 
 }  // namespace opsd::health

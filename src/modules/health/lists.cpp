@@ -18,7 +18,8 @@ constexpr Monotonic files_retry = 10s;  // after a list of unit files that faile
 constexpr Monotonic files_after = 100ms;
 constexpr Monotonic wants_retry = 10s;  // after a directory that could not be read: no signal tells
 constexpr const char* missing_units = "not all expected units are known: ";
-constexpr std::size_t most_early = 10'000;  // ids signalled before the selection is made
+constexpr std::size_t most_early = 10'000;    // ids signalled before the selection is made
+constexpr std::size_t most_refused = 10'000;  // beyond it they are not counted
 
 /// Would asking for fewer names fail the same way?
 bool hopeless(const Error& error)
@@ -51,6 +52,7 @@ Task<Result<>> Source::take_inventory(systemd::Manager& manager)
     selection_ = Selection{parts_.options, inventory_};
     inventory_.units = {};
     looking_ = false;
+    refused_.clear();
     for (const auto& [id, failed] : std::exchange(early_, {}))
         adopt(id, failed);
     co_return Result<>{};
@@ -82,7 +84,10 @@ void Source::report_incomplete()
 {
     auto why = wants_problem_;
     if (!files_problem_.empty()) why += (why.empty() ? "" : "; ") + files_problem_;
-    tracker_.incomplete(why.empty() ? why : missing_units + why);
+    if (!why.empty()) why.insert(0, missing_units);
+    const auto left_out = left_out_sentence();
+    if (!why.empty() && !left_out.empty()) why += "; ";
+    tracker_.incomplete(why + left_out);
 }
 
 void Source::look_at_wants_again()
@@ -104,10 +109,18 @@ bool Source::adopt(const std::string& id, bool failed)
     // What is named is asked for by name with the lists.
     if (tracker_.contains(id) || selection_.names().contains(id) || !selection_.watches(id, failed))
         return false;
-    if (!tracker_.watch(id, false, false)) return false;
+    if (!watch_unnamed(id)) return false;
     to_confirm_.insert(id);
     bell_.ring();
     return true;
+}
+
+/// False: no room. report_left_out() follows: the node is not healthy then.
+bool Source::watch_unnamed(std::string_view id)
+{
+    if (tracker_.watch(id, false, false)) return true;
+    if (refused_.size() < most_refused) refused_.emplace(id);
+    return false;
 }
 
 /// The first look does without: what is loaded is shown at once, with the files as they were before, if at
@@ -156,7 +169,7 @@ Task<Result<>> Source::refresh(systemd::Manager& manager, bool everything)
     Rows rows;
     auto asked = co_await ask(manager, names, rows);
     if (!asked) co_return asked;
-    counters_.left_out = selection_.left_out();
+    named_left_out_ = selection_.left_out();
     drop_others(rows);
     take_rows(rows, signals, everything);
     report_left_out();
@@ -205,7 +218,7 @@ void Source::watch_named(const std::string& name, const std::string& id)
     const bool expected =
         (wanted != names.end() && wanted->second.expected) || (own != names.end() && own->second.expected);
     if (!tracker_.watch(id, expected, true)) {
-        ++counters_.left_out;
+        ++named_left_out_;
         return;
     }
     if (id != name) tracker_.add_alias(id, name);
@@ -244,7 +257,7 @@ void Source::take_rows(const Rows& rows, const std::vector<std::uint64_t>& signa
     }
 }
 
-/// Forgets what is no longer selected, and shows what is selected but is no unit.
+/// Lets go what is no longer selected, and shows what is selected but is no unit.
 void Source::drop_others(const Rows& rows)
 {
     std::set<std::string_view> stay;
@@ -253,12 +266,16 @@ void Source::drop_others(const Rows& rows)
     for (const auto& [name, wanted] : selection_.names()) {
         if (wanted.problem.empty()) continue;
         stay.insert(name);
-        if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++counters_.left_out;
+        if (!tracker_.watch(name, wanted.expected, true, wanted.problem)) ++named_left_out_;
     }
     if (!inventory_.wants_known) return;  // any of them may be expected
+    const Moment now{clock_.monotonic(), clock_.now()};
     for (const auto& id : tracker_.ids()) {
         if (stay.contains(id) || to_confirm_.contains(id)) continue;  // announced while the lists were read
-        tracker_.forget(id);
+        if (named_left_out_ > 0)                                      // it may be one of those
+            tracker_.forget(id);
+        else
+            tracker_.leave(id, "it is no longer selected, or no longer loaded", now);
         reads_.erase(id);
     }
 }
@@ -314,21 +331,25 @@ Task<Result<>> Source::resync(systemd::Manager& manager)
         if (differs && knew) ++counters_.corrections;
     }
     auto found = co_await find_missed(manager);
-    if (!found) co_return found;
+    if (!found) co_return fail(std::move(found).error());
+    counters_.corrections += *found;
     parts_.publisher.confirmed();
     parts_.publisher.wake();
     co_return Result<>{};
 }
 
-/// Where units are watched that nobody named: those whose signal was missed.
-Task<Result<>> Source::find_missed(systemd::Manager& manager)
+/// Where units are watched that nobody named: those whose signal was missed. How many.
+Task<Result<std::size_t>> Source::find_missed(systemd::Manager& manager)
 {
-    if (!selection_.open()) co_return Result<>{};
+    std::size_t found = 0;
+    if (!selection_.open()) co_return found;
     auto units = co_await manager.list_units();
     if (!units) co_return fail(std::move(units).error());
+    refused_.clear();
     for (const auto& unit : *units)
-        if (adopt(unit.id, unit.active_state == "failed")) ++counters_.corrections;
-    co_return Result<>{};
+        if (adopt(unit.id, unit.active_state == "failed")) ++found;
+    report_left_out();
+    co_return found;
 }
 
 /// The lists are looked at again not later than at `at`.
@@ -352,16 +373,20 @@ void Source::note_asked(const std::vector<std::string>& names)
         asked_.insert_or_assign(name, now);
 }
 
+std::string Source::left_out_sentence() const
+{
+    if (counters_.left_out == 0) return {};
+    return fmt::format("cannot watch {} further units: health.max_units is {}; raise it or select fewer",
+                       counters_.left_out, parts_.options.max_units);
+}
+
 void Source::report_left_out()
 {
-    if (counters_.left_out == 0) {
-        parts_.report("units", "");
-        return;
-    }
-    parts_.report(
-        "units",
-        fmt::format("cannot watch {} further units: health.max_units is {}; raise it or select fewer",
-                    counters_.left_out, parts_.options.max_units));
+    const auto left_out = named_left_out_ + refused_.size();
+    if (std::exchange(counters_.left_out, left_out) == left_out) return;
+    parts_.report("units", left_out_sentence());
+    report_incomplete();
+    parts_.publisher.announce();
 }
 
 }  // namespace opsd::health

@@ -181,6 +181,7 @@ std::string ended(const Facts& f)
 }
 std::string counted(const Facts& f)
 {
+    if (f.result.empty()) return {};  // it went before it told
     if (f.restarts == 0) return fmt::format(" (Result={})", f.result);
     return fmt::format(" (Result={}, {} automatic restart{})", f.result, f.restarts,
                        f.restarts == 1 ? "" : "s");

@@ -82,6 +82,7 @@ Task<Error> Source::serve(systemd::Manager& manager)
     triggers_at_.reset();
     reloading_ = false;
     refresh_at_.reset();
+    look_at_.reset();
     wants_at_.reset();
     early_.clear();
     looking_ = true;
@@ -162,6 +163,11 @@ Task<Result<>> Source::turn(systemd::Manager& manager, TaskGroup& readers)
         done = co_await look_at_triggers(manager, readers);
         if (!done) co_return done;
     }
+    if (look_at_ && *look_at_ <= now) {
+        look_at_.reset();
+        auto found = co_await find_missed(manager);
+        if (!found) co_return fail(std::move(found).error());
+    }
     if (now >= resync_at_) {
         resync_at_ = now + parts_.options.systemd.resync;
         done = co_await resync(manager);
@@ -174,6 +180,7 @@ std::optional<Monotonic> Source::next_time() const
     if (!to_confirm_.empty()) return clock_.monotonic();
     auto first = resync_at_;
     if (refresh_at_) first = std::min(first, *refresh_at_);
+    if (look_at_) first = std::min(first, *look_at_);
     if (wants_at_) first = std::min(first, *wants_at_);
     if (triggers_at_) first = std::min(first, *triggers_at_);
     for (const auto& [id, held] : held_)
@@ -325,7 +332,8 @@ void Source::take(const systemd::UnitChange& change, Tracker::Heard heard)
     if (scratch.active_state != "failed") return;
     const auto id = systemd::unit_id(change.object_path());
     remember_early(id, true);
-    if (!selection_.automatic() || !selection_.watches(id, true) || !tracker_.watch(id, false, false)) return;
+    if (!selection_.automatic() || !selection_.watches(id, true)) return;
+    if (!watch_unnamed(id)) return report_left_out();
     to_confirm_.insert(id);
     bell_.ring();
 }
@@ -334,17 +342,23 @@ void Source::unit_new(std::string_view id, std::string_view)
 {
     heard();
     trigger_loaded(id);
-    if (asked_lately(id)) return;
+    if (asked_lately(id)) return echoed(id);
     if (!tracker_.contains(id)) {
         remember_early(id, false);
         if (!selection_.watches(id, false)) return;
-        if (!tracker_.watch(id, false, false)) {
-            ++counters_.left_out;
-            report_left_out();
-            return;
-        }
+        if (!watch_unnamed(id)) return report_left_out();
     }
     to_confirm_.emplace(id);
+    bell_.ring();
+}
+
+/// Perhaps our own doing, perhaps a unit that went and came again. The list of what is loaded tells, and
+/// loads nothing; it is looked at once the echo is over.
+void Source::echoed(std::string_view id)
+{
+    const bool wanted = looking_ || selection_.watches(id, false);
+    if (tracker_.contains(id) || !wanted || look_at_) return;
+    look_at_ = clock_.monotonic() + echo_time;
     bell_.ring();
 }
 
@@ -352,7 +366,10 @@ void Source::unit_removed(std::string_view id, std::string_view)
 {
     heard();
     trigger_unloaded(id);
-    switch (tracker_.removed(id)) {
+    if (const auto it = refused_.find(id); it != refused_.end()) refused_.erase(it);
+    report_left_out();
+    if (reloading_) return;  // a reload unloads and loads all units, and everything is read after it
+    switch (tracker_.removed(id, {clock_.monotonic(), clock_.now()})) {
     case Tracker::Removed::must_ask:
         if (asked_lately(id)) {  // perhaps our own doing: look once more when the echo is over
             want_read(std::string{id}, clock_.monotonic() + echo_time);

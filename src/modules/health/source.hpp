@@ -95,6 +95,7 @@ private:
     void heard();
     void judge_soon();
     void take(const systemd::UnitChange& change, Tracker::Heard heard);
+    void echoed(std::string_view id);
     void hold(const systemd::UnitChange& change);
     void release_held();
     void hold(Holds::iterator it, const systemd::UnitChange& change);
@@ -121,13 +122,15 @@ private:
     void drop_others(const Rows& rows);
     Task<Result<>> confirm(systemd::Manager& manager);
     Task<Result<>> resync(systemd::Manager& manager);
-    Task<Result<>> find_missed(systemd::Manager& manager);
+    Task<Result<std::size_t>> find_missed(systemd::Manager& manager);
     void remember_early(std::string_view id, bool failed);
     bool adopt(const std::string& id, bool failed);
+    bool watch_unnamed(std::string_view id);
     void refresh_by(Monotonic at);
     void watch_named(const std::string& name, const std::string& id);
     [[nodiscard]] bool asked_lately(std::string_view id) const;
     void note_asked(const std::vector<std::string>& names);
+    [[nodiscard]] std::string left_out_sentence() const;
     void report_left_out();
 
     static constexpr Monotonic echo_time = std::chrono::seconds{2};
@@ -150,6 +153,7 @@ private:
     std::optional<Monotonic> triggers_at_;             // when to
     bool reloading_ = false;
     std::optional<Monotonic> refresh_at_;
+    std::optional<Monotonic> look_at_;   // for a unit whose announcement may have been an echo: when to
     std::optional<Monotonic> wants_at_;  // a directory could not be read: when to try again
     std::string wants_problem_;
     bool refresh_everything_ = false;
@@ -158,6 +162,8 @@ private:
     std::string files_problem_;
     bool looking_ = false;                            // the selection is being made
     std::map<std::string, bool, std::less<>> early_;  // signalled meanwhile; did it fail?
+    std::size_t named_left_out_ = 0;                  // beyond max_units, of the lists
+    std::set<std::string, std::less<>> refused_;      // and of those that turned up since
     Monotonic resync_at_{};
     Duration retry_pause_{};
     std::minstd_rand jitter_;

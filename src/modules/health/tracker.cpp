@@ -32,6 +32,7 @@ bool Tracker::watch(std::string_view id, bool expected, bool kept, std::string p
             entry->ack_until = early->second.second;
         }
         recall(*entry);
+        if (memory_.contains(id)) std::erase(gone_, id);
         mark(*entry);
     }
     if (entry->expected != expected || entry->problem != problem) mark(*entry);
@@ -56,7 +57,7 @@ void Tracker::forget(std::string_view id)
     const auto it = entries_.find(id);
     if (it == entries_.end()) return;
     auto& entry = it->second;
-    if (!entry.wished_key.empty()) forgotten_.emplace_back(id);
+    if (!entry.wished_key.empty()) left_.recovered.emplace_back(id);
     deadlines_.erase({entry.deadline, &entry});
     std::erase(dirty_, &entry);
     for (const auto& alias : entry.aliases)
@@ -234,12 +235,12 @@ void Tracker::job_ended(std::string_view id, std::string_view result)
     if (!goes_on_flapping(*entry)) mark(*entry);
 }
 
-Tracker::Removed Tracker::removed(std::string_view id)
+Tracker::Removed Tracker::removed(std::string_view id, const Moment& now)
 {
     auto* entry = find(id);
     if (entry == nullptr) return Removed::unwatched;
     if (!entry->kept) {
-        forget(id);
+        leave(id, "systemd unloaded it, and nothing expects it to be there", now);
         return Removed::dropped;
     }
     const auto& state = entry->facts.active_state;

@@ -78,7 +78,11 @@ public:
     /// no room.
     bool watch(std::string_view id, bool expected, bool kept, std::string problem = {});
     void add_alias(std::string_view id, std::string_view alias);
+    /// Without a word: nothing is known of it any more.
     void forget(std::string_view id);
+    /// It is not there any more. What was not judged yet is, the transition to "gone" is made, and the unit
+    /// is forgotten; when it comes again, it comes from "gone".
+    void leave(std::string_view id, std::string_view why, const Moment& now);
     [[nodiscard]] bool contains(std::string_view id) const { return entries_.contains(id); }
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] std::vector<std::string> ids() const;
@@ -100,7 +104,7 @@ public:
     void job_ended(std::string_view id, std::string_view result);
     enum class Removed { unwatched, dropped, kept, must_ask };
     /// systemd unloaded the unit. must_ask: it was not at rest, so ask for it by name.
-    Removed removed(std::string_view id);
+    Removed removed(std::string_view id, const Moment& now);
     void systemd_lost(std::string reason, Monotonic now);
     void systemd_back(Monotonic now);
     [[nodiscard]] bool systemd_readable() const noexcept { return readable_; }
@@ -188,6 +192,8 @@ private:
     void judge_entry(Entry& entry, const Moment& now, Effects& effects);
     void set_verdict(Entry& entry, const Verdict& verdict, const Moment& now);
     void record(Entry& entry, const Verdict& verdict, const Moment& now, Effects& effects);
+    void record_gone(Entry& entry, std::string_view why, const Moment& now, Effects& effects);
+    void remember_left(const std::string& id, Known known);
     void wish(Entry& entry, Effects& effects);
     void publish(Entry& entry, std::string reason, std::uint32_t restarts);
     void schedule(Entry& entry, const Context& context);
@@ -201,7 +207,8 @@ private:
     std::string boot_id_;
     bool remembers_ = false;
     std::deque<Entry*> dirty_;
-    std::vector<std::string> forgotten_;  // evidence was wished for them
+    Effects left_;                  // of units that were forgotten, for the next evaluate()
+    std::deque<std::string> gone_;  // in memory_ though not watched, oldest first
     std::set<std::pair<Monotonic, Entry*>> deadlines_;
     bool readable_ = false;
     std::string lost_reason_ = "systemd has not been read yet";

@@ -1,10 +1,12 @@
 // What follows from what the tracker was told: verdicts, transitions, wishes for evidence, the node's health.
 
+#include "core/timeline.hpp"
 #include "modules/health/tracker.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace opsd::health {
@@ -12,6 +14,11 @@ namespace {
 
 /// These come back on every cycle of a unit that keeps restarting.
 bool cyclic(std::string_view state) { return state == flapping_state || state == "restarting"; }
+
+/// These say no more than that a unit is not in use.
+bool inert(std::string_view state) { return state == "off" || state == "absent" || state == gone_state; }
+
+constexpr std::size_t most_gone = 10'000;  // units that may come again; names made for one run never do
 
 bool at_rest(const UnitFacts& facts)
 {
@@ -44,8 +51,7 @@ Context Tracker::context_of(Entry& entry, Monotonic now) const
 
 Effects Tracker::evaluate(const Moment& now, std::size_t max)
 {
-    Effects effects;
-    effects.recovered = std::exchange(forgotten_, {});
+    auto effects = std::exchange(left_, {});
     for (std::size_t done = 0; done < max && !dirty_.empty(); ++done) {
         auto& entry = *dirty_.front();
         dirty_.pop_front();
@@ -124,6 +130,7 @@ void Tracker::record(Entry& entry, const Verdict& verdict, const Moment& now, Ef
     const bool first = !entry.recorded;
     const bool same =
         !first && entry.recorded->state == entry.state && entry.recorded->health == entry.health;
+    if (!first && entry.recorded->state == gone_state && inert(entry.state)) return;
     const auto& run = entry.facts.invocation_id;
     // Not while a new run begins: its Result, which is "success", is told before its ActiveState.
     const bool failed_anew = same && entry.state == "failed" && !run.empty()
@@ -159,6 +166,51 @@ void Tracker::record(Entry& entry, const Verdict& verdict, const Moment& now, Ef
     effects.records.push_back(std::move(made));
 }
 
+void Tracker::record_gone(Entry& entry, std::string_view why, const Moment& now, Effects& effects)
+{
+    Transition t;
+    t.unit = entry.facts.id;
+    t.at = t.last_at = now.wall;
+    t.from = entry.recorded->state;
+    t.from_health = entry.recorded->health;
+    t.to = gone_state;
+    t.to_health = Health::healthy;  // what is not there and not expected counts no more than one that is off
+    t.reason = why;
+    Known known;
+    known.state = t.to;
+    known.health = t.to_health;
+    known.since = t.at;
+    known.boot_id = boot_id_;
+    entry.recorded = known;
+    effects.records.push_back({.unit = t.unit, .known = std::move(known), .transition = std::move(t)});
+}
+
+void Tracker::leave(std::string_view id, std::string_view why, const Moment& now)
+{
+    auto* entry = find(id);
+    if (entry == nullptr) return;
+    // No more will be read of it, and a failure needs no more than its signal said.
+    if (entry->facts.active_state == "failed") entry->facts.details = true;
+    Effects last;
+    judge_entry(*entry, now, last);
+    if (entry->recorded && !inert(entry->recorded->state)) record_gone(*entry, why, now, last);
+    std::ranges::move(last.records, std::back_inserter(left_.records));
+    std::ranges::move(last.recovered, std::back_inserter(left_.recovered));
+    const auto name = entry->facts.id;
+    auto known = std::move(entry->recorded);
+    forget(name);
+    if (known) remember_left(name, std::move(*known));
+}
+
+void Tracker::remember_left(const std::string& id, Known known)
+{
+    memory_.insert_or_assign(id, std::move(known));
+    gone_.push_back(id);
+    if (gone_.size() <= most_gone) return;
+    memory_.erase(gone_.front());
+    gone_.pop_front();
+}
+
 void Tracker::save_restarts(Entry& entry, const Moment& now, Effects& effects)
 {
     if (!remembers_ || !entry.recorded) return;
@@ -171,7 +223,7 @@ void Tracker::save_restarts(Entry& entry, const Moment& now, Effects& effects)
 
 Effects Tracker::last_words(const Moment& now)
 {
-    Effects effects;
+    auto effects = std::exchange(left_, {});
     for (auto& [id, entry] : entries_)
         if (entry.restarts.unsaved()) save_restarts(entry, now, effects);
     return effects;

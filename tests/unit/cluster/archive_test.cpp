@@ -67,6 +67,8 @@ struct Era {
         auto kept = co_await archive.load(pool);
         EXPECT_TRUE(kept) << kept.error().message;
         if (!kept) co_return std::vector<Member>{};
+        const auto begun = co_await archive.begin();
+        EXPECT_TRUE(begun) << begun.error().message;
         co_return std::move(*kept);
     }
     Task<std::vector<ClusterTransition>> rows(ArchiveQuery query = {})
@@ -76,6 +78,12 @@ struct Era {
         EXPECT_TRUE(page) << page.error().message;
         if (!page) co_return std::vector<ClusterTransition>{};
         co_return std::move(page->rows);
+    }
+    Task<std::int64_t> lost()
+    {
+        const auto id = co_await archive.lost_through();
+        EXPECT_TRUE(id);
+        co_return id.value_or(-1);
     }
     [[nodiscard]] std::string trouble(const std::string& part) { return troubles[part]; }
     ManualClock clock;
@@ -137,6 +145,23 @@ Task<> until(Era& era, std::function<bool()> holds)
     EXPECT_TRUE(holds());
 }
 
+/// It is up all that time, and says so.
+Task<> watch(Era& era, std::chrono::minutes time)
+{
+    for (auto left = time; left > 0min; left -= 1min) {
+        era.clock.advance(1min, [] {});
+        co_await era.archive.flush();
+    }
+}
+
+Task<std::optional<std::pair<WallTime, WallTime>>> gap_around(Era& era, WallTime time)
+{
+    const auto gap = co_await era.archive.unwatched(time);
+    EXPECT_TRUE(gap);
+    if (!gap || !*gap) co_return std::nullopt;
+    co_return std::pair{(*gap)->since.value_or(WallTime{}), (*gap)->until};
+}
+
 Task<std::unique_ptr<Store>> memory_store(telemetry::Registry& metrics)
 {
     auto opened = co_await open_memory_store(metrics);
@@ -168,6 +193,7 @@ TEST(Archive, AMemberIsKeptWithItsLastPictureButWithoutItsJournalLines)
         EXPECT_EQ(one.freshness, Freshness::fresh);
         EXPECT_EQ(one.answered_at, noon);
         EXPECT_EQ(one.sources.front().first, noon - 2h);
+        EXPECT_TRUE(one.sources.front().current);
         EXPECT_EQ(one.units.front().label->description, "Serves \"it\"");
         EXPECT_EQ(one.units.front().verdict->health, Health::unhealthy);
         EXPECT_EQ(one.units.front().since, noon - 3h);
@@ -191,6 +217,39 @@ TEST(Archive, AForgottenMemberDoesNotComeBack)
         Era second{executor, *store};
         const auto kept = co_await second.load();
         EXPECT_TRUE(kept.empty());
+    });
+}
+
+TEST(Archive, WhatWasKeptIsReadAlsoWhenNothingCanBeWritten)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto inner = co_await memory_store(metrics);
+        {
+            Era first{executor, *inner};
+            co_await first.load();
+            first.archive.keep(member("10.0.0.2", first.pool));
+            first.archive.keep(member("10.0.0.3", first.pool));
+            co_await first.archive.flush();
+        }
+        Faulty store{*inner};
+        store.refuses = "INSERT INTO";
+        Era second{executor, store};
+        second.archive.forget("10.0.0.3");  // by an operator who did not wait for the store
+        const auto kept = co_await second.archive.load(second.pool);
+        EXPECT_TRUE(kept && kept->size() == 1 && kept->front().address == "10.0.0.2");
+        auto begun = co_await second.archive.begin();
+        EXPECT_FALSE(begun);
+        const auto unread = co_await second.archive.read({});
+        EXPECT_FALSE(unread) << "until it can go on";
+        store.refuses.clear();
+        begun = co_await second.archive.begin();
+        EXPECT_TRUE(begun);
+        co_await second.archive.flush();
+        Era third{executor, *inner};
+        const auto left = co_await third.load();
+        EXPECT_EQ(left.size(), 1U);
     });
 }
 
@@ -491,6 +550,12 @@ TEST(Archive, SaysWhenThereIsNoRoomAndWhatWasLost)
         EXPECT_FALSE(one.archive.room());
         EXPECT_EQ(one.archive.dropped(), 3U);
         EXPECT_EQ(one.archive.queued(), Archive::most_queued);
+        const auto first_kept = one.archive.waiting().front().id;
+        EXPECT_EQ(co_await one.lost(), first_kept - 1);
+        co_await one.archive.flush();
+        Era later{executor, *store};
+        co_await later.load();
+        EXPECT_EQ(co_await later.lost(), first_kept - 1) << "also after a restart";
     });
 }
 
@@ -507,7 +572,8 @@ TEST(Archive, WhatIsTooOldOrTooMuchGoes)
         co_await one.load();
         auto old = change("10.0.0.9", 1);
         old.seen_at = noon - 2h;
-        one.archive.add(old, "m");
+        const auto first = one.archive.add(old, "m").id;
+        EXPECT_EQ(co_await one.lost(), first - 1) << "ids of before are none of this store";
         for (int i = 1; i <= 25; ++i)
             one.archive.add(change("10.0.0.2", i), "m");
         co_await one.archive.flush();
@@ -523,6 +589,7 @@ TEST(Archive, WhatIsTooOldOrTooMuchGoes)
         const auto rows = co_await one.rows(query);
         EXPECT_EQ(rows.size(), 10U);
         EXPECT_EQ(rows.front().transition.id, 16);
+        EXPECT_EQ(co_await one.lost(), rows.front().id - 1) << "whoever resumes from before it is told";
         group.cancel();
         co_await group.join();
     });
@@ -567,7 +634,7 @@ TEST(Archive, KnowsWhenNobodyWatched)
             auto early = co_await one.archive.unwatched(noon);
             EXPECT_FALSE(early) << "the store was not read yet";
             co_await one.load();
-            one.clock.advance(10min, [] {});
+            co_await watch(one, 10min);
             auto row = change("10.0.0.9", 1);
             row.seen_at = noon + 12min;  // later than the run says of itself: it was killed
             one.archive.add(row, "m");
@@ -588,6 +655,66 @@ TEST(Archive, KnowsWhenNobodyWatched)
         EXPECT_EQ((*between)->until, noon + 30min);
         const auto since = co_await two.archive.unwatched(noon + 30min);
         EXPECT_TRUE(since && !since->has_value());
+    });
+}
+
+TEST(Archive, WhileTheNodeSleptNobodyWatched)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        Era one{executor, *store};
+        co_await one.load();
+        co_await watch(one, 3min);
+        one.clock.advance(1h, [] {});
+        auto row = change("10.0.0.9", 1);
+        row.seen_at = one.clock.now();  // as soon as it is awake
+        one.archive.add(row, "m");
+        one.clock.advance(3s, [] {});
+        const auto awake = one.clock.now();
+        co_await one.archive.flush();
+        auto gap = co_await gap_around(one, noon + 30min);
+        EXPECT_EQ(gap, std::pair(noon + 3min, awake));
+        co_await watch(one, 3min);
+        gap = co_await gap_around(one, awake + 1min);
+        EXPECT_FALSE(gap);
+        gap = co_await gap_around(one, noon + 1min);
+        EXPECT_FALSE(gap) << "before it slept it watched";
+    });
+}
+
+TEST(Archive, TimesThatAClockPassedOverWhenItWasSetWereNotWatched)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        {
+            Era one{executor, *store};
+            co_await one.load();
+            co_await watch(one, 3min);
+            one.clock.step_wall(5s);
+            co_await watch(one, 1min);
+            const auto steered = co_await gap_around(one, noon + 3min + 2s);
+            EXPECT_FALSE(steered);
+        }
+        // Down for an hour; the machine's clock begins where it ended, until the right time is known.
+        Era two{executor, *store, {}, noon + 5min};
+        co_await two.load();
+        two.clock.advance(10s, [] {});
+        two.clock.step_wall(1h);
+        co_await two.archive.flush();
+        auto gap = co_await gap_around(two, noon + 30min);
+        EXPECT_TRUE(gap && gap->second == noon + 1h + 5min + 10s);
+        co_await watch(two, 3min);
+        const auto before = two.clock.now();
+        two.clock.step_wall(-2h);
+        co_await watch(two, 3min);
+        gap = co_await gap_around(two, two.clock.now());
+        EXPECT_FALSE(gap) << "set back, it watches";
+        gap = co_await gap_around(two, before - 1min);
+        EXPECT_FALSE(gap);
     });
 }
 

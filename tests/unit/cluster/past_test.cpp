@@ -258,6 +258,16 @@ TEST(Past, WhileThisNodeDidNotWatchNobodyKnowsWhetherMembersAnswered)
         << told_of;
 }
 
+TEST(Past, WhenItIsNotKeptWhetherThisNodeWatchedThatIsSaid)
+{
+    Past past{{.time = noon - 30min, .unwatched = Unwatched{std::nullopt, noon - 10min}},
+              cluster_of({member("10.0.0.9")}),
+              {}};
+    const auto told_of = told(past)["members"][0];
+    EXPECT_EQ(told_of["health"], 3);
+    EXPECT_EQ(told_of["reason"], "whether it answered is kept since " + rfc3339(noon - 10min) + " only");
+}
+
 TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
 {
     auto lost = change(11, "10.0.0.9", noon - 4h, "running", "failed");

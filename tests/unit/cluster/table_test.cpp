@@ -341,6 +341,33 @@ TEST(Table, OneProcessWithTwoAddressesCountsOnce)
     expect_consistent(cast.table);
 }
 
+TEST(Table, AMemberIsFoundByItsIpHoweverItsAddressIsWritten)
+{
+    Cast cast;
+    cast.names({"10.0.0.1:1051", "node.example", "10.0.0.3", "10.0.0.3:1051", "10.0.0.4:1051",
+                "10.0.0.4:1052", "[fd00::5]:1051", "192.168.0.1"});
+    auto document = cast.document("a", {});
+    document.identity.ip = "10.0.0.2";
+    cast.answers("node.example", document);
+    cast.answers("192.168.0.1", document);
+    const auto cluster = cast.table.cluster(true);
+    const auto address = [&cluster](std::string_view name) {
+        const auto found = look_up(cluster, name);
+        return found.member ? found.member->address : std::string{};
+    };
+    EXPECT_EQ(address("10.0.0.1"), "10.0.0.1:1051") << "without its port";
+    EXPECT_EQ(address("10.0.0.1:1051"), "10.0.0.1:1051");
+    EXPECT_EQ(address("fd00::5"), "[fd00::5]:1051");
+    EXPECT_EQ(address("10.0.0.3"), "10.0.0.3") << "just so";
+    EXPECT_EQ(cast.table.aliases(), 1U);
+    EXPECT_EQ(address("10.0.0.2"), "192.168.0.1") << "by its own word";
+    EXPECT_EQ(address("node.example"), "192.168.0.1") << "the same process, hidden";
+    EXPECT_EQ(look_up(cluster, "10.0.0.4").member, nullptr);
+    EXPECT_EQ(look_up(cluster, "10.0.0.4").candidates,
+              (std::vector<std::string>{"10.0.0.4:1051", "10.0.0.4:1052"}));
+    EXPECT_TRUE(look_up(cluster, "0.0.1").candidates.empty());
+}
+
 TEST(Table, ThisNodeIsReadFromTheBoardAndNeverAsked)
 {
     Cast cast;
@@ -455,6 +482,78 @@ TEST(Table, ARestartKeepsEverybodyAsStale)
     EXPECT_EQ(next.unit("x"), (HealthCounts{0, 0, 1}));
     next.names({"10.0.0.1"});
     EXPECT_TRUE(next.member("10.0.0.1").sources.at(0).current);
+    expect_consistent(next.table);
+}
+
+TEST(Table, WhatIsReadLateIsKnownOfThoseWhoHaveNotAnswered)
+{
+    Cast cast;
+    const auto ack =
+        std::make_shared<const Acknowledgement>(Acknowledgement{"kim", "new disk", noon, noon + 24h});
+    cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"}, "mesos");
+    for (const auto* address : {"10.0.0.1", "10.0.0.2"}) {
+        cast.answers(address, cast.document(address, {{"x", Health::unhealthy}}, "before"));
+        ASSERT_TRUE(cast.table.acknowledge(address, ack, noon));
+    }
+    std::vector<Member> kept;
+    for (const auto* address : {"10.0.0.1", "10.0.0.2", "10.0.0.3"})
+        kept.push_back(cast.member(address));
+    Cast next;
+    next.now = noon + 1h;
+    next.table.expect({"dns", "mesos"});
+    next.names({"10.0.0.1", "10.0.0.2"}, "dns");
+    next.names({"10.0.0.1"}, "mesos");
+    (void)next.table.failed("10.0.0.1", "cannot connect", next.now);
+    next.answers("10.0.0.2", next.document("10.0.0.2", {{"x", Health::healthy}}, "since"));
+    const auto changes = next.table.restore(std::move(kept), next.now + 1h);
+    EXPECT_EQ(changes.changed, (Addresses{"10.0.0.1", "10.0.0.2"})) << "to be kept as they are now";
+    EXPECT_EQ(changes.follow, (Addresses{"10.0.0.3"}));
+    const auto& dead = next.member("10.0.0.1");
+    EXPECT_EQ(dead.freshness, Freshness::stale);
+    EXPECT_EQ(dead.answered_at, noon);
+    EXPECT_EQ(dead.identity.hostname, "before");
+    ASSERT_EQ(dead.units.size(), 1U);
+    ASSERT_EQ(dead.sources.size(), 2U);
+    EXPECT_TRUE(dead.sources[0].current && dead.sources[1].current);
+    EXPECT_EQ(dead.sources[0].first, noon + 1h) << "dns";
+    EXPECT_EQ(dead.sources[1].first, noon) << "mesos";
+    EXPECT_EQ(dead.sources[1].last, noon + 1h);
+    const auto& alive = next.member("10.0.0.2");
+    EXPECT_EQ(alive.freshness, Freshness::fresh);
+    EXPECT_EQ(alive.identity.hostname, "since");
+    EXPECT_EQ(alive.sources[1].first, noon);
+    EXPECT_FALSE(alive.sources[1].current) << "mesos has given its list without it";
+    EXPECT_EQ(dead.acknowledged, ack);
+    EXPECT_EQ(alive.acknowledged, ack);
+    EXPECT_EQ(next.unit("x"), (HealthCounts{1, 0, 1}));
+    EXPECT_EQ(next.table.held("10.0.0.1"), "") << "it is asked for all";
+    expect_consistent(next.table);
+}
+
+TEST(Table, WhomASourceNamedBeforeARestartItNamesUntilItIsHeard)
+{
+    Cast cast;
+    cast.names({"10.0.0.1", "10.0.0.2"}, "mesos");
+    cast.names({"10.0.0.1"}, "mesos");
+    cast.names({"10.0.0.3"}, "dns");
+    Cast next;
+    next.now = noon + 24h * 8;
+    next.table.expect({"mesos", "static", "zookeeper"});
+    EXPECT_EQ(next.table.unheard().size(), 3U);
+    (void)next.table.restore({cast.member("10.0.0.1"), cast.member("10.0.0.2"), cast.member("10.0.0.3")},
+                             next.now);
+    EXPECT_TRUE(next.member("10.0.0.1").sources.at(0).current);
+    EXPECT_FALSE(next.member("10.0.0.2").sources.at(0).current) << "it was not in the last list";
+    EXPECT_FALSE(next.member("10.0.0.3").sources.at(0).current) << "dns is not asked any more";
+    EXPECT_EQ(next.table.unheard(), (std::vector<std::string>{"static", "zookeeper"}))
+        << "its members are known";
+    next.names({}, "static");
+    EXPECT_EQ(next.table.unheard(), (std::vector<std::string>{"zookeeper"}));
+    EXPECT_TRUE(next.member("10.0.0.1").sources.at(0).current) << "another source says nothing of it";
+    EXPECT_FALSE(next.table.tick(next.now + 23h).any()) << "however old the times are that were kept";
+    EXPECT_EQ(next.table.tick(next.now + 25h).gone, (Addresses{"10.0.0.2", "10.0.0.3"}));
+    next.names({}, "mesos");
+    EXPECT_EQ(next.table.tick(next.now + 25h).gone, (Addresses{"10.0.0.1"}));
     expect_consistent(next.table);
 }
 

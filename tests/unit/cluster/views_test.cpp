@@ -323,6 +323,7 @@ TEST_F(DcosViews, BeforeAnythingIsKnownListsAreEmptyAndTheClusterIsUnknown)
     EXPECT_EQ(text("/system/health/v1/units"), "{\"units\":[]}\n");
     EXPECT_EQ(text("/system/health/v1/nodes"), "{\"nodes\":[]}\n");
     EXPECT_EQ(json("/api/v1/cluster")["health"], 3);
+    EXPECT_EQ(json("/api/v1/nodes")["health"], 3);
     views.reset();
 }
 
@@ -394,6 +395,8 @@ TEST_F(DcosViews, AClusterOfWhichNotAllAreKnownIsNotHealthy)
     board.cluster.publish(cluster, clock.now());
     EXPECT_EQ(json("/api/v1/cluster")["health"], 3);
     EXPECT_EQ(json("/api/v1/cluster")["reason"], "no source has named the members yet");
+    EXPECT_EQ(json("/api/v1/nodes")["health"], 3);
+    EXPECT_EQ(json("/api/v1/nodes")["reason"], "no source has named the members yet");
 }
 
 TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)

@@ -2,6 +2,7 @@
 
 #include "fleet.hpp"
 
+#include "http/content.hpp"
 #include "io/store/sqlite_store.hpp"
 #include "modules/cluster/module.hpp"
 
@@ -34,11 +35,12 @@ public:
     Task<Result<Written>> write(std::vector<Statement> statements) override
     {
         const Busy busy{in_flight};
-        if (broken) co_return fail(Errc::unavailable, "cannot use the disk");
+        if (broken || full) co_return fail(Errc::unavailable, "cannot use the disk");
         co_return co_await inner_->write(std::move(statements));
     }
     int in_flight = 0;
     bool broken = false;
+    bool full = false;
 
 private:
     struct Busy {
@@ -424,6 +426,43 @@ TEST_F(WatchingNode, OnlyAChangeMakesThePictureNewer)
     EXPECT_GT(board.cluster.get()->value.changed_at, changed);
 }
 
+TEST_F(WatchingNode, AChangeWhileTheClockIsSetBackIsToldToWhoeverAsksLater)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    std::string told;  // the last date
+    const auto status = [&](const std::string& since) {
+        http::Request request;
+        request.headers.add("if-modified-since", since);
+        auto answer = http::prepare(ask("/system/health/v1/units"), &request,
+                                    {.date = http::http_date(clock.now()), .request_id = {}});
+        const auto at = answer->head.find("Last-Modified: ");
+        told = at == std::string::npos ? "" : answer->head.substr(at + 15, 29);
+        return answer->status;
+    };
+    const auto change = [&] {
+        member.change();
+        advance_all(1s);
+    };
+    change();
+    advance_all(5s);
+    EXPECT_EQ(status(""), 200U);
+    const auto before = told;
+    EXPECT_EQ(status(before), 304U);
+    clock.step_wall(-1min);
+    change();
+    const auto dated = board.cluster.get()->value.changed_at;
+    for (int i = 0; i < 20; ++i)
+        change();
+    EXPECT_EQ(board.cluster.get()->value.changed_at, dated) << "it does not run ahead";
+    advance_all(1min);
+    EXPECT_EQ(status(before), 200U) << before << " was told before the change";
+    EXPECT_EQ(status(told), 304U) << told;
+    change();
+    EXPECT_EQ(status(told), 200U);
+    EXPECT_GT(board.cluster.get()->value.changed_at, dated);
+}
+
 TEST_F(WatchingNode, AMemberThatDidNotAnswerThenIsUnknownThen)
 {
     auto& member = add("10.0.0.1");
@@ -515,6 +554,82 @@ TEST_F(WatchingNode, WithoutAStoreItWatchesAllTheSameAndSaysSo)
     EXPECT_EQ(said.reason, "");
 }
 
+TEST_F(WatchingNode, WhatAStoreThatOpensLateKeptIsNeitherLostNorWrittenOver)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    ASSERT_EQ(shown("10.0.0.1")->units.size(), 1U);
+    end();
+    member.way = Way::refused;
+    store->broken = true;
+    begin();
+    advance_all(3s);
+    EXPECT_TRUE(shown("10.0.0.1")->units.empty());
+    store->broken = false;
+    advance_all(15s);
+    EXPECT_EQ(shown("10.0.0.1")->freshness, Freshness::stale);
+    EXPECT_EQ(shown("10.0.0.1")->units.size(), 1U);
+    advance_all(15s);
+    EXPECT_EQ(get("/api/v1/health/history")["transitions"][0]["to"], "stale") << "its death is told";
+    advance_all(10min);  // and its picture written
+    end();
+    begin();
+    EXPECT_EQ(shown("10.0.0.1")->units.size(), 1U);
+}
+
+TEST_F(WatchingNode, OnAFullDiskItHasWhatWasKept)
+{
+    auto& member = add("10.0.0.1");
+    begin();
+    end();
+    member.way = Way::refused;
+    store->full = true;
+    begin();
+    EXPECT_EQ(shown("10.0.0.1")->units.size(), 1U);
+    EXPECT_NE(said.reason.find("the cluster is not kept"), std::string::npos) << said.reason;
+    store->full = false;
+    advance_all(20s);
+    EXPECT_EQ(said.reason, "");
+}
+
+TEST_F(WatchingNode, WhileASourceWasNeverHeardTheClusterIsUnknown)
+{
+    publish_own(Health::healthy);
+    begin();
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 0);
+    core->table.expect({"dns", "mesos"});
+    core->found("static", {{.host = "10.0.0.1"}});
+    core->publish();
+    for (const auto* path : {"/api/v1/cluster", "/api/v1/nodes"}) {
+        const auto answer = get(path);
+        EXPECT_EQ(answer["health"], 3) << path;
+        EXPECT_EQ(answer["reason"], "dns, mesos have not named any member yet") << path;
+    }
+    core->found("dns", {});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["reason"], "mesos has not named any member yet");
+    core->found("mesos", {});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 0);
+}
+
+TEST_F(WatchingNode, MembersBeyondTheLimitMakeTheClusterUnknownUntilTheirSourceNamesFewer)
+{
+    settings.max_members = 2;
+    publish_own(Health::healthy);
+    begin();
+    core->found("mesos", {{.host = "10.0.0.1"}, {.host = "10.0.0.2"}});
+    core->found("static", {{.host = "10.0.0.1"}});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 3);
+    EXPECT_NE(said.reason.find("not all members that mesos named are watched"), std::string::npos)
+        << said.reason;
+    core->found("mesos", {{.host = "10.0.0.1"}});
+    advance_all(200ms);
+    EXPECT_EQ(get("/api/v1/cluster")["health"], 0);
+    EXPECT_EQ(said.reason, "");
+}
+
 TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
 {
     begin();
@@ -524,16 +639,22 @@ TEST_F(WatchingNode, TheIdOfTheClustersLeaderIsOnTheBoard)
 
 TEST_F(WatchingNode, PlannedWorkOnANodeSurvivesARestart)
 {
+    publish_own(Health::healthy);
     begin();
     const Acknowledgement ack{"ann", "new disk", noon, noon + 24h};
-    std::optional<Result<>> done;
-    asio::co_spawn(io, core->acknowledge("10.0.0.1", ack), [&](std::exception_ptr, Result<> r) { done = r; });
-    until([&] { return done.has_value(); });
-    EXPECT_TRUE(*done);
+    for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
+        std::optional<Result<>> done;
+        asio::co_spawn(io, core->acknowledge(address, ack),
+                       [&](std::exception_ptr, Result<> r) { done = r; });
+        until([&] { return done.has_value(); });
+        EXPECT_TRUE(*done);
+    }
     end();
     begin();
-    ASSERT_TRUE(shown("10.0.0.1")->acknowledged);
-    EXPECT_EQ(shown("10.0.0.1")->acknowledged->reason, "new disk");
+    for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
+        ASSERT_TRUE(shown(address)->acknowledged) << address;
+        EXPECT_EQ(shown(address)->acknowledged->reason, "new disk");
+    }
 }
 
 }  // namespace opsd::cluster

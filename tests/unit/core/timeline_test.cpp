@@ -115,6 +115,24 @@ TEST(Timeline, AUnitThatIsNotThereNowIsUnknownFromItsLastRowOn)
     EXPECT_EQ(then(noon + 2h, {}).state, "failed") << "what is there now is not known";
 }
 
+TEST(Timeline, AUnitThatWasGoneIsLeftOutUntilItComesAgain)
+{
+    const std::vector gone{row(1, noon, "running", "failed"), row(2, noon + 1h, "failed", "gone")};
+    EXPECT_EQ(at(noon + 59min, gone).state, "failed");
+    EXPECT_TRUE(states_at(noon + 2h, gone, {}, noon).empty());
+    const auto back = [&](WallTime time, const std::vector<Transition>& rows) {
+        auto now = running_since_noon;
+        now.since = noon + 3h;
+        return states_at(time, rows, std::vector{now}, noon);
+    };
+    auto rows = gone;
+    rows.push_back(row(3, noon + 3h, "gone", "running"));
+    EXPECT_TRUE(back(noon + 2h, rows).empty());
+    EXPECT_EQ(back(noon + 4h, rows).at(0).state, "running");
+    EXPECT_TRUE(back(noon + 2h, gone).empty()) << "it may come again without a row";
+    EXPECT_EQ(back(noon + 4h, gone).at(0).state, "running");
+}
+
 TEST(Timeline, WithinAFoldedRowTheWorseOfItsStatesIsToldAsNotExact)
 {
     const std::vector rows{folded(7, noon, noon + 60s, "running", "failed", 5),

@@ -47,6 +47,24 @@ protected:
         reader.leave();
         until([&] { return open == left; });
     }
+    /// The store is taken away and an empty one put there.
+    void empty_the_store()
+    {
+        bool done = false;
+        auto run = [](Store& to, bool& end) -> Task<> {
+            std::vector<Statement> all;
+            all.push_back({"DELETE FROM health_transitions", {}});
+            all.push_back({"DELETE FROM health_meta", {}});
+            const auto written = co_await to.write(std::move(all));
+            EXPECT_TRUE(written);
+            end = true;
+        };
+        asio::co_spawn(io, run(*store, done), [](std::exception_ptr e) {
+            if (e) std::rethrow_exception(e);
+        });
+        until([&] { return done; });
+    }
+    static constexpr std::string_view gap = "event: missed\ndata: {\"count\":null}\n\n";
     std::list<http::Stream> producers;
     int open = 0;
 };
@@ -316,6 +334,74 @@ TEST_F(HealthRoutes, AReaderAheadOfTheStoreIsToldAndGoesOnLive)
     advance(20ms);
     EXPECT_EQ(reader->ids().size(), 1U);
     leave(*reader);
+}
+
+TEST_F(HealthRoutes, AReaderWhoseEventsAreNotKeptAnyMoreIsToldFirst)
+{
+    options.history.fold_window = 0s;
+    options.history.max_rows_per_unit = 10;
+    two_units();
+    const auto first = listen();
+    for (int i = 0; i < 30; ++i) {
+        i % 2 == 0 ? fail_unit("a.service") : run_unit("a.service");
+        advance(11ms);
+    }
+    const auto seen = first->ids();
+    ASSERT_EQ(seen.size(), 30U);
+    leave(*first);
+    const auto before = listen("", std::to_string(seen.front()));
+    EXPECT_EQ(before->text.find("event: missed"), std::string::npos) << "all are kept still";
+    leave(*before);
+    advance(11min);
+    const auto late = listen("", std::to_string(seen.front()));
+    const auto told = late->text.find(gap);
+    EXPECT_LT(told, late->text.find("event: transition")) << late->text;
+    EXPECT_EQ(late->ids(), (std::vector<std::int64_t>{seen.end() - 10, seen.end()}));
+    const auto in_time = listen("", std::to_string(seen[19]));
+    const auto from_the_beginning = listen("", "0");
+    for (auto* reader : {in_time.get(), from_the_beginning.get()})
+        EXPECT_EQ(reader->text.find("event: missed"), std::string::npos) << reader->text;
+    for (auto* reader : {late.get(), in_time.get(), from_the_beginning.get()})
+        leave(*reader);
+}
+
+TEST_F(HealthRoutes, FoldedEventsAreNoGap)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(20ms);
+    const auto last = first->ids().back();
+    leave(*first);
+    for (int i = 0; i < 10; ++i) {
+        i % 2 == 0 ? run_unit("a.service") : fail_unit("a.service");
+        advance(1s);
+    }
+    const auto second = listen("", std::to_string(last));
+    EXPECT_EQ(second->ids().size(), 2U);
+    EXPECT_EQ(second->text.find("event: missed"), std::string::npos) << second->text;
+    leave(*second);
+}
+
+TEST_F(HealthRoutes, AReaderOfAStoreThatWasLostIsTold)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(1s);
+    const auto last = std::to_string(first->ids().back());
+    leave(*first);
+    stop();
+    empty_the_store();
+    for (int i = 0; i < 2; ++i) {  // also when nothing happened before opsd is started again
+        start();
+        advance(1s);
+        const auto second = listen("", last);
+        EXPECT_NE(second->text.find(gap), std::string::npos) << second->text;
+        leave(*second);
+        stop();
+    }
+    start();
 }
 
 TEST_F(HealthRoutes, ASlowReaderIsToldHowManyEventsItMissed)

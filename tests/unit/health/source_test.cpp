@@ -426,9 +426,62 @@ TEST_F(HealthSource, BeyondTheBoundTheModuleIsDegraded)
     options.max_units = 2;
     start();
     EXPECT_EQ(node().units.size(), 2U);
+    EXPECT_EQ(node().health, Health::unknown) << "nobody knows how the third one is";
     EXPECT_EQ(status.condition, "degraded");
     EXPECT_NE(status.reason.find("max_units"), std::string::npos);
     EXPECT_EQ(metric("opsd_units_left_out"), "1");
+}
+
+TEST_F(HealthSource, AUnitBeyondTheBoundMakesTheNodeUnknownAndIsNamedToOldClients)
+{
+    add(running());
+    add(running("b.service"));
+    options.units = {"a.service", "b.service", "c.service"};
+    options.max_units = 2;
+    start();
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_NE(node().reason.find("cannot watch 1 further units"), std::string::npos) << node().reason;
+    EXPECT_EQ(get("/system/health/v1")["units"].size(), 3U);
+    EXPECT_EQ(metric("opsd_units_list_complete"), "0");
+}
+
+TEST_F(HealthSource, AUnitThatTurnsUpBeyondTheBoundCountsOnceUntilItGoes)
+{
+    add(running());
+    options.globs = {"*"};
+    options.max_units = 1;
+    start();
+    advance(1s);
+    ASSERT_EQ(node().health, Health::healthy);
+    add(running("late.service"));
+    add(running("late.service"));
+    advance(1s);
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_EQ(metric("opsd_units_left_out"), "1");
+    advance(5min);
+    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_EQ(metric("opsd_units_left_out"), "1");
+    systemd.remove_unit("late.service");
+    advance(1s);
+    EXPECT_EQ(node().health, Health::healthy);
+    EXPECT_EQ(status.condition, "running");
+}
+
+TEST_F(HealthSource, AFailureBeyondTheBoundMakesTheNodeUnknown)
+{
+    systemd.set_files({{"/lib/systemd/system/on.service", "enabled"}});
+    add(changed(running("on.service"), [](auto& f) { f.unit_file_state = "enabled"; }));
+    add(running("calm.service"));
+    options.max_units = 1;
+    start();
+    advance(1s);
+    ASSERT_EQ(node().health, Health::healthy);
+    fail_unit("calm.service");
+    advance(1s);
+    EXPECT_EQ(node().health, Health::unknown) << "a failed unit is not shown";
+    EXPECT_EQ(status.condition, "degraded");
+    advance(5min);
+    EXPECT_EQ(node().health, Health::unknown) << "the comparison finds it, too";
 }
 
 TEST_F(HealthSource, WithoutAFirstListOfUnitFilesTheNodeIsUnknownAndItIsTriedAgain)
@@ -599,6 +652,35 @@ TEST_F(HealthSource, AnUnreadableJournalIsSaidAndCostsNoState)
     journal["a.service"].resize(1);
     advance(31s);
     EXPECT_EQ(status.condition, "running") << "it is tried again";
+    EXPECT_EQ(state("a.service")->journal.find("cannot read"), std::string::npos);
+}
+
+TEST_F(HealthSource, AJournalThatHangsIsReportedAndLeftBehind)
+{
+    add(running());
+    add(running("b.service"));
+    options.units = {"a.service", "b.service"};
+    start();
+    journal_hangs = true;
+    fail_unit("a.service");
+    fail_unit("b.service");
+    advance(9s);
+    EXPECT_EQ(journal_queries.size(), 1U);
+    EXPECT_EQ(status.condition, "running");
+    advance(12s);
+    EXPECT_GE(journal_queries.size(), 2U) << "the other unit is not forgotten";
+    EXPECT_EQ(status.condition, "degraded");
+    EXPECT_NE(status.reason.find("cannot read the journal within 10 s"), std::string::npos) << status.reason;
+    advance(1min);
+    for (const auto* id : {"a.service", "b.service"}) {
+        EXPECT_TRUE(state(id)->journal_complete) << id;
+        EXPECT_NE(state(id)->journal.find("cannot read the journal"), std::string::npos) << id;
+    }
+    journal_hangs = false;
+    journal_answers.cancel();
+    journal["a.service"].resize(1);
+    advance(2min);
+    EXPECT_EQ(status.condition, "running");
     EXPECT_EQ(state("a.service")->journal.find("cannot read"), std::string::npos);
 }
 

@@ -293,7 +293,7 @@ TEST_F(HealthTracker, WhatSystemdForgetsByUnloadingIsRemembered)
     watch(done);
     evaluate();
     EXPECT_EQ(state()->state, "done");
-    EXPECT_EQ(tracker.removed("a.service"), Tracker::Removed::kept);
+    EXPECT_EQ(tracker.removed("a.service", now), Tracker::Removed::kept);
     const auto forgotten = changed(unit("inactive", "dead"), [](auto& f) { f.type = "oneshot"; });
     tracker.read("a.service", forgotten, now.monotonic);
     evaluate();
@@ -479,11 +479,11 @@ TEST_F(HealthTracker, TheBoundHolds)
 TEST_F(HealthTracker, UnloadedWhileNotAtRestMustBeAskedFor)
 {
     watch(running());
-    EXPECT_EQ(tracker.removed("a.service"), Tracker::Removed::must_ask);
+    EXPECT_EQ(tracker.removed("a.service", now), Tracker::Removed::must_ask);
     tracker.watch("passing.service", false, false);
-    EXPECT_EQ(tracker.removed("passing.service"), Tracker::Removed::dropped);
+    EXPECT_EQ(tracker.removed("passing.service", now), Tracker::Removed::dropped);
     EXPECT_FALSE(tracker.contains("passing.service"));
-    EXPECT_EQ(tracker.removed("other.service"), Tracker::Removed::unwatched);
+    EXPECT_EQ(tracker.removed("other.service", now), Tracker::Removed::unwatched);
 }
 
 TEST_F(HealthTracker, NodeReasonNamesAFew)

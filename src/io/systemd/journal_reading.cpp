@@ -1,0 +1,345 @@
+#include "io/systemd/journal_reading.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+namespace opsd::systemd {
+namespace {
+
+/// The entry, not the reading, is at fault.
+bool is_damage(int error) noexcept { return error == -EBADMSG || error == -EIO || error == -ENODATA; }
+
+struct Free {
+    void operator()(char* p) const noexcept { std::free(p); }
+};
+
+/// The newest entry of all.
+int read_tail(sd_journal* journal, std::string& cursor)
+{
+    cursor.clear();
+    sd_journal_flush_matches(journal);
+    int r = sd_journal_seek_tail(journal);
+    if (r >= 0) r = sd_journal_previous(journal);
+    return r > 0 ? read_cursor(journal, cursor) : r;
+}
+
+std::optional<std::int64_t> realtime_of(sd_journal* journal)
+{
+    std::uint64_t usec = 0;
+    if (sd_journal_get_realtime_usec(journal, &usec) < 0) return std::nullopt;
+    return static_cast<std::int64_t>(usec);
+}
+
+std::uint64_t unsigned_of(std::int64_t value)
+{
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
+}
+
+}  // namespace
+
+int read_cursor(sd_journal* journal, std::string& cursor)
+{
+    char* raw = nullptr;
+    const int r = sd_journal_get_cursor(journal, &raw);
+    const std::unique_ptr<char, Free> text{raw};
+    if (r < 0) return r;
+    cursor = raw;
+    return 0;
+}
+
+/// Different fields of one group are alternatives, too: sd-journal takes those for conditions unless told.
+int add_matches(sd_journal* journal, const MatchGroups& groups)
+{
+    sd_journal_flush_matches(journal);
+    int r = 0;
+    for (const auto& group : groups) {
+        for (const auto& match : group) {
+            if (r >= 0) r = sd_journal_add_disjunction(journal);
+            if (r >= 0) r = sd_journal_add_match(journal, match.data(), match.size());
+        }
+        if (r >= 0) r = sd_journal_add_conjunction(journal);
+    }
+    return r;
+}
+
+int EntryBuffer::read(sd_journal* journal, std::size_t field_bytes)
+{
+    bytes_.clear();
+    places_.clear();
+    std::uint64_t usec = 0;
+    int r = sd_journal_get_realtime_usec(journal, &usec);
+    if (r < 0) return r;
+    realtime_ = static_cast<std::int64_t>(usec);
+    sd_id128_t boot{};
+    r = sd_journal_get_monotonic_usec(journal, &usec, &boot);
+    if (r < 0 && r != -ESTALE) return r;  // ESTALE: of another boot, and told all the same
+    monotonic_ = static_cast<std::int64_t>(usec);
+    r = read_cursor(journal, cursor_);
+    if (r < 0) return r;
+    const void* data = nullptr;
+    std::size_t size = 0;
+    sd_journal_restart_data(journal);
+    while ((r = sd_journal_enumerate_available_data(journal, &data, &size)) > 0) {
+        size = std::min(size, field_bytes);
+        places_.emplace_back(bytes_.size(), size);
+        bytes_.append(static_cast<const char*>(data), size);
+    }
+    if (r < 0) return r;
+    fields_.clear();
+    for (const auto& [begin, length] : places_) {
+        const std::string_view all{bytes_.data() + begin, length};
+        const auto equals = all.find('=');
+        if (equals == std::string_view::npos) continue;
+        fields_.push_back({all.substr(0, equals), all.substr(equals + 1)});
+    }
+    return 0;
+}
+
+JournalEntry EntryBuffer::entry() const { return {cursor_, realtime_, monotonic_, fields_}; }
+
+/// What one slice may still cost.
+class JournalReading::Budget {
+public:
+    explicit Budget(const SliceLimits& l) : limits{l}, until_{std::chrono::steady_clock::now() + l.longest} {}
+    /// Counts one more entry. The clock costs a tenth of an entry: it is looked at now and then.
+    [[nodiscard]] bool is_spent(std::size_t bytes)
+    {
+        ++looked_at_;
+        if (bytes >= limits.bytes || looked_at_ >= limits.looked_at) return true;
+        return looked_at_ % 16 == 0 && std::chrono::steady_clock::now() >= until_;
+    }
+    const SliceLimits& limits;
+
+private:
+    std::size_t looked_at_ = 0;
+    std::chrono::steady_clock::time_point until_;
+};
+
+JournalReading::JournalReading(JournalRange range, std::unique_ptr<EntryWriter> writer)
+  : range_{std::move(range)}
+  , writer_{std::move(writer)}
+{
+    if (range_.from == From::cursor) position_ = range_.cursor;
+    if (range_.skip < 0 && range_.skip_taken) back_left_ = -range_.skip;
+}
+
+int JournalReading::slice(JournalHandle& handle, const SliceLimits& limits, JournalSlice& out)
+{
+    auto* journal = handle.get();
+    sd_journal_set_data_threshold(journal, limits.field_bytes);
+    // Taken first: when nothing that follows the position matches, all up to here was seen.
+    std::string tail;
+    int r = read_tail(journal, tail);
+    if (r >= 0 && !position_.empty()) r = note_loss(journal, out);
+    if (r >= 0) r = add_matches(journal, range_.matches);
+    auto at = At::before;
+    if (r >= 0) r = begun_ ? seek_position(journal, at) : begin(journal, out, at);
+    if (r < 0) return r;
+    const bool first = !std::exchange(begun_, true);
+    Budget budget{limits};
+    if (back_left_ > 0) {
+        r = walk_back(journal, budget, first, out, at);
+        if (r < 0 || back_left_ > 0) return r;
+    }
+    const auto before = position_;
+    r = read_on(journal, budget, out, at);
+    if (r < 0) return r;
+    if (out.ended && !out.complete && position_ == before && !inclusive_ && !tail.empty()) position_ = tail;
+    out.position = position_;
+    return 0;
+}
+
+/// The first time: to where the range begins.
+int JournalReading::begin(sd_journal* journal, JournalSlice& out, At& at)
+{
+    int r = 0;
+    switch (range_.from) {
+    case From::head:
+        r = sd_journal_seek_head(journal);
+        break;
+    case From::tail:
+        r = sd_journal_seek_tail(journal);
+        break;
+    case From::cursor:
+        r = seek_position(journal, at);
+        break;
+    case From::time:
+        r = sd_journal_seek_realtime_usec(journal, unsigned_of(range_.time));
+        break;
+    }
+    if (r < 0) return r;
+    if (range_.skip > 0) return go_forward(journal, out, at);
+    if (range_.skip < 0 && back_left_ == 0) return go_back(journal, out, at);
+    return 0;
+}
+
+int JournalReading::seek_position(sd_journal* journal, At& at)
+{
+    at = At::before;
+    if (position_.empty()) return sd_journal_seek_head(journal);
+    int r = sd_journal_seek_cursor(journal, position_.c_str());
+    if (r >= 0) r = sd_journal_next(journal);
+    if (r <= 0) return r;
+    std::string found;
+    r = read_cursor(journal, found);
+    if (r < 0) return r;
+    const bool is_it = same_entry(found, position_);
+    if (!is_it || inclusive_) at = At::current;
+    inclusive_ = false;
+    return 0;
+}
+
+/// Sees without matches what follows the position: if that entry is gone, others are, too.
+int JournalReading::note_loss(sd_journal* journal, JournalSlice& out) const
+{
+    int r = sd_journal_seek_cursor(journal, position_.c_str());
+    if (r >= 0) r = sd_journal_next(journal);
+    if (r <= 0) return r;
+    std::string found;
+    r = read_cursor(journal, found);
+    if (r < 0 || same_entry(found, position_)) return r;
+    const auto then = parse_cursor(position_);
+    const auto now = parse_cursor(found);
+    const bool comparable = then && now && then->sequence_id == now->sequence_id;
+    if (!comparable)
+        out.loss = JournalLoss{};
+    else if (now->sequence > then->sequence + 1)
+        out.loss = JournalLoss{now->sequence - then->sequence - 1};
+    return 0;
+}
+
+/// Matching entries back from where the handle is. Having gone none at all from the end of a journal, it is
+/// before whatever comes.
+int JournalReading::go_back(sd_journal* journal, JournalSlice& out, At& at)
+{
+    auto steps = unsigned_of(-range_.skip);
+    // On the entry of the cursor: it is the first that one goes back to.
+    const bool on_it = range_.from == From::cursor && at == At::before && !position_.empty();
+    std::string current;
+    const bool stands = on_it && read_cursor(journal, current) >= 0;
+    if (stands) {
+        --steps;
+        out.skipped = -1;
+        at = At::current;
+    }
+    if (steps == 0) return 0;
+    const int r = sd_journal_previous_skip(journal, steps);
+    if (r < 0) return r;
+    out.skipped -= r;
+    if (r > 0) at = At::current;
+    if (r == 0 && at == At::before && range_.from == From::time)
+        return sd_journal_seek_realtime_usec(journal, unsigned_of(range_.time));
+    return 0;
+}
+
+int JournalReading::go_forward(sd_journal* journal, JournalSlice& out, At& at)
+{
+    const auto steps = unsigned_of(range_.skip);
+    const int r = sd_journal_next_skip(journal, steps);
+    if (r < 0) return r;
+    const bool all = static_cast<std::uint64_t>(r) == steps;
+    out.skipped = r;
+    if (at == At::current && !all) {  // it was one of them
+        ++out.skipped;
+        at = At::before;
+    }
+    return 0;
+}
+
+/// Back over entries until enough of them are such as the writer takes.
+int JournalReading::walk_back(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at)
+{
+    std::string ignored;
+    std::string current;
+    // The entry of the range's cursor is the first that one goes back to; one where a slice ended was looked
+    // at.
+    bool look =
+        first && range_.from == From::cursor && at == At::before && read_cursor(journal, current) >= 0;
+    for (;;) {
+        if (!look) {
+            const int r = sd_journal_previous(journal);
+            if (r < 0) return r;
+            if (r == 0) {
+                back_left_ = 0;
+                position_.clear();
+                at = At::before;
+                return sd_journal_seek_head(journal);
+            }
+        }
+        look = false;
+        const auto realtime = realtime_of(journal);
+        if (range_.since && realtime && *realtime < *range_.since) {
+            back_left_ = 0;
+            at = At::before;
+            return 0;
+        }
+        const int r = buffer_.read(journal, budget.limits.field_bytes);
+        if (r < 0 && !is_damage(r)) return r;
+        ignored.clear();
+        const bool beyond = range_.until && realtime && *realtime > *range_.until;
+        if (r >= 0 && !beyond && writer_->write(buffer_.entry(), ignored)) {
+            --out.skipped;
+            if (--back_left_ == 0) {
+                position_ = buffer_.cursor();
+                inclusive_ = true;
+                at = At::current;
+                return 0;
+            }
+        }
+        if (budget.is_spent(0)) return read_cursor(journal, position_);
+    }
+}
+
+/// Forward, to the end or to a limit.
+int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& out, At at)
+{
+    bool passed = false;  // entries after the position, without noting where
+    for (;;) {
+        if (range_.limit && read_ >= *range_.limit) {
+            out.ended = out.complete = true;
+            break;
+        }
+        if (at == At::before) {
+            const int r = sd_journal_next(journal);
+            if (r < 0) return r;
+            if (r == 0) {
+                out.ended = true;
+                break;
+            }
+        }
+        at = At::before;
+        inclusive_ = false;
+        const auto realtime = realtime_of(journal);
+        const bool wanted = realtime && (!range_.since || *realtime >= *range_.since)
+                            && (!range_.until || *realtime <= *range_.until);
+        passed = !wanted;
+        if (wanted) {
+            const int r = take(journal, budget.limits, out);
+            if (r < 0) return r;
+        }
+        if (budget.is_spent(out.text.size())) break;
+    }
+    if (out.ended && range_.until) out.complete = true;
+    return passed ? read_cursor(journal, position_) : 0;
+}
+
+/// The current entry.
+int JournalReading::take(sd_journal* journal, const SliceLimits& limits, JournalSlice& out)
+{
+    const int r = buffer_.read(journal, limits.field_bytes);
+    if (r < 0 && !is_damage(r)) return r;
+    if (r < 0) {
+        ++out.damaged;
+        return read_cursor(journal, position_);
+    }
+    position_ = buffer_.cursor();
+    if (!writer_->write(buffer_.entry(), out.text)) return 0;
+    ++out.entries;
+    ++read_;
+    return 0;
+}
+
+}  // namespace opsd::systemd

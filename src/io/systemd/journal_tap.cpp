@@ -1,0 +1,115 @@
+#include "io/systemd/journal_tap.hpp"
+
+#include <cerrno>
+
+namespace opsd::systemd {
+namespace {
+
+constexpr std::size_t piece = 64 * 1024;
+constexpr std::size_t most_at_once = 1024 * 1024;  // then it is the turn of others
+constexpr std::size_t field_bytes = 1024 * 1024;
+
+}  // namespace
+
+JournalTap::JournalTap(const std::string& directory, MatchGroups matches, std::unique_ptr<EntryWriter> writer,
+                       std::string position)
+  : handle_{directory}
+  , matches_{std::move(matches)}
+  , writer_{std::move(writer)}
+  , position_{std::move(position)}
+{}
+
+int JournalTap::fd() const { return handle_.get() == nullptr ? -1 : sd_journal_get_fd(handle_.get()); }
+
+int JournalTap::refresh()
+{
+    int r = handle_.ready();
+    if (r >= 0 && generation_ != handle_.generation()) {
+        sd_journal_set_data_threshold(handle_.get(), field_bytes);
+        r = add_matches(handle_.get(), matches_);
+        if (r >= 0) r = seek(position_);
+        if (r >= 0) generation_ = handle_.generation();
+    }
+    if (r < 0) handle_.close();
+    return r;
+}
+
+int JournalTap::seek(const std::string& position)
+{
+    sought_ = position;
+    if (position.empty()) return sd_journal_seek_head(handle_.get());
+    return sd_journal_seek_cursor(handle_.get(), position.c_str());
+}
+
+/// To the next entry that was not seen, and copies it; damaged ones are passed over.
+int JournalTap::next(bool& found)
+{
+    found = false;
+    for (;;) {
+        int r = sd_journal_next(handle_.get());
+        if (r <= 0) return r;
+        r = buffer_.read(handle_.get(), field_bytes);
+        if (r == -EBADMSG || r == -EIO || r == -ENODATA) continue;
+        if (r < 0) return r;
+        const bool seen = !sought_.empty() && same_entry(sought_, buffer_.cursor());
+        sought_.clear();
+        if (seen) continue;
+        found = true;
+        return 0;
+    }
+}
+
+void JournalTap::write(TapText& to)
+{
+    if (writer_->write(buffer_.entry(), to.text)) ++to.entries;
+    to.position = buffer_.cursor();
+}
+
+int JournalTap::read_news(const std::function<void(TapText)>& take, bool& more)
+{
+    std::size_t all = 0;
+    TapText text;
+    int r = 0;
+    for (more = true; all < most_at_once;) {
+        r = next(more);
+        if (r < 0 || !more) break;
+        write(text);
+        position_ = text.position;
+        if (text.text.size() < piece) continue;
+        all += text.text.size();
+        take(std::exchange(text, {}));
+    }
+    if (text.entries > 0) take(std::move(text));
+    if (r < 0) handle_.close();
+    return r;
+}
+
+int JournalTap::join(const std::string& position, std::size_t most, Joining& joining)
+{
+    if (same_entry(position, position_)) return 0;
+    int r = seek(position);
+    bool found = r >= 0;
+    TapText read;  // since `position`
+    std::size_t count = 0;
+    while (r >= 0 && found) {
+        r = next(found);
+        if (r < 0 || !found) break;
+        if (++count > most) {
+            joining.too_far = true;
+            return seek(position_);
+        }
+        write(read);
+        // All of it up to the place where the others are is for the newcomer; what is behind that, for all.
+        if (same_entry(read.position, position_)) joining.newcomer = std::exchange(read, {});
+    }
+    if (r < 0) {
+        handle_.close();  // and back to the position by refresh()
+        generation_ = 0;
+        return r;
+    }
+    joining.all = std::move(read);
+    if (!joining.all.position.empty()) position_ = joining.all.position;
+    return 0;
+}
+
+}  // namespace opsd::systemd
