@@ -1,5 +1,6 @@
 #include "pipeline/frames.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace opsd::pipeline {

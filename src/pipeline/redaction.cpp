@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 3> known{
 };
 constexpr std::int64_t pattern_memory = 4 * 1024 * 1024;
 
-RE2::Options options()
+RE2::Options of_bytes()
 {
     RE2::Options options;
     options.set_log_errors(false);
@@ -113,10 +113,10 @@ Result<std::shared_ptr<Redaction>> Redaction::make(std::span<const std::string> 
     for (const auto pattern : known) {
         if (built_in)
             all->built_in.push_back(
-                std::make_unique<RE2>(re2::StringPiece{pattern.data(), pattern.size()}, options()));
+                std::make_unique<RE2>(re2::StringPiece{pattern.data(), pattern.size()}, of_bytes()));
     }
     for (const auto& pattern : patterns) {
-        auto compiled = std::make_unique<RE2>(pattern, options());
+        auto compiled = std::make_unique<RE2>(pattern, of_bytes());
         if (!compiled->ok()) {
             return fail(Errc::invalid_argument,
                         fmt::format("cannot use the pattern \"{}\": {}; it has to be a "

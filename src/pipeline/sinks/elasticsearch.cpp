@@ -16,7 +16,7 @@ using nlohmann::json;
 /// Reads the items of an answer as they come, however many: nothing is built of what does not matter.
 class BulkReply final : public nlohmann::json_sax<json> {
 public:
-    explicit BulkReply(std::size_t sent) { verdict_.fates.reserve(sent), sent_ = sent; }
+    explicit BulkReply(std::size_t sent) : sent_{sent} { verdict_.fates.reserve(sent); }
 
     [[nodiscard]] bool whole() const noexcept { return items_ == 1 && verdict_.fates.size() == sent_; }
     [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
@@ -145,10 +145,12 @@ void BulkWriter::name_index(std::string_view day)
                           : what == 'm' ? day.substr(5, 2)
                           : what == 'd' ? day.substr(8, 2)
                                         : std::string_view{};
-        if (part.empty())
+        if (part.empty()) {
             name += pattern_[i];
-        else
-            name.append(part), ++i;
+            continue;
+        }
+        name += part;
+        ++i;
     }
     action_ = "{\"create\":{\"_index\":";
     append_quoted(action_, name);

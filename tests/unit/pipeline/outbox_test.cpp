@@ -2,6 +2,9 @@
 
 #include "pipeline_support.hpp"
 
+#include <algorithm>
+#include <set>
+
 using namespace opsd;
 using namespace opsd::test;
 using namespace std::chrono_literals;

@@ -42,7 +42,8 @@ TEST(PositionFile, AnOutputThatNeverRanBeginsAsItIsConfigured)
 
 TEST(PositionFile, GoesOnAfterTheLastPositionSaved)
 {
-    for (const auto& positions : {std::vector<std::string>{"a"}, {"a", "b"}, {"a", "b", "c"}}) {
+    const std::vector<std::vector<std::string>> all{{"a"}, {"a", "b", "c", "d"}, {"a", "b", "c"}};
+    for (const auto& positions : all) {
         auto disk = std::make_shared<MemoryDisk>();
         PositionFile file{path, disk};
         EXPECT_TRUE(file.load());
