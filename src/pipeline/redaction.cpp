@@ -13,7 +13,8 @@ namespace {
 constexpr std::array<std::string_view, 3> known{
     // zk://user:password@host
     R"((?i)[a-z0-9+.-]+://[^\s:/@"']*:([^\s/@"']+)@)",
-    R"((?i)authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|splunk|token|digest)[ =:]+)?["']?([^\s"',;]+))",
+    R"((?i)authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|splunk|token|digest)[ =:]+)?)"
+    R"(["']?([^\s"',;]+))",
     R"((?i)(?:token|password|passwd|secret|api[_-]?key)["']?\s*[:=]\s*["']?([^\s"',;&]+))",
 };
 constexpr std::int64_t pattern_memory = 4 * 1024 * 1024;

@@ -41,7 +41,8 @@ struct Entry {
 
 const std::string document =
     R"({"@timestamp":"2026-11-22T17:39:05.123456Z","message":"disk \"full\"","host":{"name":"agent-1"},)"
-    R"("log":{"level":"warning","syslog":{"severity":{"code":4},"facility":{"code":3},"appname":"mesos-agent"}},)"
+    R"("log":{"level":"warning","syslog":{"severity":{"code":4},"facility":{"code":3},)"
+    R"("appname":"mesos-agent"}},)"
     R"("process":{"pid":812,"name":"mesos"},"service":{"name":"dcos-mesos-slave.service"},)"
     R"("event":{"sequence":1010}})";
 
