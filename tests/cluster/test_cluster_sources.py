@@ -148,7 +148,7 @@ class FoundBySources(unittest.TestCase):
         self.assertTrue(reason.endswith("; zookeeper has not named any member yet"), f"whom the others named is known: {reason}")
         self.group["agent2"].exec("systemctl", "start", "bad-exit.service", check=False)
         eventually(lambda: health_on(self.master, "bad-exit.service", self.at["agent2"]) == 1, FRESH)
-        self.assertEqual(self.master.get("/-/ready", via="unix").status, 200, "degraded, and serving")
+        eventually(lambda: self.master.get("/-/ready", via="unix").status == 200, 20, what="degraded, and serving")
         self.signal_stubs("CONT", *STUBS)
         eventually(lambda: module_reason(self.master) == "", 60, what="all sources are heard again")
         self.nobody_is_missing()
