@@ -119,6 +119,7 @@ struct Resolver::State : std::enable_shared_from_this<State> {
         if (!queue.empty()) start(home);
     }
 
+    /// Unless it is with a thread, or was.
     void drop_unwanted(const Shared& lookup)
     {
         if (!lookup->waiting.empty() || lookup->running) return;
@@ -143,6 +144,25 @@ struct Resolver::State : std::enable_shared_from_this<State> {
     std::map<std::string, Shared, std::less<>> asked;
     std::deque<Shared> queue;
     std::size_t running = 0;
+};
+
+/// One who wants to know, however he leaves.
+struct Resolver::Waiting {
+    Waiting(State& of, std::shared_ptr<Lookup> for_what, const Executor& executor, Deadline deadline)
+      : state{of}
+      , lookup{std::move(for_what)}
+      , timer{lookup->waiting.emplace(lookup->waiting.end(), executor, deadline)}
+    {}
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting()
+    {
+        lookup->waiting.erase(timer);
+        state.drop_unwanted(lookup);
+    }
+    State& state;
+    std::shared_ptr<Lookup> lookup;
+    std::list<asio::steady_timer>::iterator timer;
 };
 
 Resolver::Resolver(Ask ask, std::size_t threads) : state_{std::make_shared<State>()}
@@ -190,12 +210,10 @@ Task<Result<std::vector<Endpoint>>> Resolver::resolve(std::string host, std::uin
     }
     const auto executor = co_await asio::this_coro::executor;
     const auto lookup = state->want(host);
-    const auto timer = lookup->waiting.emplace(lookup->waiting.end(), executor, deadline);
+    const Waiting waiting{*state, lookup, executor, deadline};
     state->start(executor);
-    auto [ec] = co_await timer->async_wait(tuple);
-    lookup->waiting.erase(timer);
+    auto [ec] = co_await waiting.timer->async_wait(tuple);
     if (!lookup->outcome) {
-        state->drop_unwanted(lookup);
         if (ec) co_return fail(Errc::cancelled, "cannot look up " + host + ": it was cancelled here");
         co_return fail(Errc::timeout, "cannot look up " + host + ": the name servers did not answer in time");
     }

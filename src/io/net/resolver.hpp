@@ -38,6 +38,7 @@ public:
 private:
     struct Lookup;
     struct State;
+    struct Waiting;
     std::shared_ptr<State> state_;  // shared with what the threads hand over
 };
 

@@ -77,7 +77,8 @@ private:
             const auto i = order_[next_++];
             found_[i] = co_await look_up_(hosts_[i], left_until(end));
             // We are stopping: that is no news of the name.
-            if (!found_[i] && found_[i].error().code == Errc::cancelled)
+            const auto state = co_await asio::this_coro::cancellation_state;
+            if (state.cancelled() != asio::cancellation_type::none)
                 throw boost::system::system_error{asio::error::operation_aborted};
         }
     }
