@@ -16,4 +16,12 @@ std::string public_machine_id()
     return sd_id128_to_string(id, text.data());
 }
 
+std::string boot_id()
+{
+    sd_id128_t id{};
+    if (sd_id128_get_boot(&id) < 0) return {};
+    std::array<char, SD_ID128_STRING_MAX> text{};
+    return sd_id128_to_string(id, text.data());
+}
+
 }  // namespace opsd::systemd

@@ -9,4 +9,7 @@ namespace opsd::systemd {
 /// where there is none.
 [[nodiscard]] std::string public_machine_id();
 
+/// 32 hex digits of the running boot, as the journal has them in _BOOT_ID; "" where it cannot be told.
+[[nodiscard]] std::string boot_id();
+
 }  // namespace opsd::systemd

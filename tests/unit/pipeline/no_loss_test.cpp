@@ -154,8 +154,7 @@ private:
     [[nodiscard]] std::uint64_t done() const { return server_.distinct() + letters_.size(); }
     [[nodiscard]] bool complete() const
     {
-        return done() >= entries - entries / 10 - poisoned_unwanted_
-               && delivery_->status().counters.pending == 0;
+        return done() >= entries - entries / 10 && delivery_->status().counters.pending == 0;
     }
     [[nodiscard]] std::set<std::uint64_t> missing() const
     {

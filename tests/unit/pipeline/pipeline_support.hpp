@@ -31,7 +31,7 @@ Slice numbered(std::uint64_t first, std::uint64_t count, Render render)
     Slice slice;
     auto records = read_frames(*text);
     EXPECT_TRUE(records);
-    slice.records = std::move(records).value_or({});
+    if (records) slice.records = std::move(*records);
     slice.text = text;
     if (count > 0) slice.position = "p" + std::to_string(first + count - 1);
     return slice;
