@@ -1,9 +1,11 @@
 """Figures of a node that watches a cluster: members are simulated by member_stub over real sockets on loopback, each with
-an address of its own. Prints one line a figure with its target. Needs build/release (targets opsd and member_stub).
+an address of its own; what watching costs is measured on a real systemd node. Prints one line a figure with its target.
+Needs build/release (targets opsd and member_stub), and root for the systemd node.
 
-    cluster_figures.py [--short] [figure ...]      figures: fresh quiet answers seen agent large
+    cluster_figures.py [--short] [figure ...]      figures: fresh quiet answers readers seen agent large
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -16,6 +18,9 @@ import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "cluster"))
+from harness import Node, eventually, run  # noqa: E402
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 BUILD = os.environ.get("OPSD_BUILD", os.path.join(TOP, "build/release"))
@@ -60,10 +65,28 @@ class Stub:
         self.process.wait()
 
 
-class Daemon:
-    """opsd without systemd, with a state directory of its own."""
+class Process:
+    """What a process of this machine costs."""
 
-    def __init__(self, name, members=(), port=0, config="", keep=None):
+    def __init__(self, pid):
+        self.pid = pid
+
+    def anonymous_mib(self):
+        with open(f"/proc/{self.pid}/status", encoding="utf-8") as file:
+            return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) / 1024
+
+    def cpu(self):
+        total = 0
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/schedstat", encoding="utf-8") as file:
+                total += int(file.read().split()[0])
+        return total / 1e9
+
+
+class Daemon(Process):
+    """opsd without systemd, with a state directory of its own; `network`: a node of the test bed that it shares one with."""
+
+    def __init__(self, name, members=(), port=0, config="", keep=None, network=None):
         self.directory = keep or tempfile.mkdtemp(prefix="opsd-figures-")
         self.socket = os.path.join(self.directory, "opsd.sock")
         listen = f"[{{address: 127.0.0.1, port: {port}}}]" if port else "[]"
@@ -76,11 +99,13 @@ class Daemon:
             file.write(text)
         self.log = open(os.path.join(self.directory, "log"), "ab")
         self.started = time.monotonic()
+        where = ["nsenter", f"--net=/proc/{network.pid}/ns/net"] if network else []
         self.process = subprocess.Popen(
-            [OPSD, "daemon", "--config", path, "--config-dir", self.directory + "/none", "--state-dir",
+            where + [OPSD, "daemon", "--config", path, "--config-dir", self.directory + "/none", "--state-dir",
              self.directory + "/state", "--bus", f"unix:path={self.directory}/none", "--units-dir",
              self.directory + "/none"], stderr=self.log, stdout=self.log,
             env={k: v for k, v in os.environ.items() if not k.startswith("OPSD_")})
+        super().__init__(self.process.pid)
         self.connection = None
 
     def get(self, path):
@@ -113,17 +138,6 @@ class Daemon:
             time.sleep(0.02)
         raise RuntimeError(f"{seen} of {count} members are fresh after {limit} s; see {self.directory}/log")
 
-    def anonymous_mib(self):
-        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
-            return int(re.search(r"RssAnon:\s+(\d+) kB", file.read()).group(1)) / 1024
-
-    def cpu(self):
-        total = 0
-        for task in os.listdir(f"/proc/{self.process.pid}/task"):
-            with open(f"/proc/{self.process.pid}/task/{task}/schedstat", encoding="utf-8") as file:
-                total += int(file.read().split()[0])
-        return total / 1e9
-
     def stop(self):
         self.process.terminate()
         try:
@@ -141,10 +155,10 @@ class Daemon:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def share_of_a_core(daemon, seconds):
-    before, begun = daemon.cpu(), time.monotonic()
+def share_of_a_core(process, seconds):
+    before, begun = process.cpu(), time.monotonic()
     time.sleep(seconds)
-    return 100 * (daemon.cpu() - before) / (time.monotonic() - begun)
+    return 100 * (process.cpu() - before) / (time.monotonic() - begun)
 
 
 def fresh(members, target):
@@ -208,6 +222,64 @@ def answers():
             row(f"{path[17:]}, 10 clients", "p99 < 5 ms, >= 3,000/s", f"{p99:.2f} ms, {rate:,.0f}/s", p99 < 5 and rate >= 3000)
 
 
+def read_slowly(port, end):
+    """Asks for a report and takes 256 KiB of it in a second, again and again."""
+    while time.monotonic() < end:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)   # what the kernel holds is nobody's memory
+            sock.settimeout(30)
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(b"GET /system/health/v1/report HTTP/1.1\r\nHost: opsd\r\nConnection: close\r\n\r\n")
+            while time.monotonic() < end and sock.recv(64 * 1024):
+                time.sleep(0.25)
+
+
+def read_often(port, end, times, broken):
+    """Asks for a report twice a second at most."""
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        began = time.monotonic()
+        try:
+            connection.request("GET", "/system/health/v1/report")
+            response = connection.getresponse()
+            body = response.read()
+            if response.status != 200:
+                broken.append(body)
+        except (OSError, http.client.HTTPException) as error:
+            broken.append(error)
+        times.append(time.monotonic() - began)
+        connection.close()
+        time.sleep(0.5)
+
+
+def readers():
+    """The report of a cluster that changes all the time, for ten at once of whom four are slow."""
+    port = PORT + 1
+    with Stub(1000, flapping=0.05, flap_ms=1000) as stub, Daemon("master", stub.addresses, port=port) as master:
+        master.fresh_after(1000, 60)
+        time.sleep(3)
+        end = time.monotonic() + (25 if SHORT else 90)
+        times, broken = [], []
+        threads = [threading.Thread(target=read_slowly, args=(port, end)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+            time.sleep(1.5)   # each begins with another version of the cluster
+        often = [threading.Thread(target=read_often, args=(port, end, times, broken)) for _ in range(6)]
+        for thread in often:
+            thread.start()
+        peak = 0
+        while time.monotonic() < end:
+            peak = max(peak, master.anonymous_mib())
+            time.sleep(0.1)
+        for thread in threads + often:
+            thread.join()
+        times.sort()
+        row("RssAnon at most, 10 readers of /report, 4 slow, changing cluster", "<= 100 MB", f"{peak:.1f} MiB", peak <= 100)
+        p99 = times[int(0.99 * len(times))]
+        row(f"  /report for the others, p99 of {len(times)}", "<= 5 s", f"{p99:.2f} s", p99 <= 5)
+        row("  of these refused or cut off", "none", f"{len(broken)} {broken[:1] or ''}", not broken)
+
+
 def follow(daemon, latencies, end):
     """Reads events; the member and the master share this machine's clock."""
     connection = Unix(daemon.socket)
@@ -253,28 +325,40 @@ def seen():
 
 
 def agent():
+    """A real node with 38 units; its watchers share its network, nothing else."""
     time_each = 20 if SHORT else 60
-    with Daemon("agent", port=PORT) as node:
+    units = tempfile.mkdtemp(prefix="opsd-figures-")
+    os.chmod(units, 0o755)
+    run(f"{TOP}/tests/testbed/bench/make-units", "38", units)
+    node = Node("--unit", units, start=False, binary=OPSD, config="health: {targets: [load.target]}\n")
+    masters = []
+    try:
+        node.exec("systemctl", "start", "load.target", check=False)
+        node.start()
+        eventually(lambda: len(node.get("/api/v1/node").json()["units"]) >= 38 and
+                   "details not read yet" not in node.get("/api/v1/units").text, 15)
         time.sleep(5)
-        alone = share_of_a_core(node, time_each)
-        before = node.anonymous_mib()
-        masters = [Daemon(f"master{i}", ["127.0.0.1:%d" % PORT], config="  watch: always\n") for i in range(3)]
-        try:
-            for master in masters:
-                master.fresh_after(1, 20)
-            time.sleep(5)
-            watched = share_of_a_core(node, time_each)
-            cost = max(0.0, watched - alone)
-            row("cost on a quiet agent of three masters watching", "<= 0.1 % of a core", f"{cost:.3f} %", cost <= 0.1)
-            grown = node.anonymous_mib() - before
-            row("memory on an agent of three masters watching", "<= 1 MB", f"{grown:.2f} MiB", grown <= 1)
-        finally:
-            for master in masters:
-                master.__exit__()
+        process = Process(node.outside_pid())
+        alone = share_of_a_core(process, time_each)
+        before = process.anonymous_mib()
+        masters = [Daemon(f"master{i}", ["127.0.0.1:1050"], config="  watch: always\n", network=node) for i in range(3)]
+        for master in masters:
+            master.fresh_after(1, 20)
+        time.sleep(5)
+        watched = share_of_a_core(process, time_each)
+        cost = max(0.0, watched - alone)
+        row("cost on a quiet agent of 38 units of three masters watching", "<= 0.1 % of a core", f"{cost:.3f} %", cost <= 0.1)
+        grown = process.anonymous_mib() - before
+        row("memory on it of three masters watching", "<= 1 MB", f"{grown:.2f} MiB", grown <= 1)
+    finally:
+        for master in masters:
+            master.__exit__()
+        node.remove()
+        shutil.rmtree(units)
 
 
-FIGURES = {"fresh": lambda: fresh(1000, 1.0), "quiet": quiet, "answers": answers, "seen": seen, "agent": agent,
-           "large": lambda: fresh(10000, 10.0)}
+FIGURES = {"fresh": lambda: fresh(1000, 1.0), "quiet": quiet, "answers": answers, "readers": readers, "seen": seen,
+           "agent": agent, "large": lambda: fresh(10000, 10.0)}
 
 
 def main():

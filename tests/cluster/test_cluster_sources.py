@@ -142,11 +142,13 @@ class FoundBySources(unittest.TestCase):
         for address in self.at.values():
             wait_node(self.master, address, freshness="fresh")
         self.nobody_is_missing()
-        self.assertEqual({name: self.named_by(name) for name in self.at}, named, "also after a restart")
-        self.assertNotIn("not named", ask(self.master, "/api/v1/cluster")["reason"], "whom they named is known")
+        del named["master1"]  # who names the node itself is not kept: it is there anyway
+        self.assertEqual({name: self.named_by(name) for name in named}, named, "also after a restart")
+        reason = ask(self.master, "/api/v1/cluster")["reason"]
+        self.assertTrue(reason.endswith("; zookeeper has not named any member yet"), f"whom the others named is known: {reason}")
         self.group["agent2"].exec("systemctl", "start", "bad-exit.service", check=False)
         eventually(lambda: health_on(self.master, "bad-exit.service", self.at["agent2"]) == 1, FRESH)
-        self.assertEqual(self.master.get("/-/ready", via="unix").status, 200, "degraded, and serving")
+        eventually(lambda: self.master.get("/-/ready", via="unix").status == 200, 20, what="degraded, and serving")
         self.signal_stubs("CONT", *STUBS)
         eventually(lambda: module_reason(self.master) == "", 60, what="all sources are heard again")
         self.nobody_is_missing()

@@ -375,3 +375,19 @@ class ExplainMemory(NodeTest):
         answer = eventually(killed, 15)
         self.assertIn("MemoryMax=16 MiB", answer["verdict"])
         self.assertIn("systemctl show -p MemoryMax,MemoryHigh,MemoryCurrent x-memory.service", answer["next"])
+
+    def test_the_limit_of_a_slice(self):
+        self.node.unit_file("small.slice", "[Slice]\nMemoryMax=16M\nMemorySwapMax=0\n")
+        self.node.unit_file("x-guest.service", "[Service]\nSlice=small.slice\nMemoryMax=200M\n"
+                            "ExecStart=/usr/bin/python3 -c 'x = bytearray(256 << 20)'\n")
+        self.node.exec("systemctl", "start", "x-guest.service")
+
+        def killed():
+            # The kernel's line is in the journal of a node that reads its ring buffer; without it nobody can tell.
+            answer = self.node.get("/api/v1/units/x-guest.service/explain", via="unix").json()
+            return answer if answer["state"] == "failed" else None
+        answer = eventually(killed, 15)
+        if not any(one["kind"] == "oom-kill" for one in answer["evidence"]):
+            self.skipTest("NOT TESTED: a kill at a slice's limit: the node's journal has no lines of the kernel")
+        self.assertEqual(answer["cause"], "slice-memory-limit")
+        self.assertIn("/small.slice", answer["verdict"])

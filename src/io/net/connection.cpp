@@ -1,5 +1,6 @@
 #include "io/net/connection.hpp"
 
+#include "io/net/resolver.hpp"
 #include "io/net/socket.hpp"
 
 #include <fmt/core.h>
@@ -72,7 +73,7 @@ Task<Result<std::unique_ptr<Transport>>> Connector::open(Url url, bool identifie
         if (!endpoint) co_return fail(std::move(endpoint).error());
         endpoints.push_back(*endpoint);
     } else {
-        auto found = co_await resolver_.resolve(url.host, url.port, deadline);
+        auto found = co_await Resolver::of(executor).resolve(url.host, url.port, deadline);
         if (!found) co_return fail(std::move(found).error());
         endpoints = std::move(*found);
     }

@@ -2,7 +2,6 @@
 // Connections of the HTTP client: opening them, and keeping idle ones for the next request.
 
 #include "io/net/client.hpp"
-#include "io/net/resolver.hpp"
 #include "io/net/tls.hpp"
 #include "io/net/url.hpp"
 
@@ -29,7 +28,6 @@ private:
 
     TlsClientOptions options_;
     std::chrono::milliseconds dead_after_;
-    Resolver resolver_;
     TlsContext with_certificate_;
     TlsContext without_certificate_;
     std::string files_;  // how the TLS files were when they were read

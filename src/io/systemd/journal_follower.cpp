@@ -205,7 +205,7 @@ private:
 
 // --- the loop's half
 
-struct JournalFollower::Impl : std::enable_shared_from_this<JournalFollower::Impl> {
+struct JournalFollower::Impl {
     Impl(std::string directory, FollowerLimits limits)
       : line{std::make_shared<Line>(std::move(directory), limits)}
     {}

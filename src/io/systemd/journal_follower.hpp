@@ -71,6 +71,10 @@ public:
 
     [[nodiscard]] std::size_t subscribers() const;
     [[nodiscard]] std::size_t handles() const;
+
+private:
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace opsd::systemd

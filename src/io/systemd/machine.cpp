@@ -16,7 +16,7 @@ std::string public_machine_id()
     return sd_id128_to_string(id, text.data());
 }
 
-std::string present_boot_id()
+std::string boot_id()
 {
     sd_id128_t id{};
     if (sd_id128_get_boot(&id) < 0) return {};

@@ -9,7 +9,7 @@ namespace opsd::systemd {
 /// where there is none.
 [[nodiscard]] std::string public_machine_id();
 
-/// 32 hex digits of the present boot, as _BOOT_ID in the journal has them; "" when the kernel does not say.
-[[nodiscard]] std::string present_boot_id();
+/// 32 hex digits of the running boot, as the journal has them in _BOOT_ID; "" where it cannot be told.
+[[nodiscard]] std::string boot_id();
 
 }  // namespace opsd::systemd

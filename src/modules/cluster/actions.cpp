@@ -54,9 +54,15 @@ Response passed_on(const Member& member, net::ClientResponse answer)
 
 Task<Result<>> Core::refresh()
 {
+    const auto before = services.board.cluster.version();
     auto done = Result<>{};
     if (watching) done = co_await followers.refresh_all(options.pull.refresh_timeout);
+    // Of all who waited for one round the first publishes it; the others show the same.
+    const std::pair versions{services.board.health.version(), services.board.identity.version()};
+    const bool shown = services.board.cluster.version() > before && !changed_ && !touched_;
+    if (shown && versions == refreshed_own_) co_return done;
     take_self();
+    refreshed_own_ = versions;
     publish();
     co_return done;
 }

@@ -1,8 +1,12 @@
 // /api/v1/cluster...: the cluster's verdict with its counts, its units; /api/v1/metrics/cluster.
 
+#include "modules/cluster/metrics.hpp"
 #include "modules/cluster/view_parts.hpp"
 
 #include <fmt/format.h>
+
+#include <array>
+#include <optional>
 
 namespace opsd::cluster {
 namespace {
@@ -64,9 +68,14 @@ Task<std::string> render_units(const Cluster& cluster)
 Task<Response> units(Shared views, const Request& request)
 {
     const auto snapshot = snapshot_of(*views);
-    auto content = co_await views->answers.get("cluster units", snapshot, changed_at(*snapshot),
-                                               takes_gzip(request), render_units);
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    WantedAnswer wanted{.key = "cluster units",
+                        .snapshot = snapshot,
+                        .modified = changed_at(*snapshot),
+                        .gzip = takes_gzip(request),
+                        .render = render_units};
+    auto response = co_await kept_answer(views, std::move(wanted));
+    if (!response) co_return Response::problem(response.error());
+    co_return std::move(*response);
 }
 
 Task<Response> unit(Shared views, const Request& request)
@@ -114,6 +123,7 @@ Task<bool> send(telemetry::Page& page, http::StreamWriter& out, std::size_t from
 
 void append_totals(telemetry::Page& page, const Cluster& cluster)
 {
+    write_totals(cluster, page);
     page.family("opsd_cluster_units", telemetry::Kind::gauge, "Nodes that have a unit, by its health there.");
     for (const auto& roll : cluster.units) {
         page.sample({{"unit", roll.label->id}, {"health", "healthy"}}, roll.nodes.healthy);
@@ -121,6 +131,50 @@ void append_totals(telemetry::Page& page, const Cluster& cluster)
         page.sample({{"unit", roll.label->id}, {"health", "unknown"}}, roll.nodes.unknown);
     }
 }
+
+using Members = std::vector<std::shared_ptr<const Member>>;
+
+void append_clocks_and_work(telemetry::Page& page, const Members& members)
+{
+    page.family("opsd_cluster_node_clock_offset_seconds", telemetry::Kind::gauge,
+                "Clock of a node minus this node's, as good as half the round trip.");
+    for (const auto& m : members) {
+        if (m->answered_at == WallTime{}) continue;
+        page.sample({{"node", m->address}}, std::chrono::duration<double>{m->clock_offset}.count());
+    }
+    page.family("opsd_cluster_node_acknowledged", telemetry::Kind::gauge,
+                "1 for a node with planned work on it.");
+    for (const auto& m : members)
+        if (m->acknowledged) page.sample({{"node", m->address}}, 1);
+}
+
+/// One series for each unit of each node that has a value.
+struct UnitFamily {
+    std::string_view name;
+    std::string_view help;
+    std::optional<double> (*value)(const Member&, const MemberUnit&);
+};
+
+std::optional<double> health_of(const Member& member, const MemberUnit& unit)
+{
+    return number(member.current(unit));
+}
+std::optional<double> restarts_of(const Member&, const MemberUnit& unit)
+{
+    if (unit.restarts_in_window == 0) return std::nullopt;
+    return unit.restarts_in_window;
+}
+std::optional<double> acknowledged(const Member&, const MemberUnit& unit)
+{
+    return unit.acknowledged ? std::optional{1.0} : std::nullopt;
+}
+
+constexpr auto unit_families = std::to_array<UnitFamily>({
+    {"opsd_cluster_unit_health", "Health of a unit on a node: 0 healthy, 1 unhealthy, 3 unknown.", health_of},
+    {"opsd_cluster_unit_restarts",
+     "Automatic restarts of a unit on a node within health.flapping.window there, if any.", restarts_of},
+    {"opsd_cluster_unit_acknowledged", "1 for a unit on a node with planned work on it.", acknowledged},
+});
 
 Task<> stream_metrics(ClusterSnapshot snapshot, WallTime now, http::StreamWriter& out)
 {
@@ -145,13 +199,17 @@ Task<> stream_metrics(ClusterSnapshot snapshot, WallTime now, http::StreamWriter
         const auto age = m->self ? WallTime::duration{} : now - m->answered_at;
         page.sample({{"node", m->address}}, std::chrono::duration<double>{age}.count());
     }
-    page.family("opsd_cluster_unit_health", Kind::gauge,
-                "Health of a unit on a node: 0 healthy, 1 unhealthy, 3 unknown.");
-    for (const auto& m : members) {
-        for (const auto& unit : m->units)
-            page.sample({{"node", m->address}, {"unit", unit.label->id}}, number(m->current(unit)));
-        const bool sent = co_await send(page, out, piece);
-        if (!sent) co_return;
+    append_clocks_and_work(page, members);
+    for (const auto& family : unit_families) {
+        page.family(family.name, Kind::gauge, family.help);
+        for (const auto& m : members) {
+            for (const auto& unit : m->units) {
+                const auto value = family.value(*m, unit);
+                if (value) page.sample({{"node", m->address}, {"unit", unit.label->id}}, *value);
+            }
+            const bool sent = co_await send(page, out, piece);
+            if (!sent) co_return;
+        }
     }
     (void)co_await send(page, out, 0);
 }

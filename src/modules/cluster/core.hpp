@@ -99,6 +99,7 @@ private:
     std::set<std::string> crowded_;  // sources that name members beyond the limit
     bool changed_ = true;
     bool touched_ = false;
+    std::pair<std::uint64_t, std::uint64_t> refreshed_own_{};  // versions of this node's board in refresh()
     bool started_ = false;
     std::map<std::string, std::string> troubles_;
     // Answered when an earlier run ended, and were not asked since: what their own transitions call them.

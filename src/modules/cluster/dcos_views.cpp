@@ -66,14 +66,28 @@ Task<std::string> render_unit_nodes(const Cluster& cluster, std::string id, View
     co_return out;
 }
 
-Task<Response> list(Shared views, const Request& request, std::string key, Answers::Render render)
+/// Of the newest snapshot.
+Task<Response> kept(Shared views, const Request& request, std::string key, WantedAnswer::Render render)
+{
+    const auto snapshot = snapshot_of(*views);
+    WantedAnswer wanted{.key = std::move(key),
+                        .snapshot = snapshot,
+                        .modified = changed_at(*snapshot),
+                        .gzip = takes_gzip(request),
+                        .no_older = wants_newest(request),
+                        .render = std::move(render)};
+    auto response = co_await kept_answer(views, std::move(wanted));
+    if (response) co_return std::move(*response);
+    auto refusal = Response::text(response.error().message + "\n", 503);
+    refusal.with("Retry-After", "5");
+    co_return refusal;
+}
+
+Task<Response> list(Shared views, const Request& request, std::string key, WantedAnswer::Render render)
 {
     auto refusal = co_await refreshed(views, request);
     if (refusal) co_return std::move(*refusal);
-    const auto snapshot = snapshot_of(*views);
-    auto content = co_await views->answers.get(std::move(key), snapshot, changed_at(*snapshot),
-                                               takes_gzip(request), std::move(render));
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    co_return co_await kept(views, request, std::move(key), std::move(render));
 }
 
 Task<Response> units(Shared views, const Request& request)
@@ -117,23 +131,27 @@ Task<Response> report(Shared views, const Request& request)
     const auto snapshot = snapshot_of(*views);
     const ReportOptions options{.with_journal = request.caller.may_read(), .full = request.query.has("full")};
     const auto size = views->report_sizes.of(*snapshot, options);
-    // It says itself when it was made. What would take most of the room for kept answers is made anew for
-    // each reader, a piece at a time.
-    if (size > views->options.answers.bytes / 2) {
-        const auto producer = [snapshot, options](http::StreamWriter& out) {
-            return stream_report(snapshot, options, out);
-        };
-        auto response = Response::stream("application/json", producer);
-        response.with("Last-Modified", http::http_date(snapshot->at));
-        co_return dated(std::move(response), *views, *snapshot);
+    if (size <= views->options.answers.bytes / 2) {
+        WantedAnswer wanted{.key = fmt::format("report {} {}", options.with_journal, options.full),
+                            .snapshot = snapshot,
+                            .modified = std::chrono::ceil<std::chrono::seconds>(snapshot->at),
+                            .gzip = takes_gzip(request),
+                            .no_older = wants_newest(request),
+                            .size = size,
+                            .render = [snapshot, options, size](const Cluster&) {
+                                return render_report(snapshot, options, size);
+                            }};
+        auto response = co_await kept_answer(views, std::move(wanted));
+        if (response) co_return std::move(*response);
     }
-    const auto key = fmt::format("report {} {}", options.with_journal, options.full);
-    const Answers::Render render = [snapshot, options, size](const Cluster&) {
-        return render_report(snapshot, options, size);
+    // It says itself when it was made. What would take most of the room for kept answers, or has no room
+    // beside what slow clients read, is made anew for each reader, a piece at a time.
+    const auto producer = [snapshot, options](http::StreamWriter& out) {
+        return stream_report(snapshot, options, out);
     };
-    auto content = co_await views->answers.get(
-        key, snapshot, std::chrono::ceil<std::chrono::seconds>(snapshot->at), takes_gzip(request), render);
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    auto response = Response::stream("application/json", producer);
+    response.with("Last-Modified", http::http_date(snapshot->at));
+    co_return dated(std::move(response), *views, *snapshot);
 }
 
 Task<Response> download(Shared views, const Request& request)
@@ -176,12 +194,11 @@ Task<Response> unit_nodes(Shared views, const Request& request)
     const auto snapshot = snapshot_of(*views);
     const auto id = request.path_params.get("unit");
     if (find_unit(snapshot->value, id) == nullptr) co_return not_found(id);
-    const Answers::Render render = [id = std::string{id}, options = views->options](const Cluster& cluster) {
+    const WantedAnswer::Render render = [id = std::string{id},
+                                         options = views->options](const Cluster& cluster) {
         return render_unit_nodes(cluster, id, options);
     };
-    auto content = co_await views->answers.get(fmt::format("nodes of {}", id), snapshot,
-                                               changed_at(*snapshot), takes_gzip(request), render);
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    co_return co_await kept(views, request, fmt::format("nodes of {}", id), render);
 }
 
 Task<Response> unit_node(Shared views, const Request& request)

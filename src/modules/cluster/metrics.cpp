@@ -16,6 +16,13 @@ void single(Page& page, std::string_view name, Kind kind, std::string_view help,
 
 double count(std::uint64_t number) { return static_cast<double>(number); }
 
+void by_health(Page& page, const HealthCounts& counts)
+{
+    page.sample({{"health", "healthy"}}, counts.healthy);
+    page.sample({{"health", "unhealthy"}}, counts.unhealthy);
+    page.sample({{"health", "unknown"}}, counts.unknown);
+}
+
 void write_members(const Core& core, Page& page)
 {
     double fresh = 0;
@@ -35,6 +42,8 @@ void write_members(const Core& core, Page& page)
     page.sample({{"freshness", "fresh"}}, fresh);
     page.sample({{"freshness", "stale"}}, stale);
     page.sample({{"freshness", "unanswered"}}, unanswered);
+    const Cluster nobody;
+    write_totals(cluster ? cluster->value : nobody, page);
     single(page, "opsd_cluster_members_refused_total", Kind::counter,
            "Members beyond cluster.max_members that a source named.", count(core.table.refused()));
     const auto lag = std::chrono::duration<double>(core.services.clock.now() - oldest).count();
@@ -67,6 +76,18 @@ void write_pulls(const FollowCounters& c, const Core& core, Page& page)
 }
 
 }  // namespace
+
+void write_totals(const Cluster& cluster, Page& page)
+{
+    page.family("opsd_cluster_nodes", Kind::gauge, "Nodes of the cluster by health.");
+    by_health(page, cluster.nodes);
+    HealthCounts units;
+    for (const auto& roll : cluster.units)
+        units.add(roll.nodes.rolled_up());
+    page.family("opsd_cluster_rolled_up_units", Kind::gauge,
+                "Units of the cluster by their health over all nodes that have them.");
+    by_health(page, units);
+}
 
 void write_metrics(const Core& core, Page& page)
 {

@@ -7,4 +7,7 @@ namespace opsd::cluster {
 
 void write_metrics(const Core& core, telemetry::Page& page);
 
+/// Nodes and units by health: on /api/v1/metrics/cluster, too.
+void write_totals(const Cluster& cluster, telemetry::Page& page);
+
 }  // namespace opsd::cluster

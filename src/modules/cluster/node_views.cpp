@@ -75,10 +75,14 @@ Task<Response> members(Shared views, const Request& request)
         auto body = co_await render_members(snapshot->value, filter);
         co_return dated(Response::json(std::move(body)), *views, *snapshot);
     }
-    const Answers::Render render = [](const Cluster& cluster) { return render_members(cluster, {}); };
-    auto content =
-        co_await views->answers.get("members", snapshot, snapshot->at, takes_gzip(request), render);
-    co_return dated(Response::shared(std::move(content)), *views, *snapshot);
+    WantedAnswer wanted{.key = "members",
+                        .snapshot = snapshot,
+                        .modified = snapshot->at,
+                        .gzip = takes_gzip(request),
+                        .render = [](const Cluster& cluster) { return render_members(cluster, {}); }};
+    auto response = co_await kept_answer(views, std::move(wanted));
+    if (!response) co_return Response::problem(response.error());
+    co_return std::move(*response);
 }
 
 std::string with_age(std::string object, const Views& views, const Member& member)

@@ -104,7 +104,8 @@ Schema<ClusterOptions> schema()
                "A member that nobody names and that does not answer for so long is forgotten",
                at_least(Duration{1min}))
         .field(&ClusterOptions::max_answers, "max_answers",
-               "Room for rendered answers; a report that would take half of it is made anew for each reader",
+               "Room for rendered answers, also those that slow readers still hold; a report that would take "
+               "half of it is made anew for each reader",
                between(Bytes{1U << 20U}, Bytes{1U << 30U}))
         .field(&ClusterOptions::node_health_in_units, "node_health_in_units",
                "Show the whole node's health in /units/{unit}/nodes, as the DC/OS program does")

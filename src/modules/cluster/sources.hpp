@@ -54,7 +54,7 @@ public:
 /// Addresses of a name, within the time given; a literal address is its own answer.
 using LookUp =
     std::function<Task<Result<std::vector<std::string>>>(std::string host, std::chrono::milliseconds limit)>;
-/// By getaddrinfo, on a thread of its own.
+/// By getaddrinfo, on threads of its own.
 [[nodiscard]] LookUp system_look_up();
 
 /// What the sources use; the references outlive them.

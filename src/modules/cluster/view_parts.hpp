@@ -18,6 +18,8 @@ using Answer = Task<Response> (*)(Shared, const Request&);
 [[nodiscard]] http::Handler with(const Shared& views, Answer answer);
 
 [[nodiscard]] bool takes_gzip(const Request& request);
+/// Whether the client will not take what was known before it asked: all nodes were asked for it.
+[[nodiscard]] bool wants_newest(const Request& request);
 
 /// The newest snapshot, never null: before the first publish it is an empty cluster.
 [[nodiscard]] ClusterSnapshot snapshot_of(const Views& views);
@@ -47,6 +49,9 @@ struct Verdict {
 /// The times of an answer about the whole cluster, or about one member: how old what is known is.
 [[nodiscard]] Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot,
                              const Member* member = nullptr);
+
+/// A kept answer with its times. Errc::unavailable: there is no room for it.
+Task<Result<Response>> kept_answer(Shared views, WantedAnswer wanted);
 
 /// Waits for ?cache where it was asked for. nullopt: go on.
 Task<std::optional<Response>> refreshed(Shared views, const Request& request);

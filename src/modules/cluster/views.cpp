@@ -25,6 +25,8 @@ bool takes_gzip(const Request& request)
     return request.headers.get("accept-encoding").find("gzip") != std::string_view::npos;
 }
 
+bool wants_newest(const Request& request) { return request.query.has("cache"); }
+
 ClusterSnapshot snapshot_of(const Views& views)
 {
     const auto& now = views.services.board.cluster.get();
@@ -70,9 +72,10 @@ WallTime changed_at(const Snapshot<Cluster>& snapshot) noexcept
     return std::chrono::ceil<std::chrono::seconds>(exactly);
 }
 
-Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)
+namespace {
+
+Response with_age(Response response, const Views& views, WallTime confirmed)
 {
-    const auto confirmed = member != nullptr && !member->self ? member->answered_at : confirmed_at(snapshot);
     if (confirmed == WallTime{}) return response;  // never answered: there is no age
     const auto age = std::chrono::floor<std::chrono::seconds>(views.services.clock.now() - confirmed);
     response.with("Age", std::to_string(std::max<std::int64_t>(0, age.count())));
@@ -80,9 +83,25 @@ Response dated(Response response, const Views& views, const Snapshot<Cluster>& s
     return response;
 }
 
+}  // namespace
+
+Response dated(Response response, const Views& views, const Snapshot<Cluster>& snapshot, const Member* member)
+{
+    const auto confirmed = member != nullptr && !member->self ? member->answered_at : confirmed_at(snapshot);
+    return with_age(std::move(response), views, confirmed);
+}
+
+Task<Result<Response>> kept_answer(Shared views, WantedAnswer wanted)
+{
+    wanted.confirmed = confirmed_at(*wanted.snapshot);
+    auto answer = co_await views->answers.get(std::move(wanted));
+    if (!answer) co_return fail(std::move(answer).error());
+    co_return with_age(Response::shared(std::move(answer->content)), *views, answer->confirmed);
+}
+
 Task<std::optional<Response>> refreshed(Shared views, const Request& request)
 {
-    if (!request.query.has("cache")) co_return std::nullopt;
+    if (!wants_newest(request)) co_return std::nullopt;
     const auto done = co_await views->actions.refresh();
     if (done) co_return std::nullopt;
     const auto snapshot = snapshot_of(*views);

@@ -33,7 +33,7 @@ Outside real_outside(const LogsOptions& options, const Services& services)
         return readers->values(std::move(field), most);
     };
     outside.run = [follower] { return follower->run(); };
-    outside.boot_id = systemd::present_boot_id();
+    outside.boot_id = systemd::boot_id();
     outside.waiting = [readers] { return readers->waiting(); };
     outside.handles = [follower] { return follower->handles(); };
     return outside;

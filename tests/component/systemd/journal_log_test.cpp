@@ -170,7 +170,7 @@ TEST_F(JournalLog, GoesBackOverEntriesThatTheWriterTakes)
     JournalSlice seventeenth;
     (void)read({.limit = 17}, {}, "", &seventeenth);
     range = {
-        .from = From::cursor, .cursor = seventeenth.position, .skip = -2, .limit = 2, .skip_taken = true};
+        .from = From::cursor, .cursor = seventeenth.position, .skip = -2, .skip_taken = true, .limit = 2};
     EXPECT_EQ(read(range, {.looked_at = 1}, "7"), (std::vector{7, 17}));
 }
 

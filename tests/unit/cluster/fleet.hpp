@@ -5,6 +5,7 @@
 
 #include "support.hpp"
 
+#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
 #include <map>
@@ -166,6 +167,7 @@ protected:
         const auto origin = request.url.substr(0, request.url.find('/', 7));
         auto& member = members.at(origin);
         member.asked.push_back(request);
+        if (answers_later) co_await asio::post(io, asio::use_awaitable);
         if (request.url.find("/node/history") != std::string::npos) co_return history(member);
         using Way = Scripted::Way;
         net::ClientResponse response;
@@ -209,6 +211,7 @@ protected:
     std::unique_ptr<TaskGroup> group;
     TableChanges all;
     std::optional<std::int64_t> kept = 0;
+    bool answers_later = false;  // not before what waits on the loop had its turn
     std::vector<std::int64_t> learned;
 
 private:

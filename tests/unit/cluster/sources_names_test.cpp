@@ -145,6 +145,48 @@ TEST_F(NameSources, DnsThatHangsCostsItsTimeoutAndNobodyElse)
     EXPECT_EQ(heard.doubts["dns"], "cannot look up hangs: the name servers did not answer in time");
 }
 
+TEST_F(NameSources, ANameThatHangsDelaysNoOther)
+{
+    options.dns.names.items = {"hangs", "good"};
+    options.fixed.hosts.items = {"hangs", "node1"};
+    options.dns.timeout = options.fixed.timeout = 50ms;
+    dns = {{"good", {"10.0.0.2"}}, {"node1", {"10.0.0.1"}}};
+    hanging = {"hangs"};
+    start();
+    until([this] { return heard.rounds("dns") > 0 && heard.rounds("static") > 0; });
+    EXPECT_EQ(heard.hosts("dns"), "10.0.0.2");
+    EXPECT_EQ(heard.hosts("static"), "hangs 10.0.0.1");
+    EXPECT_EQ(look_ups, 4);
+}
+
+TEST_F(NameSources, SomeNamesOutOfManyAreAskedForAtATimeAndThoseThatFailTakeTurns)
+{
+    for (int i = 0; i < 100; ++i) {
+        const auto name = "hangs" + std::to_string(i);
+        options.dns.names.items.push_back(name);
+        hanging.insert(name);
+    }
+    options.dns.names.items.emplace_back("good");
+    options.dns.timeout = 20ms;
+    dns["good"] = {"10.0.0.2"};
+    start();
+    EXPECT_EQ(look_ups, 64);
+    for (int round = 0; round < 20 && heard.hosts("dns") != "10.0.0.2"; ++round)
+        again("dns", 70s);
+    EXPECT_EQ(heard.hosts("dns"), "10.0.0.2");
+}
+
+TEST_F(NameSources, StoppingEndsTheLookUpsUnderWay)
+{
+    options.dns.names.items = {"hangs", "hangs2", "hangs3"};
+    options.dns.timeout = 60s;
+    hanging = {"hangs", "hangs2", "hangs3"};
+    start();
+    group.cancel();
+    until([this] { return group.size() == 0; });
+    EXPECT_EQ(heard.rounds("dns"), 0);
+}
+
 TEST(SystemLookUp, KnowsAddressesAndGivesUpInTime)
 {
     run([]() -> Task<> {

@@ -3,6 +3,8 @@
 #include "http/content.hpp"
 #include "modules/cluster/view_parts.hpp"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 
 namespace opsd::cluster {
@@ -180,6 +182,33 @@ TEST_F(DcosViews, ALargeReportIsStreamedAndTheSame)
     EXPECT_EQ(collector.text, kept);
 }
 
+TEST_F(DcosViews, AReportThatSlowReadersLeaveNoRoomForIsStreamed)
+{
+    const auto* path = "/system/health/v1/report";
+    const auto size = views->report_sizes.of(*board.cluster.get(), {.with_journal = true});
+    make({.answers = {.bytes = 2 * size}});
+    auto slow = ask(path);
+    ASSERT_TRUE(slow.content);
+    EXPECT_EQ(ask(path).content, slow.content);
+    kill("10.0.0.9");
+    EXPECT_TRUE(ask(path).producer);
+    slow = {};
+    EXPECT_TRUE(ask(path).content) << "nobody reads the old one any more";
+}
+
+TEST_F(DcosViews, AListThatHasNoRoomIsRefusedWithTheReason)
+{
+    make({.answers = {.bytes = 100}});
+    const auto slow = ask("/system/health/v1/nodes");
+    ASSERT_TRUE(slow.content);
+    publish();
+    const auto refused = ask("/system/health/v1/nodes");
+    EXPECT_EQ(refused.status, 503U);
+    EXPECT_TRUE(refused.body.starts_with("cannot make the answer: slow clients still read")) << refused.body;
+    EXPECT_EQ(header(refused, "Retry-After"), "5");
+    EXPECT_EQ(ask("/api/v1/cluster/units").status, 503U);
+}
+
 TEST_F(DcosViews, AnswersCarryTheirAge)
 {
     ::setenv("TZ", "UTC", 1);
@@ -260,7 +289,7 @@ TEST_F(DcosViews, AChangeIsNotHiddenByTheDateOfALargeAnswer)
         clock.step_wall(std::chrono::ceil<std::chrono::seconds>(clock.now()) - clock.now());
         const auto second = clock.now();
         std::string words = "first";
-        const Answers::Render render = [&](const Cluster&) -> Task<std::string> {
+        const WantedAnswer::Render render = [&](const Cluster&) -> Task<std::string> {
             co_return words + std::string(300 * 1024, '.');
         };
         const auto get = [&](std::uint64_t version, WallTime changed, std::string if_modified_since = {}) {
@@ -268,9 +297,12 @@ TEST_F(DcosViews, AChangeIsNotHiddenByTheDateOfALargeAnswer)
             newest.value.changed_at = changed;
             const auto snapshot = std::make_shared<const Snapshot<Cluster>>(std::move(newest));
             const auto task = [&]() -> Task<http::Response> {
-                auto content =
-                    co_await views->answers.get("large", snapshot, changed_at(*snapshot), false, render);
-                co_return http::Response::shared(std::move(content));
+                WantedAnswer wanted{.key = "large",
+                                    .snapshot = snapshot,
+                                    .modified = changed_at(*snapshot),
+                                    .render = render};
+                auto answer = co_await views->answers.get(std::move(wanted));
+                co_return http::Response::shared(std::move(answer->content));
             };
             http::Request request;
             request.headers.add("if-modified-since", std::move(if_modified_since));
@@ -312,6 +344,22 @@ TEST_F(DcosViews, CacheAsksAllNodesFirst)
               "cannot refresh: 3 of 40 nodes have not answered within 10 s; what is known is 1 min 5 s old "
               "and is served without ?cache\n");
     EXPECT_EQ(header(response, "Age"), "65");
+}
+
+TEST_F(DcosViews, CacheNeverShowsALargeAnswerOfBeforeItAsked)
+{
+    for (int i = 0; i < 1'200; ++i)
+        add(fmt::format("10.1.{}.{}", i / 200, i % 200), {{"a.service", Health::healthy}});
+    publish();
+    ASSERT_GT(text("/system/health/v1/report").size(), 256U * 1024U);
+    add("10.1.0.7", {{"a.service", Health::unhealthy}});
+    publish();
+    const auto health = [this](const std::string& path) {
+        return json(path)["Nodes"]["10.1.0.7"]["Health"].get<int>();
+    };
+    EXPECT_EQ(health("/system/health/v1/report"), 0) << "made less than a second ago";
+    EXPECT_EQ(health("/system/health/v1/report?cache"), 1);
+    EXPECT_EQ(health("/system/health/v1/report"), 1);
 }
 
 TEST_F(DcosViews, BeforeAnythingIsKnownListsAreEmptyAndTheClusterIsUnknown)
@@ -401,6 +449,16 @@ TEST_F(DcosViews, AClusterOfWhichNotAllAreKnownIsNotHealthy)
 
 TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)
 {
+    kill("10.0.0.9");
+    const auto planned = std::make_shared<const Acknowledgement>(Acknowledgement{.reason = "new disk"});
+    auto cluster = board.cluster.get()->value;
+    auto member = std::make_shared<Member>(*cluster.members[1]);
+    member->clock_offset = -1500ms;
+    member->acknowledged = planned;
+    member->units[1].restarts_in_window = 7;
+    member->units[1].acknowledged = planned;
+    cluster.members[1] = member;
+    board.cluster.publish(cluster, clock.now());
     const auto response = ask("/api/v1/metrics/cluster");
     ASSERT_TRUE(response.producer);
     Collector collector;
@@ -412,8 +470,19 @@ TEST_F(DcosViews, TheClustersSeriesAreForPrometheus)
     for (const auto* line :
          {"opsd_cluster_node_health{node=\"10.0.0.10\",hostname=\"h10\",role=\"agent\"} 1\n",
           "opsd_cluster_unit_health{node=\"10.0.0.10\",unit=\"b.service\"} 1\n",
-          "opsd_cluster_units{unit=\"b.service\",health=\"unhealthy\"} 1\n"})
+          "opsd_cluster_units{unit=\"b.service\",health=\"unhealthy\"} 1\n",
+          "opsd_cluster_nodes{health=\"healthy\"} 0\n", "opsd_cluster_nodes{health=\"unhealthy\"} 1\n",
+          "opsd_cluster_nodes{health=\"unknown\"} 1\n",
+          "opsd_cluster_rolled_up_units{health=\"unhealthy\"} 1\n",
+          "opsd_cluster_rolled_up_units{health=\"unknown\"} 1\n",
+          "opsd_cluster_node_clock_offset_seconds{node=\"10.0.0.10\"} -1.5\n",
+          "opsd_cluster_node_acknowledged{node=\"10.0.0.10\"} 1\n",
+          "opsd_cluster_unit_restarts{node=\"10.0.0.10\",unit=\"b.service\"} 7\n",
+          "opsd_cluster_unit_acknowledged{node=\"10.0.0.10\",unit=\"b.service\"} 1\n"})
         EXPECT_NE(collector.text.find(line), std::string::npos) << line << collector.text;
+    EXPECT_EQ(collector.text.find("opsd_cluster_unit_restarts{node=\"10.0.0.10\",unit=\"a.service\"}"),
+              std::string::npos)
+        << "most units never restart";
 }
 
 }  // namespace

@@ -426,6 +426,34 @@ TEST_F(WatchingNode, OnlyAChangeMakesThePictureNewer)
     EXPECT_GT(board.cluster.get()->value.changed_at, changed);
 }
 
+TEST_F(WatchingNode, ItsMetricsHaveTheTotalsByHealth)
+{
+    publish_own(Health::unhealthy);
+    begin();
+    const auto page = metrics.render();
+    for (const auto* line :
+         {"opsd_cluster_members{freshness=\"fresh\"} 2\n", "opsd_cluster_nodes{health=\"healthy\"} 1\n",
+          "opsd_cluster_nodes{health=\"unhealthy\"} 1\n", "opsd_cluster_nodes{health=\"unknown\"} 0\n",
+          "opsd_cluster_rolled_up_units{health=\"healthy\"} 1\n",
+          "opsd_cluster_rolled_up_units{health=\"unhealthy\"} 1\n"})
+        EXPECT_NE(page.find(line), std::string::npos) << line << page;
+}
+
+TEST_F(WatchingNode, ManyWhoAskForTheNewestAtOnceAreShownOnePicture)
+{
+    publish_own(Health::healthy);
+    begin();
+    answers_later = true;  // or each round ends before the next one asks
+    const auto version = board.cluster.version();
+    std::vector<std::shared_ptr<std::optional<http::Response>>> answers;
+    for (int i = 0; i < 20; ++i)
+        answers.push_back(begin_to_ask("/system/health/v1/nodes", {{"cache", ""}}));
+    until([&] { return std::ranges::all_of(answers, [](const auto& one) { return one->has_value(); }); });
+    EXPECT_EQ(board.cluster.version(), version + 1) << "each version is one more report to make";
+    EXPECT_EQ(ask("/system/health/v1/nodes", {{"cache", ""}}).status, 200U);
+    EXPECT_EQ(board.cluster.version(), version + 2) << "who asks later is not shown what was";
+}
+
 TEST_F(WatchingNode, AChangeWhileTheClockIsSetBackIsToldToWhoeverAsksLater)
 {
     auto& member = add("10.0.0.1");

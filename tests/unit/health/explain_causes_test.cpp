@@ -61,6 +61,11 @@ Facts failing(std::string result = "exit-code", int code = 1, int status = 3)
     return facts_of(failed(std::move(result), code, status), "failed");
 }
 
+// The form of Linux 5.0 and later, of a slice with MemoryMax=.
+const std::string at_the_limit_of_a_slice =
+    "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg="
+    "/dcos.slice/dcos-app.slice,task_memcg=/dcos.slice/dcos-app.slice/a.service,task=a,pid=71,uid=0";
+
 Facts setup(int status) { return failing("exit-code", 1, status); }
 
 Facts saying(std::string message)
@@ -157,6 +162,14 @@ std::vector<Example> examples()
         "no space left where /srv/data is", "df -h /srv/data");
     add("memory-limit", with(failing("oom-kill", 2, 9), [](auto& f) { f.details.memory_max = 64UL << 20U; }),
         "MemoryMax=64 MiB", "systemctl show -p MemoryMax");
+    add("slice-memory-limit",
+        with(failing("oom-kill", 2, 9),
+             [](auto& f) {
+                 f.details.memory_max = 64UL << 20U;
+                 f.kernel = {line(at_the_limit_of_a_slice, 0, "kernel")};
+             }),
+        "in the control group /dcos.slice/dcos-app.slice together",
+        "systemctl show -p MemoryMax,MemoryCurrent dcos-app.slice");
     add("oomd",
         with(failing("oom-kill", 2, 9),
              [](auto& f) {
@@ -462,6 +475,25 @@ TEST(ExplainCauses, TheKernelsWordsDecideBetweenTheLimitAndTheMachine)
     f.details.facts.result = "signal";
     f.details.memory_max = systemd::no_limit;
     EXPECT_EQ(explain(f).cause, "signal") << "another unit was killed";
+}
+
+TEST(ExplainCauses, AKillAtASlicesLimitDoesNotBlameTheUnitsOwn)
+{
+    auto f = failing("oom-kill", 2, 9);
+    f.details.memory_max = 64UL << 20U;
+    f.kernel = {line(at_the_limit_of_a_slice, 0, "kernel")};
+    const auto answer = explain(f);
+    EXPECT_EQ(answer.cause, "slice-memory-limit");
+    EXPECT_EQ(answer.verdict.find("MemoryMax="), std::string::npos) << answer.verdict;
+    f.kernel = {line("oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg="
+                     "/system.slice/a.service/worker,task_memcg=/system.slice/a.service/worker,task=a,pid=71,"
+                     "uid=0",
+                     0, "kernel")};
+    EXPECT_EQ(explain(f).cause, "memory-limit") << "a group below its own belongs to it";
+    f.kernel = {line("oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg="
+                     "/docker/0123,task_memcg=/docker/0123/system.slice/a.service,task=a,pid=71,uid=0",
+                     0, "kernel")};
+    EXPECT_EQ(explain(f).cause, "slice-memory-limit") << "the limit of the container around the machine";
 }
 
 TEST(ExplainCauses, AKillAtALimitThatSystemdWasNotToldOfMentionsTheLimit)

@@ -420,29 +420,21 @@ TEST_F(HealthSource, AReloadIsFollowedByOneLookForABurstOfSignals)
     EXPECT_EQ(state("a.service")->name, "New");
 }
 
-TEST_F(HealthSource, BeyondTheBoundTheModuleIsDegraded)
-{
-    options.units = {"a.service", "b.service", "c.service"};
-    options.max_units = 2;
-    start();
-    EXPECT_EQ(node().units.size(), 2U);
-    EXPECT_EQ(node().health, Health::unknown) << "nobody knows how the third one is";
-    EXPECT_EQ(status.condition, "degraded");
-    EXPECT_NE(status.reason.find("max_units"), std::string::npos);
-    EXPECT_EQ(metric("opsd_units_left_out"), "1");
-}
-
-TEST_F(HealthSource, AUnitBeyondTheBoundMakesTheNodeUnknownAndIsNamedToOldClients)
+TEST_F(HealthSource, BeyondTheBoundTheModuleIsDegradedAndTheNodeUnknown)
 {
     add(running());
     add(running("b.service"));
     options.units = {"a.service", "b.service", "c.service"};
     options.max_units = 2;
     start();
-    EXPECT_EQ(node().health, Health::unknown);
+    EXPECT_EQ(node().units.size(), 2U);
+    EXPECT_EQ(node().health, Health::unknown) << "nobody knows how the third one is";
     EXPECT_NE(node().reason.find("cannot watch 1 further units"), std::string::npos) << node().reason;
-    EXPECT_EQ(get("/system/health/v1")["units"].size(), 3U);
+    EXPECT_EQ(get("/system/health/v1")["units"].size(), 3U) << "old clients see it, too";
     EXPECT_EQ(metric("opsd_units_list_complete"), "0");
+    EXPECT_EQ(status.condition, "degraded");
+    EXPECT_NE(status.reason.find("max_units"), std::string::npos);
+    EXPECT_EQ(metric("opsd_units_left_out"), "1");
 }
 
 TEST_F(HealthSource, AUnitThatTurnsUpBeyondTheBoundCountsOnceUntilItGoes)

@@ -188,14 +188,14 @@ TEST(LogsRender, NoMessageOfOursSteersATerminal)
 TEST(LogsRender, ExportIsJournaldsFormat)
 {
     const std::string binary{"a\nb\0c", 5};
-    const auto text = render({{"MESSAGE", "hello"}, {"DATA", binary}, {"DATA", "x"}}, Format::export_);
     const std::string length{"\5\0\0\0\0\0\0\0", 8};
-    const auto expected = "__CURSOR=" + std::string{cursor}
-                          + "\n__REALTIME_TIMESTAMP=1700000000123456\n__MONOTONIC_TIMESTAMP=77\n"
-                            "MESSAGE=hello\nDATA\n"
-                          + length + binary + "\nDATA=x\n\n";
-    EXPECT_EQ(text, expected);
-    EXPECT_NE(render({{"A", "\xff"}}, Format::export_).find("A\n\1"), std::string::npos);
+    const auto text = render({{"MESSAGE", "hello"}, {"DATA", binary}, {"DATA", "x"}}, Format::export_);
+    EXPECT_EQ(text, "__CURSOR=" + std::string{cursor}
+                        + "\n__REALTIME_TIMESTAMP=1700000000123456\n__MONOTONIC_TIMESTAMP=77\n"
+                          "MESSAGE=hello\nDATA\n"
+                        + length + binary + "\nDATA=x\n\n");
+    const auto odd = render({{"A", "\xff"}}, Format::export_);
+    EXPECT_NE(odd.find("A\n\1"), std::string::npos);
 }
 
 TEST(LogsRender, ALongEntryIsShortenedAndSaysSo)

@@ -111,6 +111,16 @@ Commands next_memory(const Case& c)
                           "free -h", fmt::format("systemctl edit {}", name(c))});
 }
 
+Commands next_slice_memory(const Case& c)
+{
+    const auto group = limited_group(c);
+    const auto unit = group.substr(group.rfind('/') + 1);
+    Commands all{fmt::format("systemd-cgtop -m -n 1 {}", shell_quoted(group))};
+    if (unit.ends_with(".slice"))
+        all.push_back(fmt::format("systemctl show -p MemoryMax,MemoryCurrent {}", shell_quoted(unit)));
+    return then_start(c, std::move(all));
+}
+
 Commands next_binary_missing(const Case& c)
 {
     const auto package = package_of_program(c);

@@ -35,6 +35,8 @@ constexpr auto table = std::to_array<Cause>({
      next_environment_file},
     {"disk-full", "its lines say that there is no space left", disk_full, say_disk_full, next_disk_full},
     {"memory-limit", "killed at its own MemoryMax=", memory_limit, say_memory_limit, next_memory},
+    {"slice-memory-limit", "killed at the memory limit of a slice that it is in", slice_memory_limit,
+     say_slice_memory_limit, next_slice_memory},
     {"oomd", "killed by systemd-oomd", oomd, say_oomd, next_memory},
     {"out-of-memory", "killed by the kernel because the machine had no memory left", out_of_memory,
      say_out_of_memory, next_memory},

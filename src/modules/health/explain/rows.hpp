@@ -19,6 +19,9 @@ const systemd::ExecCommand* command_of(const Case& c);
 const FileFact* program_of(const Case& c);
 /// The kernel's words about a kill of the unit for lack of memory, "" without any.
 std::string kernel_oom(const Case& c);
+/// The control group at whose limit the kernel killed, as those words name it: "/app.slice/a.service"; ""
+/// when they name none.
+std::string limited_group(const Case& c);
 /// The last line that the unit's own processes wrote in the failed attempt; null without one.
 const systemd::JournalLine* last_words(const Case& c);
 /// The last sudo line or the like that named the unit when it was stopped.
@@ -45,6 +48,7 @@ bool device_missing(const Case& c);
 bool environment_file(const Case& c);
 bool disk_full(const Case& c);
 bool memory_limit(const Case& c);
+bool slice_memory_limit(const Case& c);
 bool oomd(const Case& c);
 bool out_of_memory(const Case& c);
 bool binary_missing(const Case& c);
@@ -102,6 +106,7 @@ std::string say_device(const Case& c);
 std::string say_environment_file(const Case& c);
 std::string say_disk_full(const Case& c);
 std::string say_memory_limit(const Case& c);
+std::string say_slice_memory_limit(const Case& c);
 std::string say_oomd(const Case& c);
 std::string say_out_of_memory(const Case& c);
 std::string say_binary_missing(const Case& c);
@@ -157,6 +162,7 @@ Commands next_device(const Case& c);
 Commands next_environment_file(const Case& c);
 Commands next_disk_full(const Case& c);
 Commands next_memory(const Case& c);
+Commands next_slice_memory(const Case& c);
 Commands next_binary_missing(const Case& c);
 Commands next_interpreter(const Case& c);
 Commands next_executable(const Case& c);

@@ -50,11 +50,25 @@ bool killed_for_memory(const Case& c)
            || (failing(c) && !c.line("killed by the OOM killer").empty());
 }
 
+/// The unit's own group, or one of its processes' below it.
+bool is_its_own(const Case& c, const std::string& group)
+{
+    return (group + "/").contains("/" + c.unit.id + "/");
+}
+
 bool at_its_limit(const Case& c)
 {
     const auto oom = kernel_oom(c);
-    if (!oom.empty()) return oom.contains("CONSTRAINT_MEMCG");
-    return c.details.memory_max != systemd::no_limit;
+    if (oom.empty()) return c.details.memory_max != systemd::no_limit;
+    const auto group = limited_group(c);
+    return oom.contains("CONSTRAINT_MEMCG") && (group.empty() || is_its_own(c, group));
+}
+
+/// A slice, or the container that all of the machine is in.
+bool at_a_limit_above(const Case& c)
+{
+    const auto group = limited_group(c);
+    return !group.empty() && !is_its_own(c, group);
 }
 
 }  // namespace
@@ -103,6 +117,7 @@ bool disk_full(const Case& c)
     return says(c, "disk-full") || (unspecific(c) && !c.clue && !c.facts.full.empty());
 }
 bool memory_limit(const Case& c) { return killed_for_memory(c) && !oomd(c) && at_its_limit(c); }
+bool slice_memory_limit(const Case& c) { return killed_for_memory(c) && !oomd(c) && at_a_limit_above(c); }
 bool oomd(const Case& c)
 {
     return failing(c)

@@ -130,6 +130,16 @@ std::string kernel_oom(const Case& c)
     return {};
 }
 
+std::string limited_group(const Case& c)
+{
+    constexpr std::string_view field = "oom_memcg=";
+    const auto oom = kernel_oom(c);
+    const auto at = oom.find(field);
+    if (at == std::string::npos) return {};
+    const auto begin = at + field.size();
+    return oom.substr(begin, oom.find(',', begin) - begin);
+}
+
 const systemd::JournalLine* last_words(const Case& c)
 {
     const auto& all = c.facts.journal;
@@ -247,6 +257,12 @@ std::string say_memory_limit(const Case& c)
         return fmt::format("{} was killed at the memory limit of its control group", c.unit.id);
     return fmt::format("{} was killed for lack of memory at its limit, MemoryMax={}", c.unit.id,
                        human_bytes(c.details.memory_max));
+}
+std::string say_slice_memory_limit(const Case& c)
+{
+    return fmt::format("the kernel killed {}, because all that is in the control group {} together came to "
+                       "that group's memory limit",
+                       c.unit.id, limited_group(c));
 }
 std::string say_oomd(const Case& c)
 {

@@ -1,0 +1,27 @@
+#pragma once
+// Dead letters get another chance, once somebody has removed the reason of their refusal.
+
+#include "opsd/clock.hpp"
+#include "pipeline/dead_letters.hpp"
+#include "pipeline/delivery.hpp"
+
+#include <memory>
+#include <set>
+#include <string>
+
+namespace opsd::pipeline {
+
+struct Resent {
+    std::uint64_t accepted = 0;  ///< these are no letters any more
+    std::uint64_t refused = 0;   ///< these still are
+    std::uint64_t without = 0;   ///< letters whose bytes were not kept: replay them from their position
+    std::string error;           ///< why it ended early, a sentence; "" when all were sent
+};
+
+/// Sends the letters with these ids, or all when there are none, oldest first, each in a request of its own:
+/// what was refused once is best asked about alone. Ends with the first answer that is not about the record.
+/// Errors: the file cannot be read or written. All outlive the task but the ids.
+Task<Result<Resent>> resend(std::shared_ptr<DeadLetterFile> file, WorkerThread& worker, Sink& sink,
+                            Clock& clock, std::chrono::milliseconds deadline, std::set<std::string> ids);
+
+}  // namespace opsd::pipeline
