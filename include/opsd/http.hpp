@@ -88,8 +88,8 @@ public:
     virtual Task<Result<>> write(std::string_view chunk) = 0;
     /// Becomes true when the client closes or the daemon drains: a producer that waits for news races it.
     virtual Task<> closed() = 0;
-    /// False: whatever ends the stream from now on, the client sees it torn, without its last chunk, and cannot
-    /// take what it has for all there is. True takes that back. (HTTP/1.0 knows no difference.)
+    /// False: whatever ends the stream from now on, the client sees it torn, without its last chunk, and
+    /// cannot take what it has for all there is. True takes that back. (HTTP/1.0 knows no difference.)
     virtual void set_whole(bool /*whole*/) {}
 };
 using Stream = std::function<Task<>(StreamWriter&)>;
