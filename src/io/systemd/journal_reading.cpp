@@ -136,7 +136,7 @@ int JournalReading::slice(JournalHandle& handle, const SliceLimits& limits, Jour
     if (r >= 0 && !position_.empty()) r = note_loss(journal, out);
     if (r >= 0) r = add_matches(journal, range_.matches);
     auto at = At::before;
-    if (r >= 0) r = begun_ ? seek_position(journal, at) : begin(journal, out, at);
+    if (r >= 0) r = begun_ ? seek_position(journal, at) : begin(journal, tail, out, at);
     if (r < 0) return r;
     const bool first = !std::exchange(begun_, true);
     Budget budget{limits};
@@ -153,7 +153,7 @@ int JournalReading::slice(JournalHandle& handle, const SliceLimits& limits, Jour
 }
 
 /// The first time: to where the range begins.
-int JournalReading::begin(sd_journal* journal, JournalSlice& out, At& at)
+int JournalReading::begin(sd_journal* journal, const std::string& tail, JournalSlice& out, At& at)
 {
     int r = 0;
     switch (range_.from) {
@@ -161,7 +161,12 @@ int JournalReading::begin(sd_journal* journal, JournalSlice& out, At& at)
         r = sd_journal_seek_head(journal);
         break;
     case From::tail:
-        r = sd_journal_seek_tail(journal);
+        if (range_.skip < 0) {
+            r = sd_journal_seek_tail(journal);
+            break;
+        }
+        position_ = tail;  // from seek_tail() one would go forward to the last entry
+        r = seek_position(journal, at);
         break;
     case From::cursor:
         r = seek_position(journal, at);

@@ -50,7 +50,7 @@ private:
     };
     class Budget;
 
-    int begin(sd_journal* journal, JournalSlice& out, At& at);
+    int begin(sd_journal* journal, const std::string& tail, JournalSlice& out, At& at);
     int seek_position(sd_journal* journal, At& at);
     int note_loss(sd_journal* journal, JournalSlice& out) const;
     int go_back(sd_journal* journal, JournalSlice& out, At& at);
