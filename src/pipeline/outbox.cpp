@@ -316,7 +316,8 @@ void Outbox::advance()
     }
     for (; !slices_.empty() && slices_.front().end <= first_; ++first_slice_) {
         auto& slice = slices_.front();
-        if (!slice.position.empty()) position_ = std::move(slice.position);
+        // Unless records of a later slice are done, too: theirs is further.
+        if (!slice.position.empty() && slice.end == first_) position_ = std::move(slice.position);
         held_ -= slice.cost;
         slices_.pop_front();
     }
