@@ -350,12 +350,16 @@ TEST(Table, AMemberIsFoundByItsIpHoweverItsAddressIsWritten)
     document.identity.ip = "10.0.0.2";
     cast.answers("node.example", document);
     cast.answers("192.168.0.1", document);
+    auto inside = cast.document("b", {});
+    inside.identity.ip = "172.16.0.1";
+    cast.answers("10.0.0.1:1051", inside);
     const auto cluster = cast.table.cluster(true);
     const auto address = [&cluster](std::string_view name) {
         const auto found = look_up(cluster, name);
         return found.member ? found.member->address : std::string{};
     };
     EXPECT_EQ(address("10.0.0.1"), "10.0.0.1:1051") << "without its port";
+    EXPECT_EQ(address("172.16.0.1"), "10.0.0.1:1051") << "as it calls itself";
     EXPECT_EQ(address("10.0.0.1:1051"), "10.0.0.1:1051");
     EXPECT_EQ(address("fd00::5"), "[fd00::5]:1051");
     EXPECT_EQ(address("10.0.0.3"), "10.0.0.3") << "just so";
