@@ -149,6 +149,7 @@ Task<> Daemon::start()
     }
     supervisor_->on_routes_changed([this] { build_routes(); });
     build_routes();
+    // Before anything listens: a mistake in these files is one of the configuration, a port in use is not.
     auto read = [listeners = tls_listeners(plan_.http)] { return http::read_certificates(listeners); };
     const auto certificates = co_await files_.run(std::move(read));
     if (!certificates) {

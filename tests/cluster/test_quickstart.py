@@ -75,7 +75,7 @@ class Quickstart(unittest.TestCase):
             terminal.until("Ctrl-C ends it and removes everything", BUILD)
             self.assertTrue(traces())
             os.killpg(terminal.process.pid, signal.SIGINT)
-            self.assertEqual(terminal.end(60), 130, terminal.shown)
+            self.assertEqual(terminal.end(180), 130, terminal.shown)
         self.nothing_is_left()
 
     def test_where_systemd_runs_it_watches_the_machine_itself(self):

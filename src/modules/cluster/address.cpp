@@ -9,6 +9,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <set>
 
 namespace opsd::cluster {
 namespace {
@@ -82,14 +83,21 @@ bool is_at(std::string_view address, std::string_view name)
     return address.contains(name) && (address == name || host_of(address) == name);
 }
 
-bool is_called(const Cluster& cluster, const Member& member, std::string_view name)
+bool is_called(const Member& member, std::string_view name)
 {
     const auto& who = member.identity;
-    if (who.hostname == name || who.mesos_id == name || member.node_id == name || who.ip == name) return true;
-    if (is_at(member.address, name)) return true;
-    return std::ranges::any_of(cluster.aliases, [&](const MemberAlias& alias) {
-        return alias.of == member.address && is_at(alias.address, name);
-    });
+    return who.hostname == name || who.mesos_id == name || member.node_id == name || who.ip == name
+           || is_at(member.address, name);
+}
+
+/// Where those are shown that have the name as another address. Once for all members: there may be as many
+/// aliases.
+std::set<std::string_view> shown_for(const Cluster& cluster, std::string_view name)
+{
+    std::set<std::string_view> shown;
+    for (const auto& alias : cluster.aliases)
+        if (is_at(alias.address, name)) shown.insert(alias.of);
+    return shown;
 }
 
 }  // namespace
@@ -98,9 +106,10 @@ Lookup look_up(const Cluster& cluster, std::string_view name)
 {
     Lookup found;
     if (name.empty()) return found;
+    const auto shown = shown_for(cluster, name);
     for (const auto& member : cluster.members) {
         if (member->address == name) return {member, {member->address}};
-        if (!is_called(cluster, *member, name)) continue;
+        if (!is_called(*member, name) && !shown.contains(member->address)) continue;
         found.candidates.push_back(member->address);
         found.member = member;
     }

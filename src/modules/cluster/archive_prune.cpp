@@ -9,7 +9,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::int64_t chunk = 500;  // rows deleted in one transaction
+constexpr std::int64_t chunk = 500;         // rows deleted in one transaction
+constexpr std::int64_t most_runs = 10'000;  // of opsd: one that fails each second must not fill the store
 
 }  // namespace
 
@@ -25,7 +26,7 @@ Task<> Archive::prune_loop()
     }
 }
 
-/// Repeats a deletion of at most `chunk` rows (?2) until `most` are gone or it finds no more.
+/// Repeats a deletion of at most `chunk` rows (its last value) until `most` are gone or it finds no more.
 Task<Result<>> Archive::remove(std::vector<Statement> statements, std::int64_t most)
 {
     while (most > 0) {
@@ -52,9 +53,9 @@ Task<Result<>> Archive::prune()
     std::vector<Statement> runs;
     runs.push_back(
         {"DELETE FROM cluster_watch WHERE began IN (SELECT began FROM cluster_watch WHERE ended < ?1 "
-         "OR began <= (SELECT began FROM cluster_watch ORDER BY began DESC LIMIT 1 OFFSET 10000) "
-         "LIMIT ?2)",
-         {std::int64_t{oldest}}});
+         "OR began <= (SELECT began FROM cluster_watch ORDER BY began DESC LIMIT 1 OFFSET ?2) "
+         "LIMIT ?3)",
+         {std::int64_t{oldest}, most_runs}});
     aged = co_await remove(std::move(runs), most_a_round);
     if (!aged) co_return aged;
     Statement query{"SELECT address, COUNT(*) FROM cluster_transitions GROUP BY address HAVING COUNT(*) > ?1",

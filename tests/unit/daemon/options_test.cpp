@@ -1,4 +1,5 @@
 #include "daemon/identity.hpp"
+#include "daemon/offline.hpp"
 #include "daemon/options.hpp"
 
 #include <gtest/gtest.h>
@@ -52,6 +53,32 @@ struct Scratch {
 };
 
 }  // namespace
+
+TEST(CheckedFiles, ACertificateOrAKeyThatCannotBeReadIsAMistakeAndACredentialOfTheServiceIsSaidNotToBeChecked)
+{
+    const Scratch here;
+    std::vector<std::string> unchecked;
+    const auto check = [&](const std::string& yaml, const std::string& credentials) {
+        unchecked.clear();
+        const auto root = config::parse_yaml(yaml, "opsd.yaml");
+        EXPECT_TRUE(root) << root.error().to_string();
+        return root ? check_files(*root, credentials, unchecked) : config::Mistakes{};
+    };
+    EXPECT_TRUE(check("", "").empty());
+    const auto gone = here.path + "/gone.pem";
+    auto mistakes = check("http: {listen: [{certificate: " + gone + ", key: " + gone + "}]}", "");
+    ASSERT_EQ(mistakes.size(), 1U);
+    EXPECT_EQ(mistakes[0].path, "http.listen");
+    EXPECT_NE(mistakes[0].text.find(gone), std::string::npos) << mistakes[0].text;
+    const std::string token = "auth: {cluster_token: {credential: cluster}}";
+    EXPECT_TRUE(check(token, "").empty());
+    ASSERT_EQ(unchecked.size(), 1U);
+    EXPECT_NE(unchecked[0].find("cluster"), std::string::npos);
+    mistakes = check(token, here.path);  // as the service: systemd has passed another one
+    ASSERT_EQ(mistakes.size(), 1U);
+    EXPECT_EQ(mistakes[0].path, "auth");
+    EXPECT_TRUE(unchecked.empty());
+}
 
 TEST(Identity, TheRoleComesFromTheNodesOwnFiles)
 {
