@@ -17,7 +17,7 @@ build_packages=(
 )
 test_packages=(
     clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev
-    dpkg-dev faketime file g++ git lintian openssl python3 wrk
+    dpkg-dev faketime file g++ git lintian openssl python3 systemd-journal-remote wrk
     # ZooKeeper servers for component tests: the jars only, the package "zookeeper" would bring a user and a service
     default-jre-headless libzookeeper-java
 )

@@ -1,0 +1,303 @@
+"""Figures of serving logs, systemd-journal-gatewayd and journalctl beside it: a journal of 500,000 entries that
+systemd-journal-remote made, read over HTTP; and a live journal in a systemd node, followed. Needs build/release (target
+opsd), and root for the systemd node.
+
+    log_figures.py [--short] [figure ...]      figures: tail export follow followers
+"""
+
+import contextlib
+import http.client
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "cluster"))
+from harness import Connection, Node, eventually  # noqa: E402
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
+OPSD = os.path.join(os.environ.get("OPSD_BUILD", os.path.join(TOP, "build/release")), "src/opsd")
+SHORT = "--short" in sys.argv[1:]
+ENTRIES = 100_000 if SHORT else 500_000
+GATEWAYD = "/lib/systemd/systemd-journal-gatewayd"
+REMOTE = "/lib/systemd/systemd-journal-remote"
+PORT, PEER_PORT = 19061, 19062
+MISSED = []
+
+
+def row(what, target, value, met, peer=""):
+    if met is False:
+        MISSED.append(what)
+    verdict = "" if met is None else "ok" if met else "MISSED"
+    print(f"  {what:<58} {value:>30}   target {target:<14} {verdict:<7} {peer}", flush=True)
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def cpu(pid):
+    """Seconds on a CPU of all threads."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="utf-8") as file:
+                total += int(file.read().split()[0])
+    return total / 1e9
+
+
+def make_journal(directory):
+    fill = os.path.join(directory, "journal-fill")
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "libsystemd"], capture_output=True, text=True,
+                           check=True).stdout.split()
+    subprocess.run(["clang-19", "-O2", "-o", fill, f"{TOP}/tests/testbed/bench/journal-fill.c", *flags], check=True)
+    journal = os.path.join(directory, "journal")
+    os.mkdir(journal)
+    with subprocess.Popen([fill, "--export", str(ENTRIES)], stdout=subprocess.PIPE) as source:
+        subprocess.run([REMOTE, "-o", f"{journal}/big.journal", "-"], stdin=source.stdout, check=True, capture_output=True)
+    return journal
+
+
+@contextlib.contextmanager
+def daemon(directory, journal):
+    """opsd on this machine's loopback, reading that journal alone."""
+    config = os.path.join(directory, "opsd.yaml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(f"http: {{listen: [{{address: 127.0.0.1, port: {PORT}}}], socket: {directory}/opsd.sock, "
+                   "anonymous: viewer}\n")
+    none = f"{directory}/none"
+    command = [OPSD, "daemon", "--config", config, "--config-dir", none, "--state-dir", f"{directory}/state", "--bus",
+               f"unix:path={none}", "--units-dir", none, "--journal-dir", journal]
+    with open(f"{directory}/log", "ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log,
+                                   env={k: v for k, v in os.environ.items() if not k.startswith("OPSD_")})
+    try:
+        eventually(lambda: answers(PORT, "/-/healthy"))
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextlib.contextmanager
+def gatewayd(journal):
+    process = subprocess.Popen(["systemd-socket-activate", "-l", f"127.0.0.1:{PEER_PORT}", GATEWAYD, "-D", journal],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: answers(PEER_PORT, "/machine"))
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(port, path):
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def timed(connection, path, headers):
+    begin = time.perf_counter()
+    connection.request("GET", path, headers=headers)
+    body = connection.getresponse().read()
+    return (time.perf_counter() - begin) * 1e3, body
+
+
+def last_sixty(port, path, headers, rounds):
+    """Milliseconds of each request on one connection; the first ones warm up."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    for _ in range(10):
+        timed(connection, path, headers)
+    took = []
+    for _ in range(rounds):
+        milliseconds, body = timed(connection, path, headers)
+        lines = body.count(b"\n")
+        if lines != 60:
+            raise RuntimeError(f"{path}: {lines} lines instead of 60")
+        took.append(milliseconds)
+    return took
+
+
+JSON = {"Accept": "application/json"}
+OURS = "/system/v1/logs/v2/component"
+
+
+def tail(directory, journal):
+    rounds = 200 if SHORT else 2_000
+    with daemon(directory, journal):
+        ours = statistics.median(last_sixty(PORT, f"{OURS}?cursor=END&skip=-60", JSON, rounds))
+    with gatewayd(journal):
+        theirs = statistics.median(last_sixty(PEER_PORT, "/entries", {**JSON, "Range": "entries=:-59:60"}, rounds // 10))
+    row(f"last 60 of {ENTRIES:,} entries as JSON, p50", "< 0.4 ms", f"{ours:.2f} ms", ours < 0.4,
+        f"gatewayd {theirs:.2f} ms, {theirs / ours:.0f} times")
+
+
+def drain(port, path, headers):
+    """Lines of a large answer, read as cheaply as Python can."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    lines = 0
+    while piece := response.read(1 << 20):
+        lines += piece.count(b"\n")
+    return lines
+
+
+def per_cpu_second(pid, port, path, headers, count):
+    before = cpu(pid)
+    lines = drain(port, path, headers)
+    if lines != count:
+        raise RuntimeError(f"{path}: {lines} lines instead of {count}")
+    return count / (cpu(pid) - before)
+
+
+def export(directory, journal):
+    with daemon(directory, journal) as pid:
+        ours = max(per_cpu_second(pid, PORT, f"{OURS}?cursor=BEG&limit={ENTRIES}", JSON, ENTRIES) for _ in range(3))
+    few = ENTRIES // 5
+    with gatewayd(journal) as pid:
+        theirs = per_cpu_second(pid, PEER_PORT, "/entries", {**JSON, "Range": f"entries=:0:{few}"}, few)
+    begin = os.times()
+    subprocess.run(["journalctl", "-D", journal, "-o", "json", "--no-pager", "-n", str(few)], stdout=subprocess.DEVNULL,
+                   check=True)
+    end = os.times()
+    journalctl = few / (end.children_user - begin.children_user + end.children_system - begin.children_system)
+    row("JSON entries per CPU second over HTTP", ">= 250,000", f"{ours:,.0f}", ours >= 250_000,
+        f"gatewayd {theirs:,.0f} ({ours / theirs:.1f} times), journalctl {journalctl:,.0f}")
+
+
+# Writes numbered entries to the node's journald, each with the time at which it was written.
+WRITER = """
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect("/run/systemd/journal/socket")
+for i in range(int(sys.argv[1])):
+    s.send(f"MESSAGE=figure {time.monotonic_ns()}\\nPRIORITY=6\\n".encode())
+    time.sleep(0.03 + i % 7 / 1000)
+"""
+
+
+class Follower(threading.Thread):
+    """Delays of the numbered entries, in milliseconds, as a reader of a stream sees them."""
+
+    def __init__(self, sock, request, count):
+        super().__init__(daemon=True)
+        self.sock, self.count, self.delays = sock, count, []
+        sock.settimeout(30)
+        sock.sendall(request.encode())
+        self.start()
+
+    def run(self):
+        rest = b""
+        while len(self.delays) < self.count:
+            piece = self.sock.recv(65536)
+            if not piece:
+                return
+            now = time.monotonic_ns()
+            found = list(re.finditer(rb"figure (\d+)\b[^0-9]", rest + piece))
+            self.delays += [(now - int(match.group(1))) / 1e6 for match in found]
+            rest = (rest + piece)[found[-1].end() if found else -200:]
+
+
+def follow_request(path, headers=""):
+    return f"GET {path} HTTP/1.1\r\nHost: node\r\nAccept: text/event-stream\r\n{headers}\r\n"
+
+
+def follow_delays(node, port, request, count):
+    follower = Follower(node.tcp(port), request, count)
+    time.sleep(1)
+    node.exec("python3", "-c", WRITER, str(count), timeout=count)
+    follower.join(10)
+    if len(follower.delays) < count:
+        raise RuntimeError(f"{len(follower.delays)} of {count} entries came")
+    return follower.delays
+
+
+@contextlib.contextmanager
+def live_node():
+    node = Node(config="http: {anonymous: viewer}\n")
+    try:
+        yield node
+    finally:
+        node.remove()
+
+
+def follow(node):
+    count = 150 if SHORT else 1_000
+    ours = follow_delays(node, 1050, follow_request(f"{OURS}?cursor=END"), count)
+    node.exec("systemd-run", "--unit=peer", "--", "systemd-socket-activate", "-l", "127.0.0.1:19531", GATEWAYD)
+    eventually(lambda: node.sh("ss -Hltn sport = :19531").stdout.strip())
+    theirs = follow_delays(node, 19531, follow_request("/entries?follow", "Range: entries=:-1:\r\n"), count)
+    node.exec("systemctl", "stop", "peer")
+    p50, p95 = percentile(ours, 0.5), percentile(ours, 0.95)
+    row("follow latency, p50 / p95", "< 15 / 30 ms", f"{p50:.1f} / {p95:.1f} ms", p50 < 15 and p95 < 30,
+        f"gatewayd {percentile(theirs, 0.5):.0f} / {percentile(theirs, 0.95):.0f} ms")
+
+
+def pid_of_opsd(node):
+    """As this machine numbers it."""
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{entry}/status", encoding="utf-8") as file:
+            text = file.read()
+            if re.search(r"^Name:\s+opsd$", text, re.M) and os.readlink(f"/proc/{entry}/ns/pid") == os.readlink(
+                    f"/proc/{node.pid}/ns/pid"):
+                return int(entry)
+    raise RuntimeError("opsd does not run in the node")
+
+
+def followers(node):
+    window = 20 if SHORT else 120
+    pid = pid_of_opsd(node)
+    time.sleep(2)
+    before, begin = cpu(pid), time.monotonic()
+    time.sleep(window)
+    alone = 100 * (cpu(pid) - before) / (time.monotonic() - begin)
+    connections = []
+    for _ in range(100):
+        connection = Connection(node.tcp, 30)
+        connection.request("GET", f"{OURS}?cursor=END", headers={"Accept": "text/event-stream"})
+        if connection.getresponse().status != 200:
+            raise RuntimeError("a follower was refused")
+        connections.append(connection)
+    time.sleep(2)
+    before, begin = cpu(pid), time.monotonic()
+    time.sleep(window)
+    share = 100 * (cpu(pid) - before) / (time.monotonic() - begin)
+    for connection in connections:
+        connection.close()
+    row("100 idle followers", "< 0.5 % of a core", f"{share:.2f} %", share < 0.5, f"without any: {alone:.2f} %")
+
+
+def main():
+    wanted = [word for word in sys.argv[1:] if not word.startswith("-")] or ["tail", "export", "follow", "followers"]
+    directory = tempfile.mkdtemp(prefix="opsd-log-figures.")
+    try:
+        if {"tail", "export"} & set(wanted):
+            journal = make_journal(directory)
+            for figure in (tail, export):
+                if figure.__name__ in wanted:
+                    figure(directory, journal)
+        if {"follow", "followers"} & set(wanted):
+            with live_node() as node:
+                for figure in (follow, followers):
+                    if figure.__name__ in wanted:
+                        figure(node)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    if MISSED:
+        print(f"missed: {', '.join(MISSED)}")
+    sys.exit(1 if MISSED and not SHORT else 0)
+
+
+if __name__ == "__main__":
+    main()
