@@ -73,7 +73,8 @@ Task<Result<History::Loaded>> History::read_all()
     for (const auto& row : *acks)
         loaded.acknowledgements.insert_or_assign(as_text(row.at(0)), acknowledgement_from(row));
     query = {"SELECT MAX(COALESCE((SELECT MAX(seq) FROM health_transitions), 0), "
-             "COALESCE((SELECT value FROM health_meta WHERE key = 'reserved'), 0))",
+             "COALESCE((SELECT value FROM health_meta WHERE key = 'reserved'), 0)), "
+             "EXISTS (SELECT 1 FROM health_meta WHERE key = 'orderly_end')",
              {}};
     auto last = co_await store_.read(std::move(query), 1);
     if (!last) co_return fail(std::move(last).error());
@@ -83,6 +84,9 @@ Task<Result<History::Loaded>> History::read_all()
     const bool given = transitions_ > 0 || next == 1;
     next_id_ = given ? std::max(next_id_, next) : next;
     if (next == 1) lost_ = std::max(lost_, first_id_ - 1);  // those of another store
+    // After a kill nobody knows which of the reserved ids were told and never written.
+    const bool orderly = !last->empty() && as_integer(last->front().at(1)) != 0;
+    if (next > 1 && !orderly) lost_ = std::max(lost_, next - 1);
     reserved_ = next_id_;
     loaded_ = true;
     auto reserved = co_await reserve();
@@ -95,7 +99,7 @@ Task<Result<History::Loaded>> History::read_all()
 Task<Result<>> History::reserve()
 {
     const auto end = next_id_ + id_block;
-    std::vector<Statement> all{reserve_ids(end)};
+    std::vector<Statement> all{reserve_ids(end), forget_orderly_end()};
     const auto lost = lost_;
     if (lost > 0) all.push_back(note_lost("health", lost));
     auto written = co_await store_.write(std::move(all));
@@ -274,12 +278,17 @@ Task<> History::flush()
         const bool written = co_await write_batch();
         if (!written) co_return;
     }
+    std::vector<Statement> all{note_orderly_end()};
+    (void)co_await store_.write(std::move(all));
 }
 
 std::vector<Statement> History::statements(const Op& op)
 {
     std::vector<Statement> all;
-    if (op.reserve > 0) all.push_back(reserve_ids(op.reserve));
+    if (op.reserve > 0) {
+        all.push_back(reserve_ids(op.reserve));
+        all.push_back(forget_orderly_end());
+    }
     if (op.replaces > 0) all.push_back({"DELETE FROM health_transitions WHERE seq = ?1", {op.replaces}});
     if (op.row) all.push_back(insert_transition(*op.row));
     if (!op.unit.empty()) all.push_back(upsert_known(op.unit, op.known));

@@ -210,6 +210,13 @@ Statement reserve_ids(std::int64_t end)
             {end}};
 }
 
+Statement note_orderly_end()
+{
+    return {"INSERT OR REPLACE INTO health_meta (key, value) VALUES ('orderly_end', 1)", {}};
+}
+
+Statement forget_orderly_end() { return {"DELETE FROM health_meta WHERE key = 'orderly_end'", {}}; }
+
 bool same_transition(const Transition& a, const Transition& b)
 {
     return a.unit == b.unit && a.from == b.from && a.to == b.to && a.from_health == b.from_health

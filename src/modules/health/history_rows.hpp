@@ -36,6 +36,10 @@ struct RowsOfUnit {
 /// Ids up to `end` may have been given.
 [[nodiscard]] Statement reserve_ids(std::int64_t end);
 
+/// All ids that were given have their rows; forgotten as soon as more are reserved.
+[[nodiscard]] Statement note_orderly_end();
+[[nodiscard]] Statement forget_orderly_end();
+
 /// Is it the same change for the same cause, so that it is only counted?
 [[nodiscard]] bool same_transition(const Transition& a, const Transition& b);
 

@@ -404,6 +404,50 @@ TEST_F(HealthRoutes, AReaderOfAStoreThatWasLostIsTold)
     start();
 }
 
+TEST_F(HealthRoutes, AReaderWhoseEventsAKillMayHaveTakenIsTold)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(1s);
+    const auto written = first->ids().back();
+    store->broken = Error{Errc::unavailable, "cannot write: killed"};  // nothing more reaches the disk
+    run_unit("a.service");
+    advance(20ms);
+    const auto told = first->ids().back();
+    ASSERT_GT(told, written);
+    leave(*first);
+    stop();
+    store->broken.reset();
+    start();
+    advance(1s);
+    for (const auto last : {written, told}) {
+        const auto second = listen("", std::to_string(last));
+        EXPECT_NE(second->text.find(gap), std::string::npos) << last << second->text;
+        leave(*second);
+    }
+}
+
+TEST_F(HealthRoutes, AnOrderlyRestartIsNoGap)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(1s);
+    const auto last = first->ids().back();
+    leave(*first);
+    for (int i = 0; i < 2; ++i) {
+        run_unit("a.service");
+        stop();  // the last is written at the end
+        start();
+        advance(1s);
+        const auto second = listen("", std::to_string(last));
+        EXPECT_EQ(second->ids().size(), 1U) << second->text;
+        EXPECT_EQ(second->text.find("event: missed"), std::string::npos) << second->text;
+        leave(*second);
+    }
+}
+
 TEST_F(HealthRoutes, ASlowReaderIsToldHowManyEventsItMissed)
 {
     options.history.fold_window = 0s;
@@ -457,7 +501,10 @@ TEST_F(HealthRoutes, HistoryOfAUnitThatIsNotWatchedAnyMoreIsStillThere)
     start();
     advance(1s);
     EXPECT_EQ(ask(Method::get, "/api/v1/units/b.service").status, 404U);
-    EXPECT_EQ(get("/api/v1/units/b.service/history")["transitions"].size(), 1U);
+    const auto rows = get("/api/v1/units/b.service/history")["transitions"];
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0]["to"], "gone");
+    EXPECT_EQ(rows[1]["to"], "failed");
 }
 
 }  // namespace
