@@ -70,8 +70,10 @@ class Terminal:
         self._read = 0   # of `shown`, by until()
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        # Tests that run in the background of a script ignore Ctrl-C, and their children would, too.
         self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                                        env=environment(**{"TERM": "xterm", **env}))
+                                        env=environment(**{"TERM": "xterm", **env}),
+                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         os.close(slave)
 
     def __enter__(self):
