@@ -278,7 +278,6 @@ void Source::drop_others(const Rows& rows)
             tracker_.leave(id, "it is no longer selected, or no longer loaded", now);
         reads_.erase(id);
     }
-    if (named_left_out_ == 0) tracker_.all_watched();
 }
 
 /// Units that systemd announced or unloaded: their rows, and details where those differ.

@@ -121,8 +121,6 @@ public:
     [[nodiscard]] std::optional<systemd::MainProcess> main_process(std::string_view id,
                                                                    std::string_view invocation) const;
 
-    /// All that is there and selected is watched now: what is remembered besides went while nobody looked.
-    void all_watched() noexcept { all_watched_ = true; }
     /// "" or why units may be missing from those watched: the node is not healthy then.
     void incomplete(std::string reason) { incomplete_ = std::move(reason); }
 
@@ -194,9 +192,7 @@ private:
     void judge_entry(Entry& entry, const Moment& now, Effects& effects);
     void set_verdict(Entry& entry, const Verdict& verdict, const Moment& now);
     void record(Entry& entry, const Verdict& verdict, const Moment& now, Effects& effects);
-    Known record_gone(const std::string& id, const Known& before, std::string_view why, const Moment& now,
-                      Effects& effects) const;
-    void tell_missing(const Moment& now, Effects& effects);
+    void record_gone(Entry& entry, std::string_view why, const Moment& now, Effects& effects);
     void remember_left(const std::string& id, Known known);
     void wish(Entry& entry, Effects& effects);
     void publish(Entry& entry, std::string reason, std::uint32_t restarts);
@@ -210,8 +206,6 @@ private:
     std::map<std::string, std::pair<Acknowledgement, Monotonic>, std::less<>> early_acks_;
     std::string boot_id_;
     bool remembers_ = false;
-    bool all_watched_ = false;
-    bool missing_told_ = false;
     std::deque<Entry*> dirty_;
     Effects left_;                  // of units that were forgotten, for the next evaluate()
     std::deque<std::string> gone_;  // in memory_ though not watched, oldest first

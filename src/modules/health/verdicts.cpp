@@ -59,7 +59,6 @@ Effects Tracker::evaluate(const Moment& now, std::size_t max)
         judge_entry(entry, now, effects);
         effects.changed = true;
     }
-    if (all_watched_ && remembers_ && !missing_told_) tell_missing(now, effects);
     return effects;
 }
 
@@ -167,14 +166,13 @@ void Tracker::record(Entry& entry, const Verdict& verdict, const Moment& now, Ef
     effects.records.push_back(std::move(made));
 }
 
-Known Tracker::record_gone(const std::string& id, const Known& before, std::string_view why,
-                           const Moment& now, Effects& effects) const
+void Tracker::record_gone(Entry& entry, std::string_view why, const Moment& now, Effects& effects)
 {
     Transition t;
-    t.unit = id;
+    t.unit = entry.facts.id;
     t.at = t.last_at = now.wall;
-    t.from = before.state;
-    t.from_health = before.health;
+    t.from = entry.recorded->state;
+    t.from_health = entry.recorded->health;
     t.to = gone_state;
     t.to_health = Health::healthy;  // what is not there and not expected counts no more than one that is off
     t.reason = why;
@@ -183,20 +181,8 @@ Known Tracker::record_gone(const std::string& id, const Known& before, std::stri
     known.health = t.to_health;
     known.since = t.at;
     known.boot_id = boot_id_;
-    effects.records.push_back({.unit = id, .known = known, .transition = std::move(t)});
-    return known;
-}
-
-/// What an earlier run of the daemon watched and is not there any more.
-void Tracker::tell_missing(const Moment& now, Effects& effects)
-{
-    missing_told_ = true;
-    std::vector<std::pair<std::string, Known>> missing;
-    for (const auto& [id, known] : memory_)
-        if (!entries_.contains(id) && !inert(known.state)) missing.emplace_back(id, known);
-    for (const auto& [id, known] : missing)
-        remember_left(
-            id, record_gone(id, known, "it was not there, or not selected, when opsd started", now, effects));
+    entry.recorded = known;
+    effects.records.push_back({.unit = t.unit, .known = std::move(known), .transition = std::move(t)});
 }
 
 void Tracker::leave(std::string_view id, std::string_view why, const Moment& now)
@@ -207,8 +193,7 @@ void Tracker::leave(std::string_view id, std::string_view why, const Moment& now
     if (entry->facts.active_state == "failed") entry->facts.details = true;
     Effects last;
     judge_entry(*entry, now, last);
-    if (entry->recorded && !inert(entry->recorded->state))
-        entry->recorded = record_gone(entry->facts.id, *entry->recorded, why, now, last);
+    if (entry->recorded && !inert(entry->recorded->state)) record_gone(*entry, why, now, last);
     std::ranges::move(last.records, std::back_inserter(left_.records));
     std::ranges::move(last.recovered, std::back_inserter(left_.recovered));
     const auto name = entry->facts.id;

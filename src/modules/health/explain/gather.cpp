@@ -51,10 +51,10 @@ struct Node {
     std::string id;
     systemd::UnitDetails details;
 };
-using Dependencies = std::map<std::string, Dependency>;  // by id
+using Wanted = std::map<std::string, Dependency>;  // by id
 
 void want(const Node& node, const std::vector<std::string>& names, const char* via, int depth,
-          const std::set<std::string>& seen, Dependencies& wanted)
+          const std::set<std::string>& seen, Wanted& wanted)
 {
     for (const auto& name : names) {
         if (seen.contains(name) || !systemd::valid_unit_name(name)) continue;
@@ -82,7 +82,7 @@ void judge(Dependency& one, const systemd::UnitDetails& details)
 }
 
 /// One level: lists the wanted units at once and inspects those that are not active.
-Task<Result<std::vector<Node>>> look_at_level(const Sources& sources, Dependencies wanted, Facts& facts)
+Task<Result<std::vector<Node>>> look_at_level(const Sources& sources, Wanted wanted, Facts& facts)
 {
     std::vector<Node> further;
     std::vector<std::string> names;
@@ -116,7 +116,7 @@ Task<> follow_dependencies(const Sources& sources, const ExplainOptions& options
     std::vector<Node> level;
     level.push_back({facts.state.id, facts.details});
     for (int depth = 1; depth <= deepest && !level.empty(); ++depth) {
-        Dependencies wanted;
+        Wanted wanted;
         for (const auto& node : level) {
             want(node, node.details.binds_to, "BindsTo", depth, seen, wanted);
             want(node, node.details.requires_units, "Requires", depth, seen, wanted);

@@ -48,7 +48,7 @@ std::vector<std::string> spellings(const std::string& path)
     return all;
 }
 
-struct SoughtUnit {
+struct Wanted {
     std::vector<std::string> lines;  // "\n/usr/bin/x\n"
     std::string owner;
 };
@@ -60,7 +60,7 @@ std::string package_of(const fs::path& list)
     return stem.substr(0, stem.find(':'));
 }
 
-bool search_list(const fs::path& list, std::vector<SoughtUnit>& wanted, std::size_t& read)
+bool search_list(const fs::path& list, std::vector<Wanted>& wanted, std::size_t& read)
 {
     const auto text = files::read_file(list.string(), list_limit);
     if (!text) return false;
@@ -126,9 +126,9 @@ WallTime wall_of(const DpkgChange& change)
 std::vector<std::string> owners_of(const std::vector<std::string>& paths, const Places& places,
                                    std::vector<Unknown>& unknown)
 {
-    std::vector<SoughtUnit> wanted;
+    std::vector<Wanted> wanted;
     for (const auto& path : paths) {
-        SoughtUnit one;
+        Wanted one;
         for (const auto& name : spellings(path))
             one.lines.push_back("\n" + name + "\n");
         wanted.push_back(std::move(one));
