@@ -1,4 +1,4 @@
-// The only place where two tasks are joined: what asio makes of that takes the compiler a second each time.
+// Out of line, because what asio makes of it takes the compiler two seconds each time.
 
 #include "core/first_of.hpp"
 

@@ -16,7 +16,7 @@ template <class T>
 Task<> keep_first(Task<T> task, std::optional<T>& first)
 {
     auto value = co_await std::move(task);
-    if (!first) first = std::move(value);
+    if (!first) first.emplace(std::move(value));
 }
 
 /// The same for tasks that end with a value.
