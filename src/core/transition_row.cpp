@@ -78,6 +78,39 @@ Statement select_lost(std::string_view owner)
     return {fmt::format("SELECT value FROM {}_meta WHERE key = 'lost'", owner), {}};
 }
 
+std::vector<Statement> reserve_ids(std::string_view owner, std::int64_t end)
+{
+    return {{fmt::format("INSERT INTO {}_meta (key, value) VALUES ('reserved', ?1) "
+                         "ON CONFLICT (key) DO UPDATE SET value = MAX(value, excluded.value)",
+                         owner),
+             {end}},
+            {fmt::format("DELETE FROM {}_meta WHERE key = 'ended'", owner), {}}};
+}
+
+std::vector<Statement> note_end(std::string_view owner, std::int64_t lost)
+{
+    std::vector<Statement> all;
+    if (lost > 0) all.push_back(note_lost(owner, lost));
+    all.push_back(
+        {fmt::format("INSERT OR REPLACE INTO {}_meta (key, value) VALUES ('ended', 1)", owner), {}});
+    return all;
+}
+
+Statement select_given_ids(std::string_view owner)
+{
+    return {fmt::format("SELECT MAX(COALESCE((SELECT MAX(seq) FROM {0}_transitions), 0), "
+                        "COALESCE((SELECT value FROM {0}_meta WHERE key = 'reserved'), 0)), "
+                        "EXISTS (SELECT 1 FROM {0}_meta WHERE key = 'ended')",
+                        owner),
+            {}};
+}
+
+GivenIds given_ids(const std::vector<Row>& rows)
+{
+    if (rows.empty()) return {};
+    return {.last = as_integer(rows.front().at(0)), .ended = as_integer(rows.front().at(1)) != 0};
+}
+
 std::string placeholders(std::size_t count)
 {
     std::string all;

@@ -33,6 +33,19 @@ void append_values(std::vector<Cell>& cells, const Transition& transition);
 /// The newest id that was noted; 0: none.
 [[nodiscard]] Statement select_lost(std::string_view owner);
 
+/// Ids up to `end` may be given from now on, whatever comes: a noted end is none any more.
+[[nodiscard]] std::vector<Statement> reserve_ids(std::string_view owner, std::int64_t end);
+/// The run of the daemon ends: what was given has its row, but for what was lost, up to that id; 0: nothing.
+[[nodiscard]] std::vector<Statement> note_end(std::string_view owner, std::int64_t lost);
+/// What earlier runs left behind: the newest id that may have been given (0: none), and whether the last of
+/// them noted its end. Of a run that was killed nobody knows what it gave and did not write.
+struct GivenIds {
+    std::int64_t last = 0;
+    bool ended = false;
+};
+[[nodiscard]] Statement select_given_ids(std::string_view owner);
+[[nodiscard]] GivenIds given_ids(const std::vector<Row>& rows);
+
 /// "?1, ?2, ?3" for three.
 [[nodiscard]] std::string placeholders(std::size_t count);
 

@@ -70,8 +70,9 @@ class Terminal:
         self._read = 0   # of `shown`, by until()
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
-        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                                        env=environment(**{"TERM": "xterm", **env}))
+        # Tests that run in the background of a script ignore Ctrl-C, and their children would, too.
+        self.process = subprocess.Popen(["env", "--default-signal=INT", *command], stdin=slave, stdout=slave, stderr=slave,
+                                        start_new_session=True, env=environment(**{"TERM": "xterm", **env}))
         os.close(slave)
 
     def __enter__(self):

@@ -3,12 +3,12 @@
 #include "modules/cluster/archive.hpp"
 
 #include "core/first_of.hpp"
-#include "core/transition_row.hpp"
 #include "modules/cluster/archive_rows.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace opsd::cluster {
@@ -79,23 +79,31 @@ Task<Result<>> Archive::begin()
 {
     auto positions = co_await read_positions();
     if (!positions) co_return fail(std::move(positions).error());
-    Statement query{"SELECT MAX(COALESCE((SELECT MAX(seq) FROM cluster_transitions), 0), "
-                    "COALESCE((SELECT value FROM cluster_meta WHERE key = 'reserved'), 0))",
-                    {}};
-    auto last = co_await store_.read(std::move(query), 1);
-    if (!last) co_return fail(std::move(last).error());
-    const auto next = last->empty() ? 1 : as_integer(last->front().at(0)) + 1;
-    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
-    const bool given = !queue_.empty() || next == 1;
-    next_id_ = given ? std::max(next_id_, next) : next;
-    if (next == 1) lost_ = std::max(lost_, first_id_ - 1);  // those of another store
+    auto rows = co_await store_.read(select_given_ids("cluster"), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    take_up_ids(given_ids(*rows));
     auto reserved = co_await reserve();
-    if (!reserved) co_return fail(std::move(reserved).error());
+    if (!reserved) {
+        // What cannot be reserved is taken from the clock: the next run would give it again.
+        next_id_ = std::max(next_id_, first_id_);
+        co_return fail(std::move(reserved).error());
+    }
     auto begun = co_await keep_watched();
     if (!begun) co_return fail(std::move(begun).error());
     begun_ = true;
     news_.cancel();
     co_return Result<>{};
+}
+
+/// Ids given while the store could not be read came from the clock; they stay ahead.
+void Archive::take_up_ids(const GivenIds& given)
+{
+    const auto next = given.last + 1;
+    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
+    const bool empty = given.last == 0;
+    next_id_ = !queue_.empty() || empty ? std::max(next_id_, next) : next;
+    if (empty) lost_ = std::max(lost_, first_id_ - 1);
+    if (!empty && !given.ended) lost_ = std::max(lost_, given.last);
 }
 
 Task<Result<>> Archive::read_positions()
@@ -113,7 +121,7 @@ Task<Result<>> Archive::read_positions()
 Task<Result<>> Archive::reserve()
 {
     const auto end = next_id_ + id_block;
-    std::vector<Statement> all{reserve_ids(end)};
+    auto all = reserve_ids("cluster", end);
     const auto lost = lost_;
     if (lost > 0) all.push_back(note_lost("cluster", lost));
     auto written = co_await store_.write(std::move(all));
@@ -203,7 +211,7 @@ Task<bool> Archive::write_batch()
     std::vector<Statement> all;
     for (std::size_t i = 0; i < in_flight_; ++i) {
         const auto& op = queue_[i];
-        if (op.reserve > 0) all.push_back(reserve_ids(op.reserve));
+        if (op.reserve > 0) std::ranges::move(reserve_ids("cluster", op.reserve), std::back_inserter(all));
         append_statements(all, op.row, op.node_id);
     }
     struct Landed {
@@ -325,6 +333,7 @@ Task<> Archive::flush()
     auto saved = co_await save(true);
     if (saved) saved = co_await keep_watched();
     if (!saved) log_.warning("cannot keep all members: {}", saved.error().message);
+    if (queue_.empty()) (void)co_await store_.write(note_end("cluster", lost_));
 }
 
 Duration counted_offset(Duration measured, Duration last) noexcept

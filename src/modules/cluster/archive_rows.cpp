@@ -142,13 +142,6 @@ Statement watched(WallTime began, WallTime now)
             {micros(began), micros(std::max(began, now))}};
 }
 
-Statement reserve_ids(std::int64_t end)
-{
-    return {"INSERT INTO cluster_meta (key, value) VALUES ('reserved', ?1) "
-            "ON CONFLICT (key) DO UPDATE SET value = MAX(value, excluded.value)",
-            {end}};
-}
-
 // --- reading: rows of the store, with what is queued but not written yet laid over them
 
 Task<Result<Archive::Page>> Archive::read(ArchiveQuery query)

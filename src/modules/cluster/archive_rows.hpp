@@ -24,7 +24,5 @@ void append_member(std::vector<Statement>& all, const std::string& address, cons
 inline constexpr std::chrono::seconds longest_gap{120};
 /// opsd has watched since `began`, until `now` at least.
 [[nodiscard]] Statement watched(WallTime began, WallTime now);
-/// Ids up to `end` may have been given.
-[[nodiscard]] Statement reserve_ids(std::int64_t end);
 
 }  // namespace opsd::cluster

@@ -72,30 +72,35 @@ Task<Result<History::Loaded>> History::read_all()
     if (!acks) co_return fail(std::move(acks).error());
     for (const auto& row : *acks)
         loaded.acknowledgements.insert_or_assign(as_text(row.at(0)), acknowledgement_from(row));
-    query = {"SELECT MAX(COALESCE((SELECT MAX(seq) FROM health_transitions), 0), "
-             "COALESCE((SELECT value FROM health_meta WHERE key = 'reserved'), 0))",
-             {}};
-    auto last = co_await store_.read(std::move(query), 1);
-    if (!last) co_return fail(std::move(last).error());
-    // Ids given while the store could not be read came from the clock; they stay ahead.
-    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
-    const auto next = last->empty() ? 1 : as_integer(last->front().at(0)) + 1;
-    const bool given = transitions_ > 0 || next == 1;
-    next_id_ = given ? std::max(next_id_, next) : next;
-    if (next == 1) lost_ = std::max(lost_, first_id_ - 1);  // those of another store
+    auto rows = co_await store_.read(select_given_ids("health"), 1);
+    if (!rows) co_return fail(std::move(rows).error());
+    take_up_ids(given_ids(*rows));
     reserved_ = next_id_;
     loaded_ = true;
     auto reserved = co_await reserve();
+    // What cannot be reserved is taken from the clock: the next run would give it again.
+    if (!reserved) next_id_ = reserved_ = std::max(next_id_, first_id_);
     if (!reserved) report_(fmt::format("the history is incomplete: {}", reserved.error().message));
     bell_.ring();
     co_return loaded;
+}
+
+/// Ids given while the store could not be read came from the clock; they stay ahead.
+void History::take_up_ids(const GivenIds& given)
+{
+    const auto next = given.last + 1;
+    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
+    const bool empty = given.last == 0;
+    next_id_ = transitions_ > 0 || empty ? std::max(next_id_, next) : next;
+    if (empty) lost_ = std::max(lost_, first_id_ - 1);
+    if (!empty && !given.ended) lost_ = std::max(lost_, given.last);
 }
 
 /// Ids are used for events before their rows are durable: after a kill they must not be given again.
 Task<Result<>> History::reserve()
 {
     const auto end = next_id_ + id_block;
-    std::vector<Statement> all{reserve_ids(end)};
+    auto all = reserve_ids("health", end);
     const auto lost = lost_;
     if (lost > 0) all.push_back(note_lost("health", lost));
     auto written = co_await store_.write(std::move(all));
@@ -109,6 +114,7 @@ std::int64_t History::take_id() { return next_id_++; }
 
 std::optional<Transition> History::add(Record record)
 {
+    if (ended_) return std::nullopt;  // the next run of the daemon sees it
     Op op{
         .row = std::nullopt, .replaces = 0, .unit = std::move(record.unit), .known = std::move(record.known)};
     if (record.transition) {
@@ -276,10 +282,18 @@ Task<> History::flush()
     }
 }
 
+Task<> History::end()
+{
+    co_await flush();
+    if (!loaded_ || !queue_.empty() || !waiting_acks_.empty()) co_return;
+    ended_ = true;
+    (void)co_await store_.write(note_end("health", lost_));
+}
+
 std::vector<Statement> History::statements(const Op& op)
 {
     std::vector<Statement> all;
-    if (op.reserve > 0) all.push_back(reserve_ids(op.reserve));
+    if (op.reserve > 0) all = reserve_ids("health", op.reserve);
     if (op.replaces > 0) all.push_back({"DELETE FROM health_transitions WHERE seq = ?1", {op.replaces}});
     if (op.row) all.push_back(insert_transition(*op.row));
     if (!op.unit.empty()) all.push_back(upsert_known(op.unit, op.known));

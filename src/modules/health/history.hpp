@@ -6,9 +6,12 @@
 // are lost last; a transition that a unit repeats within fold_window is one counted row under its newest id,
 // also while it waits in the queue; readers see what is queued but not written yet, and nothing as long as
 // they cannot see the rest; ids never go back, also not after a kill: 500 at least are reserved in the store
-// ahead, and only a kill after more transitions than that which it could not take gives ids again; what is
-// queued and acknowledged while the store cannot be opened or written is written when it can be.
+// ahead, and only a kill after more transitions than that which it could not take gives ids again; after a
+// kill, a reader that resumes is told that something may be missing (lost_through), unless the store could
+// not be written from start to kill; what is queued and acknowledged while the store cannot be opened or
+// written is written when it can be.
 
+#include "core/transition_row.hpp"
 #include "modules/health/bell.hpp"
 #include "modules/health/tracker.hpp"
 #include "opsd/log.hpp"
@@ -64,8 +67,10 @@ public:
 
     /// Writes what is queued until cancelled; deletes what is too old or too much now and then.
     Task<> run();
-    /// A last write of what is queued, with a deadline.
+    /// Writes what is queued now.
     Task<> flush();
+    /// A last write; when that succeeds, nothing is taken any more.
+    Task<> end();
 
     struct Page {
         std::vector<Transition> rows;
@@ -148,6 +153,7 @@ private:
     Task<Result<>> remove(std::vector<Statement> statements);
     Task<Result<std::int64_t>> count_rows();
     void forget_old_folds();
+    void take_up_ids(const GivenIds& given);
     Task<Result<>> reserve();
     [[nodiscard]] std::vector<Op> queued_for(const HistoryQuery& query) const;
     static std::vector<Statement> statements(const Op& op);
@@ -170,6 +176,7 @@ private:
     std::set<std::string, std::less<>> acked_while_loading_;
     std::map<std::string, std::deque<Fold>, std::less<>> folds_;
     bool loaded_ = false;
+    bool ended_ = false;
     std::int64_t next_id_ = 1;
     const std::int64_t first_id_;    // that was given before the store could say
     std::int64_t lost_ = 0;          // the newest that was never written

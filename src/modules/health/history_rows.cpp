@@ -203,13 +203,6 @@ Statement upsert_acknowledgement(const std::string& unit, const Acknowledgement&
         {unit, ack.by, ack.reason, micros(ack.at), micros(ack.until)}};
 }
 
-Statement reserve_ids(std::int64_t end)
-{
-    return {"INSERT INTO health_meta (key, value) VALUES ('reserved', ?1) "
-            "ON CONFLICT (key) DO UPDATE SET value = MAX(value, excluded.value)",
-            {end}};
-}
-
 bool same_transition(const Transition& a, const Transition& b)
 {
     return a.unit == b.unit && a.from == b.from && a.to == b.to && a.from_health == b.from_health

@@ -33,9 +33,6 @@ struct RowsOfUnit {
 [[nodiscard]] std::vector<RowsOfUnit> fair_surplus(std::vector<RowsOfUnit> noisiest, std::int64_t total,
                                                    std::int64_t max_per_unit, bool all);
 
-/// Ids up to `end` may have been given.
-[[nodiscard]] Statement reserve_ids(std::int64_t end);
-
 /// Is it the same change for the same cause, so that it is only counted?
 [[nodiscard]] bool same_transition(const Transition& a, const Transition& b);
 

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration load_retry = 10s;
-constexpr Duration flush_deadline = 3s;
+constexpr Duration end_deadline = 3s;
 constexpr Duration longest_wait = 50ms;
 
 /// Files are looked at on a thread of their own: a hung disk must not hold the loop.
@@ -77,12 +77,12 @@ Task<> say_started(Core& core)
     core.troubles.started();
 }
 
-Task<> flush_within(History& history, Duration limit)
+Task<> end_within(History& history, Duration limit)
 {
     // The real clock: this is the end of the daemon's patience, not logic.
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer{executor, limit};
-    co_await first_of(history.flush(), wait_event(timer));
+    co_await first_of(history.end(), wait_event(timer));
 }
 
 /// Nobody follows systemd until the module is started again: what is shown is last known, not confirmed.
@@ -170,7 +170,7 @@ Task<> HealthModule::run()
     co_await group.join();
     if (failure) show_failure(core, describe(failure).what);
     core.take(core.tracker.last_words({core.services.clock.monotonic(), core.services.clock.now()}));
-    co_await flush_within(core.history, flush_deadline);
+    co_await end_within(core.history, end_deadline);
     std::rethrow_exception(failure ? failure : ended);
 }
 

@@ -559,6 +559,32 @@ TEST(Archive, SaysWhenThereIsNoRoomAndWhatWasLost)
     });
 }
 
+TEST(Archive, AfterAKillSomeMayBeLostAfterAnOrderlyEndNone)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        telemetry::Registry metrics;
+        const auto store = co_await memory_store(metrics);
+        std::int64_t given = 0;
+        {
+            Era first{executor, *store};
+            co_await first.load();
+            given = first.archive.add(change("10.0.0.1", 1), "n-1").id;
+            co_await first.archive.flush();
+        }
+        {
+            Era second{executor, *store};
+            co_await second.load();
+            EXPECT_LT(co_await second.lost(), given) << "all is there";
+            given = second.archive.add(change("10.0.0.1", 2), "n-1").id;
+        }
+        Era third{executor, *store};
+        co_await third.load();
+        EXPECT_GE(co_await third.lost(), given);
+        EXPECT_GT(third.archive.add(change("10.0.0.1", 2), "n-1").id, given);
+    });
+}
+
 TEST(Archive, WhatIsTooOldOrTooMuchGoes)
 {
     run([]() -> Task<> {

@@ -51,6 +51,49 @@ TEST(FirstOf, TheFirstToEndCounts)
     });
 }
 
+TEST(FirstOf, OneThatEndsBecauseItIsCancelledDoesNotCount)
+{
+    test::run([]() -> Task<> {
+        const auto stubborn = []() -> Task<int> {
+            const auto executor = co_await asio::this_coro::executor;
+            asio::steady_timer timer{executor, never};
+            co_await wait_event(timer);
+            co_return 2;
+        };
+        const auto patient = [&stubborn]() -> Task<int> {
+            try {
+                co_return co_await stubborn();
+            } catch (const boost::system::system_error&) {
+                co_return 3;
+            }
+        };
+        EXPECT_EQ(co_await first_of(patient(), after(1ms, 1)), 1);
+        EXPECT_EQ(co_await first_of(after(1ms, 1), patient()), 1);
+    });
+}
+
+TEST(FirstOf, BothMayEndInTheSameTurn)
+{
+    test::run([]() -> Task<> {
+        const auto at_once = [](int value) -> Task<int> { co_return value; };
+        EXPECT_EQ(co_await first_of(at_once(1), at_once(2)), 1);
+        co_await first_of(nothing(), nothing());
+    });
+}
+
+TEST(FirstOf, ItsOwnCancellationEndsBoth)
+{
+    test::run([]() -> Task<> {
+        bool inner = false;
+        bool other = false;
+        const auto executor = co_await asio::this_coro::executor;
+        asio::steady_timer timer{executor, std::chrono::milliseconds{1}};
+        co_await first_of(first_of(forever(inner), forever(other)), wait_event(timer));
+        EXPECT_TRUE(inner);
+        EXPECT_TRUE(other);
+    });
+}
+
 TEST(FirstOf, AnExceptionEndsItToo)
 {
     test::run([]() -> Task<> {

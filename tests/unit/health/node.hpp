@@ -56,6 +56,7 @@ public:
     int writes = 0;
     bool held = false;  ///< it does what it is asked, but the answers do not come before release()
     std::optional<Error> broken;
+    std::optional<Error> full;  ///< it can be read, not written
 
 private:
     struct Busy {
@@ -76,6 +77,7 @@ private:
     {
         const Busy busy{in_flight};
         if (broken) co_return fail(*broken);
+        if (full) co_return fail(*full);
         ++writes;
         auto written = co_await inner_->write(std::move(statements));
         co_return written;

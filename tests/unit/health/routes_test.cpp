@@ -404,6 +404,101 @@ TEST_F(HealthRoutes, AReaderOfAStoreThatWasLostIsTold)
     start();
 }
 
+TEST_F(HealthRoutes, AReaderWhoseEventsAKillMayHaveTakenIsTold)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(1s);
+    const auto written = first->ids().back();
+    store->broken = Error{Errc::unavailable, "cannot write: killed"};  // nothing more reaches the disk
+    run_unit("a.service");
+    advance(20ms);
+    const auto told = first->ids().back();
+    ASSERT_GT(told, written);
+    leave(*first);
+    stop();
+    store->broken.reset();
+    start();
+    advance(1s);
+    for (const auto last : {written, told}) {
+        const auto second = listen("", std::to_string(last));
+        EXPECT_NE(second->text.find(gap), std::string::npos) << last << second->text;
+        leave(*second);
+    }
+}
+
+TEST_F(HealthRoutes, AnOrderlyRestartIsNoGap)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(1s);
+    const auto last = first->ids().back();
+    leave(*first);
+    for (int i = 0; i < 2; ++i) {
+        run_unit("a.service");
+        stop();  // the last is written at the end
+        start();
+        advance(1s);
+        const auto second = listen("", std::to_string(last));
+        EXPECT_EQ(second->ids().size(), 1U) << second->text;
+        EXPECT_EQ(second->text.find("event: missed"), std::string::npos) << second->text;
+        leave(*second);
+    }
+}
+
+TEST_F(HealthRoutes, WhatAFullDiskTookIsToldAlsoAfterAnOrderlyEnd)
+{
+    two_units();
+    const auto first = listen();
+    fail_unit("a.service");
+    advance(1s);
+    const auto last = first->ids().back();
+    leave(*first);
+    store->broken = Error{Errc::unavailable, "cannot write: killed"};
+    run_unit("a.service");
+    advance(20ms);
+    stop();
+    store->broken.reset();
+    store->full = Error{Errc::unavailable, "cannot write: no room"};
+    start();
+    advance(1s);
+    store->full.reset();
+    stop();
+    start();
+    advance(1s);
+    const auto second = listen("", std::to_string(last));
+    EXPECT_NE(second->text.find(gap), std::string::npos) << second->text;
+    leave(*second);
+}
+
+TEST_F(HealthRoutes, IdsOfARunThatCouldWriteNothingAreNotGivenAgain)
+{
+    two_units();
+    fail_unit("a.service");
+    advance(1s);
+    stop();
+    store->full = Error{Errc::unavailable, "cannot write: no room"};
+    start();
+    advance(1s);
+    const auto first = listen();
+    run_unit("a.service");
+    advance(20ms);
+    const auto told = first->ids().back();
+    leave(*first);
+    stop();
+    store->full.reset();
+    start();
+    advance(1s);
+    const auto second = listen("", std::to_string(told));
+    EXPECT_NE(second->text.find("event: reset"), std::string::npos) << second->text;
+    fail_unit("a.service");
+    advance(20ms);
+    EXPECT_EQ(second->text.find("id: " + std::to_string(told) + "\n"), std::string::npos) << second->text;
+    leave(*second);
+}
+
 TEST_F(HealthRoutes, ASlowReaderIsToldHowManyEventsItMissed)
 {
     options.history.fold_window = 0s;
