@@ -69,6 +69,7 @@ struct Core {
     void note(const Error* failure);
     /// Why a part of the module does not work; "" mends it.
     void trouble(const std::string& part, std::string sentence);
+    [[nodiscard]] bool troubled(const std::string& part) const { return troubles_.contains(part); }
     /// Counts a slice that was read, and whether that succeeded.
     void count(const Result<systemd::JournalSlice>& slice);
     /// Counts entries that are given.

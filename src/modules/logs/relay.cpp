@@ -128,8 +128,8 @@ Task<Response> passed(PassingPtr passing, bool head)
     std::optional<Result<std::string>> body;
     co_await first_of(gather(answer, body), core.services.clock.sleep_for(core.options.nodes.answer_timeout));
     if (!body)
-        body = fail(Errc::timeout, fmt::format("its answer did not come within {} (logs.nodes.answer_timeout)",
-                                               core.options.nodes.answer_timeout));
+        body = fail(Errc::timeout, fmt::format("its answer did not come within {} ms (logs.nodes.answer_timeout)",
+                                               core.options.nodes.answer_timeout.count()));
     if (!*body) co_return not_reached(core, passing->address, body->error());
     response.body = std::move(**body);
     co_return response;

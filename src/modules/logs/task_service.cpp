@@ -79,15 +79,14 @@ Task<Response> guarded(CorePtr core, http::Handler handler, const Request& reque
     co_return response;
 }
 
+constexpr auto masters_part = "mesos";
+
 /// What Mesos cannot tell now degrades the module; what it does not know does not.
 void note_masters(Core& core, const Error* error)
 {
     const bool trouble = error != nullptr && error->code != Errc::not_found
                          && error->code != Errc::invalid_argument && error->code != Errc::denied;
-    if (error == nullptr || !trouble)
-        core.trouble("mesos", "");
-    else
-        core.trouble("mesos", error->message);
+    core.trouble(masters_part, trouble ? error->message : std::string{});
 }
 
 Task<Result<mesos::FoundTask>> find(CorePtr core, std::string wanted, std::string authorization)
@@ -150,6 +149,14 @@ void take_agent(Core& core, Result<std::string> id)
         core.agent = {};
 }
 
+/// Nobody may ask for a task for days: that the masters answer again must be known all the same.
+Task<> look_again(Core& core)
+{
+    std::string nobody;
+    const auto tasks = co_await core.tasks.list(false, std::move(nobody));
+    note_masters(core, tasks ? nullptr : &tasks.error());
+}
+
 }  // namespace
 
 bool may_read_tasks(const LogsOptions& options, http::Role role)
@@ -196,6 +203,7 @@ Task<> follow_agent(Core& core)
     for (;;) {
         auto id = co_await core.outside.elsewhere.agent_id();
         take_agent(core, std::move(id));
+        if (core.troubled(masters_part)) co_await look_again(core);
         co_await core.services.clock.sleep_for(agent_interval);
     }
 }

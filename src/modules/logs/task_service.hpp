@@ -19,7 +19,8 @@ namespace opsd::logs {
 /// Whether the role may read the logs of tasks: everything, or `tasks` of its list in logs.allow.
 [[nodiscard]] bool may_read_tasks(const LogsOptions& options, http::Role role);
 
-/// Keeps the agent of this node known, by the folder it keeps. Lives until cancelled.
+/// Keeps the agent of this node known, by the folder it keeps, and asks masters that did not answer again.
+/// Lives until cancelled.
 Task<> follow_agent(Core& core);
 
 }  // namespace opsd::logs
