@@ -32,7 +32,7 @@ struct Answer {
 struct StreamQuestion {
     std::string path;
     std::string accept;
-    std::string last_id;                 ///< Last-Event-ID; "": none
+    std::string last_id;                     ///< Last-Event-ID; "": none
     std::chrono::milliseconds idle{60'000};  ///< the longest silence
 };
 

@@ -114,7 +114,8 @@ public:
             said[event.type] = object;
             return take_word(said, incomplete_);
         }
-        if (event.type == "lost") return take_word(json{{"lost", object.value("entries", json{})}}, incomplete_);
+        if (event.type == "lost")
+            return take_word(json{{"lost", object.value("entries", json{})}}, incomplete_);
         return entry(object, event.data);
     }
 
@@ -170,9 +171,8 @@ std::string log_path(const LogOptions& options)
 std::string entry_text(const json& entry, const Style& style)
 {
     const auto number = entry.find("priority");
-    const std::int64_t priority = number != entry.end() && number->is_number_integer()
-                                      ? number->get<std::int64_t>()
-                                      : -1;
+    const std::int64_t priority =
+        number != entry.end() && number->is_number_integer() ? number->get<std::int64_t>() : -1;
     auto who = text(entry, "unit");
     if (who.empty()) who = printable(field(entry, "SYSLOG_IDENTIFIER"));
     if (who.empty()) who = printable(field(entry, "_COMM"));
@@ -216,7 +216,8 @@ int log(const Context& context, const LogOptions& options)
     question.path = log_path(options);
     if (options.follow) {
         question.accept = "text/event-stream";
-        return follow_events(context, question, [&](const ServerEvent& event) { return entries.event(event); });
+        return follow_events(context, question,
+                             [&](const ServerEvent& event) { return entries.event(event); });
     }
     question.accept = "application/x-ndjson";
     LineCutter lines;

@@ -117,7 +117,8 @@ int task_log(const Context& context, const TaskLogOptions& options)
 
 int task_list(const Context& context, bool completed)
 {
-    const auto list = Api{context.target}.json("GET", completed ? "/api/v1/tasks?completed" : "/api/v1/tasks");
+    const auto list =
+        Api{context.target}.json("GET", completed ? "/api/v1/tasks?completed" : "/api/v1/tasks");
     if (!list) return report(list.error());
     if (context.json) {
         print_json(*list);
@@ -130,7 +131,8 @@ int task_list(const Context& context, bool completed)
         const bool bad = state == "FAILED" || state == "LOST" || state == "ERROR" || state == "UNREACHABLE";
         auto agent = text(task, "agent");
         if (agent.empty()) agent = text(task, "agent_id");
-        table.row({{text(task, "name")}, {state, bad ? Colour::red : Colour::none}, {agent}, {text(task, "id")}});
+        table.row(
+            {{text(task, "name")}, {state, bad ? Colour::red : Colour::none}, {agent}, {text(task, "id")}});
     }
     if (table.size() == 0)
         fmt::print("No tasks.\n");

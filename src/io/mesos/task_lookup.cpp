@@ -46,7 +46,8 @@ Task<Result<TaskLookup::StatePtr>> TaskLookup::state(std::string authorization, 
 {
     for (;;) {
         const bool same = kept_ && kept_->authorization == authorization;
-        const bool good = same && clock_.monotonic() - kept_->at < options_.keep && (!than || kept_->at > *than);
+        const bool good =
+            same && clock_.monotonic() - kept_->at < options_.keep && (!than || kept_->at > *than);
         if (good) co_return kept_;
         if (!fetching_) co_return co_await fetch(std::move(authorization));
         co_await wait_event(fetched_);
@@ -72,8 +73,8 @@ Task<Result<TaskLookup::StatePtr>> TaskLookup::fetch(std::string authorization)
     const auto end = std::chrono::steady_clock::now() + options_.timeout;
     auto text = co_await fetch_(end, authorization);
     if (!text) co_return fail(std::move(text).error());
-    kept_ = std::make_shared<const State>(
-        State{std::move(*text), std::move(authorization), clock_.monotonic()});
+    kept_ =
+        std::make_shared<const State>(State{std::move(*text), std::move(authorization), clock_.monotonic()});
     co_return kept_;
 }
 

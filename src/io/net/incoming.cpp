@@ -147,7 +147,8 @@ Task<Result<std::unique_ptr<Incoming>>> exchange(std::shared_ptr<Connector> conn
 
 std::string_view Incoming::header(std::string_view name) const noexcept
 {
-    const auto found = std::ranges::find(headers, name, [](const auto& one) { return std::string_view{one.first}; });
+    const auto found =
+        std::ranges::find(headers, name, [](const auto& one) { return std::string_view{one.first}; });
     return found == headers.end() ? std::string_view{} : std::string_view{found->second};
 }
 

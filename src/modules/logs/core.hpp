@@ -2,9 +2,9 @@
 // Everything one instance of the module consists of, shared with its handlers and the streams they began.
 
 #include "core/read_slots.hpp"
+#include "io/mesos/task_lookup.hpp"
 #include "io/systemd/journal_follower.hpp"
 #include "io/systemd/journal_readers.hpp"
-#include "io/mesos/task_lookup.hpp"
 #include "modules/logs/elsewhere.hpp"
 #include "modules/logs/options.hpp"
 #include "modules/logs/query.hpp"
@@ -36,18 +36,18 @@ struct Outside {
 };
 
 struct Counters {
-    std::uint64_t entries = 0;    ///< given
-    std::uint64_t bytes = 0;      ///< of text
-    std::uint64_t slices = 0;     ///< read for it
-    std::uint64_t lost = 0;       ///< entries that were deleted before they were read, as far as known
-    std::uint64_t gaps = 0;       ///< such places
-    std::uint64_t damaged = 0;    ///< entries that could not be read
-    std::uint64_t behind = 0;     ///< followers that did not keep up and read on from the journal
-    std::uint64_t cut = 0;        ///< answers cut off (logs.max_answer)
-    std::uint64_t failed = 0;     ///< readings that failed
-    std::uint64_t forbidden = 0;  ///< questions refused by logs.allow
-    std::uint64_t found = 0;      ///< tasks
-    std::uint64_t not_found = 0;  ///< tasks, whatever the reason
+    std::uint64_t entries = 0;        ///< given
+    std::uint64_t bytes = 0;          ///< of text
+    std::uint64_t slices = 0;         ///< read for it
+    std::uint64_t lost = 0;           ///< entries that were deleted before they were read, as far as known
+    std::uint64_t gaps = 0;           ///< such places
+    std::uint64_t damaged = 0;        ///< entries that could not be read
+    std::uint64_t behind = 0;         ///< followers that did not keep up and read on from the journal
+    std::uint64_t cut = 0;            ///< answers cut off (logs.max_answer)
+    std::uint64_t failed = 0;         ///< readings that failed
+    std::uint64_t forbidden = 0;      ///< questions refused by logs.allow
+    std::uint64_t found = 0;          ///< tasks
+    std::uint64_t not_found = 0;      ///< tasks, whatever the reason
     std::uint64_t sandbox_bytes = 0;  ///< given of files of tasks
     std::uint64_t passed_on = 0;      ///< answers of other nodes
     std::uint64_t unreached = 0;      ///< nodes that did not answer, or not to the end

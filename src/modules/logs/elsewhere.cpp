@@ -145,7 +145,9 @@ Elsewhere real_elsewhere(const LogsOptions& options, const Services& services,
         return open_at(peers, std::move(address), std::move(request));
     };
     const auto client = std::make_shared<net::HttpClient>(services.executor);
-    real.marathon_leader = [client, marathon = options.marathon] { return marathon_leader(client, marathon); };
+    real.marathon_leader = [client, marathon = options.marathon] {
+        return marathon_leader(client, marathon);
+    };
     return real;
 }
 
@@ -177,8 +179,9 @@ Result<std::string> read_agent_id(const std::string& work_dir)
         path.remove_suffix(1);
     const auto id = path.substr(path.rfind('/') + 1);
     if (id.empty() || id.size() > 255 || static_cast<std::size_t>(size) == target.size())
-        return fail(Errc::protocol,
-                    fmt::format("cannot read the id of the Mesos agent: {} does not lead to its folder", link));
+        return fail(
+            Errc::protocol,
+            fmt::format("cannot read the id of the Mesos agent: {} does not lead to its folder", link));
     return std::string{id};
 }
 

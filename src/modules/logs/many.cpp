@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -17,6 +18,18 @@ namespace opsd::logs {
 
 using http::Request;
 using http::Response;
+
+namespace {
+
+/// "detail" of problem+json.
+std::string sentence_of(const std::string& body)
+{
+    const auto problem = nlohmann::json::parse(body, nullptr, false);
+    const bool has = problem.is_object() && problem.contains("detail") && problem["detail"].is_string();
+    return has ? problem["detail"].get<std::string>() : "cannot read its log";
+}
+
+}  // namespace
 
 void Many::add(MemberPtr member, std::optional<std::string> position)
 {
@@ -74,7 +87,7 @@ Task<> Many::open_here(NodeAnswer& node, Request question)
     if (response.status == 200)
         node.own = std::move(response);
     else
-        fail_node(node, response.body);
+        fail_node(node, sentence_of(response.body));
 }
 
 Task<> Many::open_there(NodeAnswer& node, const Request& question)
@@ -120,9 +133,10 @@ Task<std::optional<Response>> Many::begin()
 Response Many::response()
 {
     const auto type = content_type(query_.format);
-    auto response = Response::stream(std::string{type}, [many = shared_from_this()](http::StreamWriter& client) {
-        return many->run(client);
-    });
+    auto response =
+        Response::stream(std::string{type}, [many = shared_from_this()](http::StreamWriter& client) {
+            return many->run(client);
+        });
     std::vector<std::string_view> missing;
     std::uint64_t lost = 0;
     bool some_lost = false;
@@ -171,8 +185,9 @@ Request without_place(const Request& request)
 Result<> check(const Core& core, const LogQuery& query)
 {
     if (query.format == Format::export_)
-        return fail(Errc::invalid_argument, "cannot give the export format of several nodes: ask each for its "
-                                            "own");
+        return fail(Errc::invalid_argument,
+                    "cannot give the export format of several nodes: ask each for its "
+                    "own");
     const auto most = core.options.nodes.most_lines;
     const auto lines = query.range.skip < 0 ? -query.range.skip : 0;
     if (lines > most)

@@ -8,8 +8,8 @@
 //   that was asked for, with ids from which a client goes on with every node where it left off.
 // What it promises
 //   - All nodes are asked at once, each with its own deadline; one that does not answer delays the others by
-//     that deadline at most, and is named: in X-Opsd-Missing when it is known before the answer begins, and in
-//     the answer, with the reason. While entries are followed it is asked again.
+//     that deadline at most, and is named: in X-Opsd-Missing when it is known before the answer begins, and
+//     in the answer, with the reason. While entries are followed it is asked again.
 //   - Of a node all entries come, once and in its order. Of several nodes an entry that is followed waits
 //     logs.nodes.settle for earlier ones of others.
 //   - No more is read of a node than one piece beyond what the client took.

@@ -118,11 +118,11 @@ private:
     std::vector<std::unique_ptr<NodeAnswer>> nodes_;
     std::string incomplete_;
     bool resumed_ = false;
-    std::int64_t begun_at_ = 0;             // microseconds: what a node without a position is asked from
-    std::optional<std::uint64_t> newest_;   // lines: the last so many
-    std::optional<std::uint64_t> first_;    // lines: the first so many
-    std::uint64_t given_ = 0;               // entries
-    std::uint64_t bytes_ = 0;               // written
+    std::int64_t begun_at_ = 0;            // microseconds: what a node without a position is asked from
+    std::optional<std::uint64_t> newest_;  // lines: the last so many
+    std::optional<std::uint64_t> first_;   // lines: the first so many
+    std::uint64_t given_ = 0;              // entries
+    std::uint64_t bytes_ = 0;              // written
     std::deque<std::pair<NodeAnswer*, NodeLine>> kept_;  // the newest lines
     std::size_t kept_bytes_ = 0;
     Places places_;

@@ -21,7 +21,11 @@ Task<> take_piece(net::Incoming& from, std::optional<Result<std::string>>& piece
 /// Where this node's own answer goes.
 class Many::FeedWriter final : public http::StreamWriter {
 public:
-    FeedWriter(Many& many, NodeAnswer& node) : many_{many}, node_{node}, end_{many.core_->services.executor, never} {}
+    FeedWriter(Many& many, NodeAnswer& node)
+      : many_{many}
+      , node_{node}
+      , end_{many.core_->services.executor, never}
+    {}
     Task<Result<>> write(std::string_view chunk) override
     {
         const bool good = co_await many_.take(node_, chunk);
@@ -96,7 +100,8 @@ Task<> Many::read(NodeAnswer& node, Stage stage)
     else
         co_await read_there(node, stage);
     // Where a document ends there may be entries that were looked at and not wanted.
-    if (stage == Stage::past && node.state == NodeAnswer::State::ended) node.position = node.cutter.position();
+    if (stage == Stage::past && node.state == NodeAnswer::State::ended)
+        node.position = node.cutter.position();
     touch();
 }
 

@@ -139,7 +139,7 @@ Task<bool> Many::write_kept()
     writer_.end(text, places_);
     const bool on = co_await write(std::move(text));
     whole_ = on && !query_.follow;
-    co_return on && query_.follow;
+    co_return on&& query_.follow;
 }
 
 /// What comes, until the client leaves.
@@ -177,6 +177,7 @@ Task<> Many::write_all()
 
 Task<> Many::run(http::StreamWriter& client)
 {
+    const auto slot = std::move(slot_);
     client.set_whole(false);
     client_ = &client;
     written_ = now();
@@ -188,6 +189,8 @@ Task<> Many::run(http::StreamWriter& client)
     for (const auto& node : nodes_)
         tasks.push_back(reader(*node));
     co_await first_of(std::span{tasks});
+    for (const auto& node : nodes_)
+        node->incoming.reset();
     client.set_whole(whole_);
 }
 

@@ -85,8 +85,8 @@ Result<> NodeLineCutter::take(std::string_view line, Monotonic now, std::deque<N
     NodeLine one{.json = std::string{line}, .time = last_time_, .cursor = {}, .arrived = now};
     const auto time = entry.find("realtime_timestamp");
     const auto cursor = entry.find("cursor");
-    const bool whole = time != entry.end() && time->is_number_integer() && cursor != entry.end()
-                       && cursor->is_string();
+    const bool whole =
+        time != entry.end() && time->is_number_integer() && cursor != entry.end() && cursor->is_string();
     if (!whole && !entry.contains("lost")) return strange("an entry of it has no time or cursor");
     if (whole) {
         one.time = time->get<std::int64_t>();

@@ -22,7 +22,8 @@ Result<std::vector<MemberPtr>> named(const Cluster& cluster, std::string_view na
         for (const auto& member : cluster.members)
             if (name == "agents" ? is_agent(*member) : member->identity.role == "master")
                 found.push_back(member);
-        if (found.empty()) return fail(Errc::not_found, fmt::format("cannot find any {}: none is known", name));
+        if (found.empty())
+            return fail(Errc::not_found, fmt::format("cannot find any {}: none is known", name));
         return found;
     }
     if (name == "leader") {
@@ -70,9 +71,10 @@ Result<ChosenNodes> choose_nodes(const Cluster* cluster, const std::vector<std::
         if (wanted.contains(member.get())) chosen.nodes.push_back(member);
     if (chosen.nodes.empty()) return fail(Errc::invalid_argument, "cannot ask nodes: node= names none");
     if (chosen.nodes.size() > most)
-        return fail(Errc::invalid_argument,
-                    fmt::format("cannot ask {} nodes at once: at most {} (logs.nodes.most); name some of them",
-                                chosen.nodes.size(), most));
+        return fail(
+            Errc::invalid_argument,
+            fmt::format("cannot ask {} nodes at once: at most {} (logs.nodes.most); name some of them",
+                        chosen.nodes.size(), most));
     return chosen;
 }
 

@@ -48,11 +48,14 @@ void torn(Passing& passing, const Error& error)
 
 Task<> stream_on(PassingPtr passing, http::StreamWriter& writer)
 {
+    // Both are given back when the stream ends, however long the answer is kept.
+    const auto slot = std::move(passing->slot);
+    const auto incoming = std::move(passing->incoming);
     writer.set_whole(false);
     for (;;) {
         bool over = false;
         std::optional<Result<std::string>> piece;
-        co_await first_of(take_piece(*passing->incoming, piece), passing->core->until_over(writer, over));
+        co_await first_of(take_piece(*incoming, piece), passing->core->until_over(writer, over));
         if (over || !piece) co_return;
         if (!*piece) co_return torn(*passing, piece->error());
         if ((*piece)->empty()) break;
@@ -128,8 +131,9 @@ Task<Response> passed(PassingPtr passing, bool head)
     std::optional<Result<std::string>> body;
     co_await first_of(gather(answer, body), core.services.clock.sleep_for(core.options.nodes.answer_timeout));
     if (!body)
-        body = fail(Errc::timeout, fmt::format("its answer did not come within {} ms (logs.nodes.answer_timeout)",
-                                               core.options.nodes.answer_timeout.count()));
+        body = fail(Errc::timeout,
+                    fmt::format("its answer did not come within {} ms (logs.nodes.answer_timeout)",
+                                core.options.nodes.answer_timeout.count()));
     if (!*body) co_return not_reached(core, passing->address, body->error());
     response.body = std::move(**body);
     co_return response;
@@ -144,8 +148,8 @@ Task<Response> answer_here(Here here, const Request& request, std::string path)
 {
     auto match = here->find(request.method, path);
     if (match.route == nullptr)
-        co_return Response::problem(404, fmt::format("cannot serve {}: there is no such path",
-                                                     mesos::printable(path)));
+        co_return Response::problem(
+            404, fmt::format("cannot serve {}: there is no such path", mesos::printable(path)));
     Request own = request;
     own.path = std::move(path);
     own.path_params = std::move(match.params);
@@ -198,8 +202,7 @@ Task<Response> at_agent(CorePtr core, Here here, const Request& request)
         co_return co_await answer_here(std::move(here), request, std::move(path));
     }
     if (!agent && is_id(id) && (!cluster || !cluster->value.incomplete.empty())) co_return cold();
-    if (!agent)
-        co_return plain(404, fmt::format("404 Not Found: agent `{}` unknown.", mesos::printable(id)));
+    if (!agent) co_return plain(404, fmt::format("404 Not Found: agent `{}` unknown.", mesos::printable(id)));
     co_return co_await logs_at(std::move(core), std::move(here), request, std::move(agent));
 }
 
@@ -230,8 +233,13 @@ http::Route row(std::string pattern, std::string summary, http::Handler handler,
                 std::vector<http::Parameter> parameters)
 {
     parameters.push_back({"rest", "path", "What follows /system/v1/logs/ there", "string"});
-    return {http::Method::get,  std::move(pattern),    http::Access::read, std::move(summary),
-            std::move(handler), std::move(parameters), true};
+    return {http::Method::get,
+            std::move(pattern),
+            http::Access::read,
+            std::move(summary),
+            std::move(handler),
+            std::move(parameters),
+            true};
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #pragma once
-// Answers of other nodes, passed on as they come; and the routes by which DC/OS reaches a node through another
-// one: /system/v1/leader/mesos, /system/v1/leader/marathon, /system/v1/agent/ID.
+// Answers of other nodes, passed on as they come; and the routes by which DC/OS reaches a node through
+// another one: /system/v1/leader/mesos, /system/v1/leader/marathon, /system/v1/agent/ID.
 //
 // What comes in
 //   Questions; who is who in the cluster (Board); other nodes' answers (Elsewhere::open).

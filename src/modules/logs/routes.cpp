@@ -151,7 +151,8 @@ const Parameters v2_parameters{filter_parameter,
                                max_entry_parameter};
 const Parameters own_parameters{
     {"node", "query",
-     "Of these nodes instead of this one, merged by time: addresses, names, Mesos ids, all, leader, masters or "
+     "Of these nodes instead of this one, merged by time: addresses, names, Mesos ids, all, leader, masters "
+     "or "
      "agents; several with commas",
      "string"},
     {"unit", "query", "Only this unit, with or without .service, or a pattern; several times: any of them",

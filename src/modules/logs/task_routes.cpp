@@ -51,12 +51,12 @@ Task<Response> by_task(LogsPtr logs, const Request& request, SandboxVerb verb)
 Task<Response> by_run(LogsPtr logs, const Request& request, SandboxVerb verb)
 {
     const auto& ids = request.path_params;
-    SandboxPlace place{.framework = std::string{ids.get("framework")},
-                       .executor = std::string{ids.get("executor")},
-                       .run = std::string{ids.get("run")},
-                       .task = std::string{ids.get("task")},
-                       .file = std::string{verb == SandboxVerb::browse ? request.query.get("path")
-                                                                       : ids.get("file")}};
+    SandboxPlace place{
+        .framework = std::string{ids.get("framework")},
+        .executor = std::string{ids.get("executor")},
+        .run = std::string{ids.get("run")},
+        .task = std::string{ids.get("task")},
+        .file = std::string{verb == SandboxVerb::browse ? request.query.get("path") : ids.get("file")}};
     const auto good = check(place);
     if (!good) co_return Response::problem(good.error());
     co_return co_await serve(std::move(logs), request, std::move(place), verb);
@@ -93,8 +93,8 @@ std::vector<http::Route> task_routes(LogsPtr logs)
     };
     const std::string task = task_prefix;
     add(task, "The stdout of a task: here, or 303 to the node where it ran", SandboxVerb::read, by_task);
-    add(task + "/file/{file...}", "A file of a task: here, or 303 to the node where it ran", SandboxVerb::read,
-        by_task);
+    add(task + "/file/{file...}", "A file of a task: here, or 303 to the node where it ran",
+        SandboxVerb::read, by_task);
     add(task + "/browse", "The files of a task: here, or 303", SandboxVerb::browse, by_task);
     add(task + "/download", "The whole stdout of a task: here, or 303", SandboxVerb::download, by_task);
     add(task + "/file/{file...}/download", "A whole file of a task: here, or 303", SandboxVerb::download,

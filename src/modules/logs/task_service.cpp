@@ -51,6 +51,7 @@ struct Reading {
 
 Task<> run_reading(std::shared_ptr<Reading> reading, http::StreamWriter& writer)
 {
+    const auto slot = std::move(reading->slot);  // given back when the stream ends
     UntilFinished client{writer, *reading->core};
     co_await reading->producer(client);
 }
@@ -71,8 +72,7 @@ Task<Response> guarded(CorePtr core, http::Handler handler, const Request& reque
         core->counters.sandbox_bytes += response.status == 200 ? response.body.size() : 0;
         co_return response;
     }
-    auto reading =
-        std::make_shared<Reading>(Reading{core, std::move(*slot), std::move(response.producer)});
+    auto reading = std::make_shared<Reading>(Reading{core, std::move(*slot), std::move(response.producer)});
     response.producer = [reading = std::move(reading)](http::StreamWriter& writer) {
         return run_reading(reading, writer);
     };
@@ -171,19 +171,19 @@ std::shared_ptr<TaskLogs> task_logs(const std::shared_ptr<Core>& core)
     const auto& elsewhere = core->outside.elsewhere;
     TaskLogOptions options;
     options.poll = core->options.tasks.poll;
-    return std::make_shared<TaskLogs>(
-        TaskLogs{.find = [core](std::string wanted,
-                                std::string caller) { return find(core, std::move(wanted), std::move(caller)); },
-                 .agent = [core] { return core->agent; },
-                 .size = elsewhere.size,
-                 .read = elsewhere.read,
-                 .browse = elsewhere.browse,
-                 .broken_off =
-                     [core](const Error& error) {
-                         core->services.log.warning("cut off the log of a task: {}", error.message);
-                     },
-                 .clock = core->services.clock,
-                 .options = options});
+    return std::make_shared<TaskLogs>(TaskLogs{
+        .find = [core](std::string wanted,
+                       std::string caller) { return find(core, std::move(wanted), std::move(caller)); },
+        .agent = [core] { return core->agent; },
+        .size = elsewhere.size,
+        .read = elsewhere.read,
+        .browse = elsewhere.browse,
+        .broken_off =
+            [core](const Error& error) {
+                core->services.log.warning("cut off the log of a task: {}", error.message);
+            },
+        .clock = core->services.clock,
+        .options = options});
 }
 
 std::vector<http::Route> task_service(const std::shared_ptr<Core>& core)

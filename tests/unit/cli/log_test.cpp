@@ -71,9 +71,11 @@ std::string entry(const std::string& message, int priority = 6)
 TEST(LogCommand, AsksForWhatIsMeant)
 {
     EXPECT_EQ(log_path({}), "/api/v1/logs?format=ndjson");
-    LogOptions options{.node = "a,b", .unit = "ssh", .lines = "60", .since = "-1h", .priority = "err", .grep = "a b|c"};
-    EXPECT_EQ(log_path(options), "/api/v1/logs?format=ndjson&node=a%2Cb&unit=ssh&lines=60&since=-1h&priority=err"
-                                 "&grep=a%20b%7Cc");
+    LogOptions options{
+        .node = "a,b", .unit = "ssh", .lines = "60", .since = "-1h", .priority = "err", .grep = "a b|c"};
+    EXPECT_EQ(log_path(options),
+              "/api/v1/logs?format=ndjson&node=a%2Cb&unit=ssh&lines=60&since=-1h&priority=err"
+              "&grep=a%20b%7Cc");
     options = {.leader = true, .follow = true};
     EXPECT_EQ(log_path(options), "/api/v1/logs?format=sse&node=leader");
     options = {.all = true};
@@ -159,8 +161,7 @@ TEST(TaskCommands, AFileIsReadWhereItIs)
     EXPECT_EQ(got.status, exit_failed);
     EXPECT_EQ(got.err, "opsd: cannot find the task \"x\"\n");
     server.stop();
-    EXPECT_EQ(server.asked().at(0).path,
-              "/system/v1/logs/v2/task/web%2F1/file/a/b.txt?cursor=END&skip=-3");
+    EXPECT_EQ(server.asked().at(0).path, "/system/v1/logs/v2/task/web%2F1/file/a/b.txt?cursor=END&skip=-3");
     EXPECT_EQ(server.asked().at(1).path, elsewhere + "?cursor=END&skip=-3");
     EXPECT_EQ(server.asked().at(2).path, "/system/v1/logs/v2/task/web/file/stdout");
 }
@@ -170,8 +171,8 @@ TEST(TaskCommands, AFollowedFileIsWholeLines)
     const auto data = [](const std::string& message) {
         return "data: {\"fields\":{\"MESSAGE\":\"" + message + "\"}}\n\n";
     };
-    Server server{{events("id: 4\n" + data("one") + "id: 9\n" + data("long [the line goes on in the next event]")
-                          + "id: 14\n" + data("er")),
+    Server server{{events("id: 4\n" + data("one") + "id: 9\n"
+                          + data("long [the line goes on in the next event]") + "id: 14\n" + data("er")),
                    answer(404, R"({"detail":"cannot read it: it is gone"})")}};
     const auto got = server.opsd({"task", "log", "web", "--follow"});
     EXPECT_EQ(got.out, "one\nlonger\n");
@@ -182,9 +183,11 @@ TEST(TaskCommands, AFollowedFileIsWholeLines)
 
 TEST(TaskCommands, ListsTasksAndFiles)
 {
-    Server server{{body(R"({"tasks":[{"id":"web.1","name":"web","state":"TASK_RUNNING","agent":"10.0.0.2:5051"}]})"),
-                   body(R"([{"mode":"-rw-r--r--","uid":"root","gid":"wheel","size":12,"mtime":7,"path":"/w/a/stdout"}])"),
-                   body(R"({"tasks":[]})")}};
+    Server server{
+        {body(R"({"tasks":[{"id":"web.1","name":"web","state":"TASK_RUNNING","agent":"10.0.0.2:5051"}]})"),
+         body(
+             R"([{"mode":"-rw-r--r--","uid":"root","gid":"wheel","size":12,"mtime":7,"path":"/w/a/stdout"}])"),
+         body(R"({"tasks":[]})")}};
     auto got = server.opsd({"task", "list"});
     EXPECT_EQ(got.out, "NAME  STATE    AGENT          ID\nweb   RUNNING  10.0.0.2:5051  web.1\n") << got.err;
     got = server.opsd({"task", "ls", "web", "a"});

@@ -35,7 +35,8 @@ TEST(Incoming, TheHeadComesBeforeTheBody)
 {
     run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        HttpStub stub{executor, [](const Asked&) { return Reply{chunked + "4\r\none \r\n", Reply::Then::hang}; }};
+        HttpStub stub{executor,
+                      [](const Asked&) { return Reply{chunked + "4\r\none \r\n", Reply::Then::hang}; }};
         StreamClient client;
         auto answer = co_await client.open(asking(stub), 50ms);
         EXPECT_TRUE(answer.has_value());

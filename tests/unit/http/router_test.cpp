@@ -57,9 +57,10 @@ TEST(Router, RefusesWhatCannotBeServed)
     EXPECT_EQ(refusal({row(Method::get, "a")}), "cannot add the route GET a: the path must begin with \"/\"");
     EXPECT_EQ(refusal({row(Method::get, "/a//b")}),
               "cannot add the route GET /a//b: the path has an empty segment");
-    EXPECT_EQ(refusal({row(Method::get, "/a/x{b}")}),
-              "cannot add the route GET /a/x{b}: \"x{b}\" must be one whole segment like {unit}, or several like "
-              "{file...}");
+    EXPECT_EQ(
+        refusal({row(Method::get, "/a/x{b}")}),
+        "cannot add the route GET /a/x{b}: \"x{b}\" must be one whole segment like {unit}, or several like "
+        "{file...}");
     EXPECT_EQ(refusal({row(Method::get, "/{a}/{a}")}),
               "cannot add the route GET /{a}/{a}: its path has {a} twice");
     EXPECT_EQ(refusal({row(Method::head, "/a")}),
@@ -129,9 +130,10 @@ TEST(Router, AParameterOfSeveralSegmentsTakesWhatIsLeft)
     EXPECT_EQ(refusal({row(Method::get, "/a/{x...}/b/{y}")}),
               "cannot add the route GET /a/{x...}/b/{y}: after a parameter of several segments only plain "
               "segments may follow");
-    EXPECT_EQ(refusal({row(Method::get, "/a/{...}")}),
-              "cannot add the route GET /a/{...}: \"{...}\" must be one whole segment like {unit}, or several "
-              "like {file...}");
+    EXPECT_EQ(
+        refusal({row(Method::get, "/a/{...}")}),
+        "cannot add the route GET /a/{...}: \"{...}\" must be one whole segment like {unit}, or several "
+        "like {file...}");
 }
 
 TEST(Router, DescribesItselfAsOpenApi)

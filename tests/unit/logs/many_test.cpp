@@ -111,8 +111,7 @@ TEST_F(LogsMany, ANodeThatDoesNotAnswerIsNamedAndDelaysTheOthersByItsDeadlineAtM
     EXPECT_EQ(header(response, "X-Opsd-Missing"), "10.0.0.3");
     auto& client = open(std::move(response));
     EXPECT_EQ(numbers(client.text), "1,2");
-    EXPECT_TRUE(client.text.contains(
-        "{\"missing\":{\"node\":\"10.0.0.3\",\"reason\":\"cannot hear it\"}}\n"))
+    EXPECT_TRUE(client.text.contains("{\"missing\":{\"node\":\"10.0.0.3\",\"reason\":\"cannot hear it\"}}\n"))
         << client.text;
     EXPECT_TRUE(client.ended && client.whole);
 
@@ -160,10 +159,9 @@ TEST_F(LogsMany, ANodeThatIsTornOrStopsIsNamedAndTheOthersGoOn)
 
 TEST_F(LogsMany, WhatIsNoAnswerOfOpsdIsNotTakenForOne)
 {
-    for (const auto* text :
-         {"<html>\n", "{\"a\":1}\n", "[]\n", "{}\n",
-          "{\"fields\":{},\"cursor\":\"a,b\",\"realtime_timestamp\":1}\n",
-          "{\"fields\":{},\"cursor\":\"s=1\",\"realtime_timestamp\":\"x\"}\n"}) {
+    for (const auto* text : {"<html>\n", "{\"a\":1}\n", "[]\n", "{}\n",
+                             "{\"fields\":{},\"cursor\":\"a,b\",\"realtime_timestamp\":1}\n",
+                             "{\"fields\":{},\"cursor\":\"s=1\",\"realtime_timestamp\":\"x\"}\n"}) {
         std::deque<NodeLine> lines;
         NodeLineCutter cutter;
         EXPECT_FALSE(cutter.feed(text, {}, lines)) << text;
@@ -261,9 +259,9 @@ TEST_F(LogsMany, TheIdCarriesThePlaceOfEveryNode)
     auto second = follow("10.0.0.2");
     follow("10.0.0.3");
     auto& again = listen(all + "&follow&format=sse&lines=2", {{"last-event-id", id}});
-    EXPECT_TRUE(asked_of("10.0.0.3").ends_with("cursor=" + std::string{"s%3D"} + std::string(32, 'a')
-                                               + "%3Bi%3D3%3Bb%3D" + std::string(32, 'a')
-                                               + "%3Bm%3D3%3Bt%3D2dc6c0%3Bx%3Dcc"))
+    EXPECT_TRUE(asked_of("10.0.0.3")
+                    .ends_with("cursor=" + std::string{"s%3D"} + std::string(32, 'a') + "%3Bi%3D3%3Bb%3D"
+                               + std::string(32, 'a') + "%3Bm%3D3%3Bt%3D2dc6c0%3Bx%3Dcc"))
         << asked_of("10.0.0.3");
     EXPECT_FALSE(asked_of("10.0.0.3").contains("lines")) << "all that was missed";
     second->say(line(5) + "\n");

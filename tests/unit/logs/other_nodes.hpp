@@ -82,8 +82,11 @@ inline std::shared_ptr<const Member> member(std::string address, std::string rol
                                             std::string mesos_id = {}, bool self = false)
 {
     Member one;
-    one.identity = {.hostname = "host-" + address, .ip = address, .role = std::move(role),
-                    .mesos_id = std::move(mesos_id), .dcos_version = {}};
+    one.identity = {.hostname = "host-" + address,
+                    .ip = address,
+                    .role = std::move(role),
+                    .mesos_id = std::move(mesos_id),
+                    .dcos_version = {}};
     one.address = std::move(address);
     one.self = self;
     return std::make_shared<const Member>(std::move(one));

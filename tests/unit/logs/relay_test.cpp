@@ -16,12 +16,15 @@ const std::string at_agent = "/system/v1/agent/a-S2/logs/v2/component";
 TEST_F(LogsRelay, AnAgentsAnswerIsPassedOnAsItIs)
 {
     auto there = script("10.0.0.2");
-    there->headers = {{"content-type", "text/plain"},        {"content-length", "9"},
-                      {"x-journal-lost", "7"},               {"server", "secret"},
-                      {"content-disposition", "attachment"}, {"cache-control", "no-cache"}};
+    there->headers = {{"content-type", "text/plain"},
+                      {"content-length", "9"},
+                      {"x-journal-lost", "7"},
+                      {"server", "secret"},
+                      {"content-disposition", "attachment"},
+                      {"cache-control", "no-cache"}};
     there->pieces = {"message", " 1"};
-    const auto response =
-        ask(at_agent + "?skip=-60&filter=a:b%26c", {{"accept", "application/json"}, {"user-agent", "dcos-cli/1"}});
+    const auto response = ask(at_agent + "?skip=-60&filter=a:b%26c",
+                              {{"accept", "application/json"}, {"user-agent", "dcos-cli/1"}});
     EXPECT_EQ(response.status, 200U);
     EXPECT_EQ(response.type, "text/plain");
     EXPECT_EQ(response.body, "message 1");

@@ -22,7 +22,9 @@ protected:
     LogsTasks()
     {
         elsewhere.agent_id = [this] { return agent_id(); };
-        elsewhere.mesos_state = [this](net::Deadline, std::string caller) { return state(std::move(caller)); };
+        elsewhere.mesos_state = [this](net::Deadline, std::string caller) {
+            return state(std::move(caller));
+        };
         elsewhere.size = [this](std::string path, std::string caller) {
             return size(std::move(path), std::move(caller));
         };
@@ -82,7 +84,8 @@ private:
 TEST_F(LogsTasks, ATaskOfThisNodeIsReadAtOnce)
 {
     EXPECT_EQ(get(by_name + "?cursor=END&skip=-1", {{"authorization", "token=abc"}}), "two\n");
-    EXPECT_EQ(callers, (std::vector<std::string>{"token=abc", "token=abc"})) << "of the masters, of the agent";
+    EXPECT_EQ(callers, (std::vector<std::string>{"token=abc", "token=abc"}))
+        << "of the masters, of the agent";
     EXPECT_EQ(get(run_of_web + "/stdout"), "one\ntwo\n");
     EXPECT_EQ(metric("opsd_logs_tasks_found_total"), 1);
     EXPECT_EQ(metric("opsd_logs_task_bytes_total"), 12);
