@@ -81,7 +81,8 @@ Result<> NodeLineCutter::take(std::string_view line, Monotonic now, std::deque<N
         return {};
     }
     if (line.ends_with(',')) line.remove_suffix(1);
-    const auto entry = json::parse(line, nullptr, false);
+    const bool braces = line.starts_with('{') && line.ends_with('}');  // nothing around them: more is put in
+    const auto entry = braces ? json::parse(line, nullptr, false) : json{};
     if (!entry.is_object() || entry.empty()) return strange("a line of it is no entry");
     NodeLine one{.json = std::string{line}, .time = last_time_, .cursor = {}, .arrived = now};
     const auto time = entry.find("realtime_timestamp");
