@@ -98,7 +98,7 @@ TEST_F(LogsMany, TextIsAsOneNodeWritesIt)
     past("10.0.0.2", {2});
     past("10.0.0.3", {});
     EXPECT_EQ(get("/api/v1/logs?node=10.0.0.2,10.0.0.3&format=text"),
-              "1970-01-01T00:00:02.000Z h info: message 2\n");
+              "1970-01-01T00:00:02.000Z h - info: message 2\n");
 }
 
 TEST_F(LogsMany, ANodeThatDoesNotAnswerIsNamedAndDelaysTheOthersByItsDeadlineAtMost)
