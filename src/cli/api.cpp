@@ -12,11 +12,53 @@
 namespace opsd::cli {
 namespace {
 
-Task<> send_once(net::HttpClient& client, net::ClientRequest request,
-                 std::optional<Result<net::ClientResponse>>& out)
+using Sending = Task<Result<net::ClientResponse>>;
+
+Task<> finish(Sending sending, std::optional<Result<net::ClientResponse>>& out)
 {
-    auto result = co_await client.send(std::move(request));
+    auto result = co_await std::move(sending);
     out.emplace(std::move(result));
+}
+
+net::TlsClientOptions tls_of(const Target& target)
+{
+    net::TlsClientOptions tls;
+    tls.ca_file = target.ca_file;
+    tls.ca_fingerprint = target.ca_fingerprint;
+    tls.certificate_file = target.certificate_file;
+    tls.key_file = target.key_file;
+    return tls;
+}
+
+net::ClientRequest request_to(const Target& target, const std::string& path)
+{
+    net::ClientRequest request;
+    const bool socket = target.url.starts_with("unix:");
+    request.url = target.url + (socket ? ":" : "") + path;
+    request.timeout = target.timeout;
+    request.max_body = 64U << 20;
+    if (!target.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + target.token);
+    return request;
+}
+
+/// Runs it to its end. `begin` starts it with a client.
+Result<net::ClientResponse> run_to_end(const Target& target,
+                                       const std::function<Sending(net::HttpClient&)>& begin)
+{
+    asio::io_context io{1};
+    net::HttpClient client{io.get_executor(), tls_of(target)};
+    std::optional<Result<net::ClientResponse>> response;
+    asio::co_spawn(io, finish(begin(client), response), [&io](std::exception_ptr e) {
+        io.stop();  // the client keeps idle connections for a while; a command does not wait for them
+        if (e) std::rethrow_exception(e);
+    });
+    io.run();
+    if (!response) return fail(Errc::internal, "cannot finish the call: it ended without an answer");
+    if (*response) return std::move(*response);
+    auto error = std::move(*response).error();
+    error.message = fmt::format("cannot reach opsd at {}: {}", target.url, error.message);
+    if (error.retryable()) error.message += "; is it running? try: systemctl status opsd";
+    return fail(std::move(error));
 }
 
 /// "detail" of problem+json, else the start of the body.
@@ -85,37 +127,30 @@ int exit_for(const Error& error)
 
 Result<Answer> Api::call(std::string_view method, const std::string& path, std::string body) const
 {
-    asio::io_context io{1};
-    net::TlsClientOptions tls;
-    tls.ca_file = target_.ca_file;
-    tls.ca_fingerprint = target_.ca_fingerprint;
-    tls.certificate_file = target_.certificate_file;
-    tls.key_file = target_.key_file;
-    net::HttpClient client{io.get_executor(), tls};
-    net::ClientRequest request;
+    auto request = request_to(target_, path);
     request.method = method;
-    const bool socket = target_.url.starts_with("unix:");
-    request.url = target_.url + (socket ? ":" : "") + path;
-    request.timeout = target_.timeout;
-    request.max_body = 64U << 20;
-    if (!target_.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + target_.token);
     if (!body.empty()) request.headers.emplace_back("Content-Type", "application/json");
     request.body = std::move(body);
+    auto response =
+        run_to_end(target_, [&](net::HttpClient& client) { return client.send(std::move(request)); });
+    if (!response) return fail(std::move(response).error());
+    return Answer{response->status, std::move(response->body)};
+}
 
-    std::optional<Result<net::ClientResponse>> response;
-    asio::co_spawn(io, send_once(client, std::move(request), response), [&io](std::exception_ptr e) {
-        io.stop();  // the client keeps idle connections for a while; a command does not wait for them
-        if (e) std::rethrow_exception(e);
+Result<> Api::stream(const StreamQuestion& question, std::function<bool(std::string_view)> on_chunk) const
+{
+    constexpr int most_redirects = 3;
+    auto request = request_to(target_, question.path);
+    request.max_redirects = most_redirects;
+    request.headers.emplace_back("Accept", question.accept);
+    if (!question.last_id.empty()) request.headers.emplace_back("Last-Event-ID", question.last_id);
+    auto response = run_to_end(target_, [&](net::HttpClient& client) {
+        return client.stream(std::move(request), question.idle, std::move(on_chunk));
     });
-    io.run();
-    if (!response) return fail(Errc::internal, "cannot finish the call: it ended without an answer");
-    if (!*response) {
-        auto error = std::move(*response).error();
-        error.message = fmt::format("cannot reach opsd at {}: {}", target_.url, error.message);
-        if (error.retryable()) error.message += "; is it running? try: systemctl status opsd";
-        return fail(std::move(error));
-    }
-    return Answer{(*response)->status, std::move((*response)->body)};
+    if (!response) return fail(std::move(response).error());
+    const Answer answer{response->status, std::move(response->body)};
+    if (!answer.ok()) return fail(code_of(answer.status), sentence_of(answer));
+    return {};
 }
 
 Result<nlohmann::json> Api::json(std::string_view method, const std::string& path, std::string body) const

@@ -28,6 +28,14 @@ struct Answer {
     [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
 };
 
+/// What is asked for that comes piece by piece.
+struct StreamQuestion {
+    std::string path;
+    std::string accept;
+    std::string last_id;                     ///< Last-Event-ID; "": none
+    std::chrono::milliseconds idle{60'000};  ///< the longest silence
+};
+
 class Api {
 public:
     explicit Api(Target target) : target_{std::move(target)} {}
@@ -39,6 +47,11 @@ public:
     /// ...).
     Result<nlohmann::json> json(std::string_view method, const std::string& path,
                                 std::string body = {}) const;
+
+    /// Hands the body of a successful answer on while it comes; `on_chunk` says false when it has enough.
+    /// Redirects on the same host are followed. Errors: as those of json(); unavailable and timeout also when
+    /// the answer is torn.
+    Result<> stream(const StreamQuestion& question, std::function<bool(std::string_view)> on_chunk) const;
 
     [[nodiscard]] const Target& target() const noexcept { return target_; }
 

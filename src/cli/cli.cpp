@@ -3,6 +3,7 @@
 #include "cli/cluster_commands.hpp"
 #include "cli/commands.hpp"
 #include "cli/completion.hpp"
+#include "cli/log_commands.hpp"
 #include "daemon/daemon.hpp"
 #include "io/files/files.hpp"
 #include "io/systemd/notify.hpp"
@@ -36,6 +37,10 @@ struct Line {
     JoinTarget join;
     RenewOptions renew;
     TokenOptions join_token;
+    LogOptions log;
+    TaskLogOptions task_log;
+    std::string path, to;
+    bool completed = false;
     std::function<int()> command;
 };
 
@@ -143,6 +148,50 @@ void add_nodes(CLI::App& app, Line& line)
     for (auto* command : {show, forget, ack, unack})
         command->add_option("node", line.node, "Address, host name, Mesos id or machine id")->required();
     for (auto* command : {list, show, forget, ack, unack})
+        api_options(command, line);
+}
+
+void add_logs(CLI::App& app, Line& line)
+{
+    auto& wanted = line.log;
+    auto* log = add(app, line, "log", "The journal of this node, of others, or of all",
+                    [&line] { return cli::log(line.context, line.log); });
+    log->add_option("unit", wanted.unit, "Only this unit, with or without .service, or a pattern");
+    auto* node = log->add_option("--node", wanted.node, "Address, host name, Mesos id; several with commas");
+    auto* leader = log->add_flag("--leader", wanted.leader, "Of the leading Mesos master")->excludes(node);
+    log->add_flag("--all", wanted.all, "Of all nodes that this one knows")->excludes(node)->excludes(leader);
+    log->add_option("--lines", wanted.lines, "The newest so many, or all");
+    log->add_flag("--follow", wanted.follow, "Go on with what comes");
+    log->add_option("--since", wanted.since, "Not older: RFC 3339, -1h30m, @seconds");
+    log->add_option("--priority", wanted.priority, "That and worse: 0 to 7 or emerg to debug");
+    log->add_option("--grep", wanted.grep, "Only messages with this regular expression (RE2)");
+    api_options(log, line);
+}
+
+void add_tasks(CLI::App& app, Line& line)
+{
+    auto& wanted = line.task_log;
+    auto* task = app.add_subcommand("task", "The tasks of Mesos and their files");
+    task->require_subcommand(1);
+    auto* log = add(*task, line, "log", "The end of a task's stdout, or of another file of it",
+                    [&line] { return task_log(line.context, line.task_log); });
+    log->add_option("--lines", wanted.lines, "The last so many (10), or all");
+    log->add_flag("--follow", wanted.follow, "Go on with what comes");
+    auto* list = add(*task, line, "list", "All tasks that run",
+                     [&line] { return task_list(line.context, line.completed); });
+    list->add_flag("--completed", line.completed, "Also those that have ended");
+    auto* ls = add(*task, line, "ls", "The files of a task",
+                   [&line] { return task_ls(line.context, line.task_log.task, line.path); });
+    auto* download = add(*task, line, "download", "A whole file of a task", [&line] {
+        return task_download(line.context, line.task_log.task, line.task_log.file, line.to);
+    });
+    for (auto* command : {log, ls, download})
+        command->add_option("task", wanted.task, "Id, name, or a part of the id")->required();
+    for (auto* command : {log, download})
+        command->add_option("file", wanted.file, "A file in its sandbox (stdout)");
+    ls->add_option("path", line.path, "A folder in its sandbox");
+    download->add_option("--to", line.to, "Where it goes (its own name, here)");
+    for (auto* command : {log, list, ls, download})
         api_options(command, line);
 }
 
@@ -356,6 +405,8 @@ int run(int argc, char** argv)
     line.context.target.url = from_environment("OPSD_URL", line.context.target.url);
     add_units(app, line);
     add_nodes(app, line);
+    add_logs(app, line);
+    add_tasks(app, line);
     add_access(app, line);
     add_cluster(app, line);
     add_local(app, line);

@@ -1,5 +1,6 @@
 #include "daemon/catalog.hpp"
 
+#include "io/net/peers.hpp"
 #include "modules/cluster/module.hpp"
 #include "modules/health/module.hpp"
 #include "modules/logs/module.hpp"
@@ -9,11 +10,13 @@ namespace opsd::daemon {
 
 std::vector<CatalogEntry> catalog()
 {
+    // What module cluster is configured with to reach other nodes, for those that ask them, too.
+    const auto peers = std::make_shared<net::PeersPlace>();
     return {
         health::catalog_entry(),
-        cluster::catalog_entry(),
+        cluster::catalog_entry(peers),
         pki::catalog_entry(),
-        logs::catalog_entry(),
+        logs::catalog_entry(peers),
     };
 }
 

@@ -22,9 +22,12 @@ std::string lower(std::string_view text)
     return out;
 }
 
-std::string without_trailing_slash(const std::string& pattern)
+/// A pattern as OpenAPI has it: no slash at the end, and no word for parameters of several segments.
+std::string template_of(std::string pattern)
 {
-    return pattern.size() > 1 && pattern.ends_with('/') ? pattern.substr(0, pattern.size() - 1) : pattern;
+    if (pattern.size() > 1 && pattern.ends_with('/')) pattern.pop_back();
+    const auto rest = pattern.find("...}");
+    return rest == std::string::npos ? pattern : pattern.erase(rest, 3);
 }
 
 bool is_version(std::string_view segment)
@@ -77,11 +80,11 @@ Json parameters_of(const Route& route)
         one["schema"]["type"] = parameter.type;
         all.push_back(std::move(one));
     }
-    const std::string_view pattern =
-        route.pattern;  // undescribed path parameters must be listed all the same
+    const auto pattern = template_of(route.pattern);
+    // Undescribed path parameters must be listed all the same.
     for (auto open = pattern.find('{'); open != std::string_view::npos; open = pattern.find('{', open + 1)) {
         const auto name = pattern.substr(open + 1, pattern.find('}', open) - open - 1);
-        const auto named = [name](const Parameter& parameter) {
+        const auto named = [&name](const Parameter& parameter) {
             return parameter.in == "path" && parameter.name == name;
         };
         if (std::ranges::any_of(route.parameters, named)) continue;
@@ -166,7 +169,7 @@ std::string Router::openapi(std::string_view version) const
     document["info"] = {{"title", "opsd"}, {"version", version}};
     auto& paths = document["paths"] = Json::object();
     for (const auto& route : routes_) {
-        paths[without_trailing_slash(route.pattern)][lower(to_string(route.method))] = operation_of(route);
+        paths[template_of(route.pattern)][lower(to_string(route.method))] = operation_of(route);
     }
     document["components"] = components();
     return document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";

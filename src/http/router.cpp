@@ -32,7 +32,13 @@ std::vector<std::string_view> split(std::string_view path)
 
 bool is_parameter(std::string_view segment) { return segment.starts_with('{') && segment.ends_with('}'); }
 
-std::string_view name_of(std::string_view segment) { return segment.substr(1, segment.size() - 2); }
+/// "{file...}": one segment or more.
+bool is_rest(std::string_view segment) { return is_parameter(segment) && segment.ends_with("...}"); }
+
+std::string_view name_of(std::string_view segment)
+{
+    return segment.substr(1, segment.size() - (is_rest(segment) ? 5 : 2));
+}
 
 bool is_name(std::string_view name)
 {
@@ -73,11 +79,17 @@ Result<> check(const Route& route)
     if (route.summary.empty()) return refused(route, "it has no summary");
     if (route.method == Method::head) return refused(route, "a GET row answers HEAD as well");
     std::set<std::string_view> names;
+    bool after_rest = false;
     for (const auto segment : split(route.pattern)) {
         if (segment.empty()) return refused(route, "the path has an empty segment");
         if (segment.find_first_of("{}") == std::string_view::npos) continue;
+        if (after_rest)
+            return refused(route, "after a parameter of several segments only plain segments may follow");
+        after_rest = is_rest(segment);
         if (!is_parameter(segment) || !is_name(name_of(segment))) {
-            return refused(route, fmt::format("\"{}\" must be one whole segment like {{unit}}", segment));
+            return refused(route, fmt::format("\"{}\" must be one whole segment like {{unit}}, or several "
+                                              "like {{file...}}",
+                                              segment));
         }
         if (!names.insert(name_of(segment)).second) {
             return refused(route, fmt::format("its path has {} twice", segment));
@@ -92,7 +104,9 @@ std::string shape_of(const Route& route)
     std::string shape{to_string(route.method)};
     for (const auto segment : split(route.pattern)) {
         shape += '/';
-        shape += is_parameter(segment) ? std::string_view{"{}"} : segment;
+        shape += is_rest(segment)        ? std::string_view{"{...}"}
+                 : is_parameter(segment) ? std::string_view{"{}"}
+                                         : segment;
     }
     return shape;
 }
@@ -120,6 +134,7 @@ Result<std::vector<Route>> without_replaced(std::vector<Route> routes)
 struct Router::Node {
     std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
     std::unique_ptr<Node> parameter;
+    std::unique_ptr<Node> rest;  ///< takes one segment or more
     std::array<const Route*, method_count> routes{};
 
     /// The methods of these nodes; "" of none.
@@ -139,7 +154,13 @@ struct Router::Node {
     }
 
     using Segments = std::vector<std::string_view>;
-    /// Every node that the path reaches, literals before parameters.
+    [[nodiscard]] std::unique_ptr<Node>& child(std::string_view segment)
+    {
+        if (is_rest(segment)) return rest;
+        return is_parameter(segment) ? parameter : literals[std::string{segment}];
+    }
+    /// Every node that the path reaches: literals before parameters, these before those of several segments,
+    /// and of these the ones behind which the pattern goes on first.
     void reach(const Segments& path, std::size_t depth, std::vector<const Node*>& found) const
     {
         if (depth == path.size()) {
@@ -150,6 +171,8 @@ struct Router::Node {
         const auto literal = literals.find(path[depth]);
         if (literal != literals.end()) literal->second->reach(path, depth + 1, found);
         if (parameter) parameter->reach(path, depth + 1, found);
+        for (auto end = depth + 1; rest && end <= path.size(); ++end)
+            rest->reach(path, end, found);
     }
 };
 
@@ -167,7 +190,7 @@ Result<std::shared_ptr<const Router>> Router::build(std::vector<Route> routes)
         if (!valid) return fail(std::move(valid).error());
         auto* node = router->root_.get();
         for (const auto segment : split(route.pattern)) {
-            auto& next = is_parameter(segment) ? node->parameter : node->literals[std::string{segment}];
+            auto& next = node->child(segment);
             if (!next) next = std::make_unique<Node>();
             node = next.get();
         }
@@ -190,10 +213,13 @@ Router::Match Router::find(Method method, std::string_view path) const
     }
     if (match.route == nullptr || method == Method::options) match.allow = Node::allow(nodes);
     if (match.route == nullptr) return match;
+    std::size_t at = 0;  // in the path
     const auto pattern = split(match.route->pattern);
-    for (std::size_t i = 0; i < pattern.size(); ++i) {
-        if (is_parameter(pattern[i]))
-            match.params.add(std::string{name_of(pattern[i])}, std::string{segments[i]});
+    for (const auto part : pattern) {
+        std::string value{segments[at++]};
+        for (auto more = is_rest(part) ? segments.size() - pattern.size() : 0; more > 0; --more)
+            value.append("/").append(segments[at++]);
+        if (is_parameter(part)) match.params.add(std::string{name_of(part)}, std::move(value));
     }
     return match;
 }

@@ -10,7 +10,8 @@
 
 namespace opsd::http {
 
-/// An immutable route table.
+/// An immutable route table. "{unit}" in a pattern is one segment; "{file...}" is one or more, with their
+/// slashes: it stands at the end, or before plain segments as in "/{file...}/download".
 class Router {
 public:
     /// Refuses two routes of one method and shape (except one that `replaces` an earlier one), patterns
@@ -22,7 +23,7 @@ public:
         Params params;
         std::string allow;  ///< methods of the path: set when it exists without that one (405), for OPTIONS
     };
-    /// Literal segments win over parameters.
+    /// Literal segments win over parameters, and these over those of several segments.
     [[nodiscard]] Match find(Method method, std::string_view path) const;
 
     [[nodiscard]] const std::vector<Route>& routes() const noexcept;

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""fake_sources.py mesos|exhibitor|zookeeper|dns ADDRESS PORT STATE - one of those who name members, until it is ended.
+"""fake_sources.py mesos|exhibitor|zookeeper|dns|agent ADDRESS PORT STATE - one of those who name members, or an agent with
+its files, until it is ended.
 
 What it knows is in the JSON file STATE, which is read again for every question:
 
   mesos      {"self": "10.0.0.1:5050", "leader": "10.0.0.2:5050", "id": "...", "fixtures": DIR,
               "agents": [{"id", "address", "attributes"}], "recovered": [the same]}; answers are the captured ones in DIR
-              with these agents in them, a standby redirects as Mesos does
+              with these agents in them, a standby redirects as Mesos does; "tasks": [{"id", "name", "agent", "container"}]
+              are in its /master/state
+  agent      {"work_dir": DIR, "authorization": "token=..."}: the files API over the sandboxes there; who shows something else
+              is refused
   exhibitor  ["10.0.0.1"]
   zookeeper  {"json.info_0000000001": {...}}
   dns        {"agents.test": ["10.0.0.1"]}
@@ -19,8 +23,10 @@ import json
 import os
 import socket
 import socketserver
+import stat
 import struct
 import sys
+import urllib.parse
 
 
 def state():
@@ -60,6 +66,54 @@ def agent_like(pattern, agent):
     return one
 
 
+def state_with(now):
+    """What /state says of these agents and tasks, as far as a task's files need it."""
+    tasks = [{"id": t["id"], "name": t["name"], "framework_id": "f-1", "executor_id": "", "slave_id": t["agent"],
+              "state": "TASK_RUNNING", "statuses": [{"state": "TASK_RUNNING", "timestamp": 1.5, "container_status": {
+                  "container_id": {"value": t["container"]}}}]} for t in now["tasks"]]
+    slaves = [{"id": a["id"], "hostname": a["address"], "pid": f"slave(1)@{a['address']}:5051"} for a in now["agents"]]
+    return {"id": now["id"], "pid": f"master@{now['self']}", "slaves": slaves,
+            "frameworks": [{"id": "f-1", "name": "marathon", "tasks": tasks, "completed_tasks": []}], "completed_frameworks": []}
+
+
+class Agent(Http):
+    """The files API of a Mesos agent: strict about who asks and about what is asked."""
+
+    def do_GET(self):
+        now = state()
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True, strict_parsing=True))
+        if self.headers.get("Authorization") != now["authorization"]:
+            self.answer(401)
+            return
+        path = os.path.realpath(query["path"])
+        if not path.startswith(now["work_dir"] + "/slaves/") or not os.path.exists(path):
+            self.answer(404)
+        elif url.path == "/files/browse":
+            self.browse(path)
+        elif url.path == "/files/read" and os.path.isfile(path):
+            self.read(path, int(query["offset"]), int(query.get("length", "-1")))
+        else:
+            self.answer(400, b"Cannot read a directory.\n")
+
+    def browse(self, path):
+        items = []
+        for name in sorted(os.listdir(path)):
+            info = os.stat(os.path.join(path, name))
+            items.append({"gid": "root", "mode": stat.filemode(info.st_mode), "mtime": info.st_mtime, "nlink": info.st_nlink,
+                          "path": os.path.join(path, name), "size": info.st_size, "uid": "root"})
+        self.answer_json(items)
+
+    def read(self, path, offset, length):
+        with open(path, "rb") as file:
+            data = file.read()
+        if offset == -1:
+            self.answer_json({"data": "", "offset": len(data)})
+        else:
+            part = data[offset:offset + min(length, 65536)] if length >= 0 else data[offset:offset + 65536]
+            self.answer_json({"data": part.decode(), "offset": offset})
+
+
 class Mesos(Http):
     def redirected(self, now):
         if now["leader"] == now["self"]:
@@ -73,6 +127,9 @@ class Mesos(Http):
     def do_GET(self):
         now = state()
         if self.redirected(now):
+            return
+        if self.path == "/master/state" and "tasks" in now:
+            self.answer_json(state_with(now))
             return
         if self.path != "/master/slaves":
             self.answer(404)
@@ -185,7 +242,7 @@ def main():
     kind, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if kind == "dns":
         serve_dns(address, port)
-    handler = {"mesos": Mesos, "exhibitor": Exhibitor, "zookeeper": ZooKeeper}[kind]
+    handler = {"mesos": Mesos, "exhibitor": Exhibitor, "zookeeper": ZooKeeper, "agent": Agent}[kind]
     Server((address, port), handler).serve_forever()
 
 

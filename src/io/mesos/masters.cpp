@@ -177,6 +177,14 @@ Task<Result<MasterState>> MesosMasters::state(net::Deadline end)
     co_return state;
 }
 
+Task<Result<std::string>> MesosMasters::state_text(net::Deadline end, std::string authorization)
+{
+    Question question;
+    question.path = "/master/state";
+    question.authorization = std::move(authorization);
+    co_return co_await ask(std::move(question), end);
+}
+
 std::vector<Url> MesosMasters::candidates() const
 {
     std::vector<Url> all;
@@ -217,6 +225,7 @@ Task<Result<std::string>> MesosMasters::ask(Question question, net::Deadline end
 {
     auto header = co_await authorization();
     if (!header) co_return fail(std::move(header).error());
+    if (header->empty()) *header = question.authorization;
     Round round{.question = question, .deadline = end, .authorization = std::move(*header), .dead = {}};
     const auto masters = candidates();
     if (masters.empty())

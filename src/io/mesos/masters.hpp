@@ -41,7 +41,7 @@ struct MastersOptions {
 };
 
 /// The masters of one cluster. Credentials (and the client certificate) go to those that the options or
-/// named() gave, never to a host that only a redirect named. Loop thread only; one question at a time.
+/// named() gave, never to a host that only a redirect named. Loop thread only; questions may overlap.
 /// Errors: unavailable (nobody answers, no leader, a leader that died and is still named), timeout, denied
 /// (401, 403, TLS), not_found (the master does not know the path), protocol (an answer that cannot be read).
 class MesosMasters {
@@ -66,12 +66,16 @@ public:
     Task<Result<AgentList>> agents(net::Deadline end);
     /// GET /state, many times as large: for masters that answer not_found to the others.
     Task<Result<MasterState>> state(net::Deadline end);
+    /// The same as it came, for who reads something else in it. `authorization` is sent where the options
+    /// have no credentials; "" for none.
+    Task<Result<std::string>> state_text(net::Deadline end, std::string authorization);
 
 private:
     struct Question {
         std::string method = "GET";
         std::string path;  ///< "/master/slaves"
         std::string body;
+        std::string authorization = {};  ///< instead of that of the options, if they have none
     };
     /// One question on its way through the masters.
     struct Round {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -73,42 +74,51 @@ Fit fit(const FoundTask& task, std::string_view wanted)
     return Fit::none;
 }
 
-/// Fills a task from the events of its object, the candidates from the tasks.
-class TaskFinder {
+/// Fills a task from the events of its object and tells it, complete but for its agent.
+class TaskReader {
 public:
-    explicit TaskFinder(std::string_view wanted) : wanted_{wanted} {}
+    using Each = std::function<Result<>(FoundTask task)>;
+    explicit TaskReader(Each each) : each_{std::move(each)} {}
 
+    /// All of a document. Errc::protocol for what is no master's.
+    Result<> read(std::string_view state)
+    {
+        bool object = false;
+        bool lists = false;
+        auto done = walk_json(state, "the answer to /state", [&](const JsonEvent& event) {
+            if (event.path.empty() && event.kind == Kind::begin_object) object = true;
+            if (event.path == "frameworks" && event.kind == Kind::begin_array) lists = true;
+            return take(event);
+        });
+        if (!done) return done;
+        if (object && lists) return {};
+        return fail(
+            Errc::protocol,
+            "cannot read the answer to /state: it has no list of frameworks; is this a Mesos master?");
+    }
+
+    /// Known when all is read.
+    [[nodiscard]] FoundTask with_agent(FoundTask task) const
+    {
+        const auto agent = agents_.find(task.agent_id);
+        if (agent != agents_.end()) task.agent = agent->second;
+        return task;
+    }
+
+private:
     Result<> take(const JsonEvent& event)
     {
         if (event.path.starts_with("slaves[]")) return about_an_agent(event);
         const auto place = task_place(event.path);
         if (!place) return {};
-        if (place->field.empty()) {
-            if (event.kind == Kind::begin_object) task_ = {};
-            if (event.kind == Kind::end_object) finish(place->completed);
+        if (!place->field.empty()) {
+            about_the_task(place->field, event);
             return {};
         }
-        about_the_task(place->field, event);
-        return {};
+        if (event.kind == Kind::begin_object) task_ = {};
+        if (event.kind != Kind::end_object) return {};
+        return finish(place->completed);
     }
-
-    Result<FoundTask> result()
-    {
-        for (auto& group : groups_) {
-            if (group.count == 1) return with_agent(std::move(group.tasks.front()));
-            if (group.count > 1) return ambiguous(group);
-        }
-        return fail(Errc::not_found,
-                    fmt::format("cannot find the task \"{}\": no task has this name, or an id that contains "
-                                "it; `opsd task list` shows them",
-                                printable(wanted_)));
-    }
-
-private:
-    struct Group {
-        std::vector<FoundTask> tasks;
-        std::size_t count = 0;
-    };
 
     Result<> about_an_agent(const JsonEvent& event)
     {
@@ -158,23 +168,58 @@ private:
         chain_[depth] = id;
     }
 
-    void finish(bool completed)
+    Result<> finish(bool completed)
     {
         task_.completed = completed;
         const bool whole = usable(task_.id) && usable(task_.agent_id) && usable(task_.framework_id)
                            && (task_.executor_id.empty() || usable(task_.executor_id))
                            && std::ranges::all_of(task_.containers, usable);
-        const auto how = whole ? fit(task_, wanted_) : Fit::none;
-        if (how == Fit::none) return;
-        auto& group = groups_[static_cast<std::size_t>(how)];
-        if (++group.count <= most_candidates) group.tasks.push_back(std::move(task_));
+        if (!whole) return {};
+        return each_(std::move(task_));
     }
 
-    FoundTask with_agent(FoundTask task)
+    Each each_;
+    std::map<std::string, HostPort, std::less<>> agents_;
+    std::pair<std::string, HostPort> agent_;
+    FoundTask task_;
+    std::vector<std::string> chain_;  // the innermost first
+};
+
+/// The candidates among the tasks.
+class TaskFinder {
+public:
+    explicit TaskFinder(std::string_view wanted) : wanted_{wanted} {}
+
+    Result<FoundTask> find(std::string_view state)
     {
-        const auto agent = agents_.find(task.agent_id);
-        if (agent != agents_.end()) task.agent = agent->second;
-        return task;
+        TaskReader reader{[this](FoundTask task) {
+            consider(std::move(task));
+            return Result<>{};
+        }};
+        auto read = reader.read(state);
+        if (!read) return fail(std::move(read).error());
+        for (auto& group : groups_) {
+            if (group.count == 1) return reader.with_agent(std::move(group.tasks.front()));
+            if (group.count > 1) return ambiguous(group);
+        }
+        return fail(Errc::not_found,
+                    fmt::format("cannot find the task \"{}\": no task has this name, or an id that contains "
+                                "it; `opsd task list` shows them",
+                                printable(wanted_)));
+    }
+
+private:
+    struct Group {
+        std::vector<FoundTask> tasks;
+        std::size_t count = 0;
+    };
+
+    void consider(FoundTask task)
+    {
+        const auto how = fit(task, wanted_);
+        if (how == Fit::none) return;
+        auto& group = groups_[static_cast<std::size_t>(how)];
+        if (++group.count <= most_candidates) group.tasks.push_back(std::move(task));
     }
 
     std::unexpected<Error> ambiguous(const Group& group) const
@@ -191,10 +236,6 @@ private:
     }
 
     std::string_view wanted_;
-    std::map<std::string, HostPort, std::less<>> agents_;
-    std::pair<std::string, HostPort> agent_;
-    FoundTask task_;
-    std::vector<std::string> chain_;  // the innermost first
     std::array<Group, static_cast<std::size_t>(Fit::none)> groups_;
 };
 
@@ -205,20 +246,27 @@ Result<FoundTask> find_task(std::string_view state, std::string_view wanted)
     if (!usable(wanted))
         return fail(Errc::invalid_argument,
                     fmt::format("cannot look for the task \"{}\": it is no id or name", printable(wanted)));
-    TaskFinder finder{wanted};
-    bool object = false;
-    bool lists = false;
-    auto read = walk_json(state, "the answer to /state", [&](const JsonEvent& event) {
-        if (event.path.empty() && event.kind == Kind::begin_object) object = true;
-        if (event.path == "frameworks" && event.kind == Kind::begin_array) lists = true;
-        return finder.take(event);
-    });
+    return TaskFinder{wanted}.find(state);
+}
+
+Result<std::vector<FoundTask>> list_tasks(std::string_view state, bool completed, std::size_t most)
+{
+    std::vector<FoundTask> tasks;
+    TaskReader reader{[&](FoundTask task) -> Result<> {
+        if (task.completed && !completed) return {};
+        if (tasks.size() == most)
+            return fail(Errc::invalid_argument,
+                        fmt::format("cannot list the tasks: there are more than {}; ask for one by its name "
+                                    "or id",
+                                    most));
+        tasks.push_back(std::move(task));
+        return {};
+    }};
+    auto read = reader.read(state);
     if (!read) return fail(std::move(read).error());
-    if (!object || !lists)
-        return fail(
-            Errc::protocol,
-            "cannot read the answer to /state: it has no list of frameworks; is this a Mesos master?");
-    return finder.result();
+    for (auto& task : tasks)
+        task = reader.with_agent(std::move(task));
+    return tasks;
 }
 
 }  // namespace opsd::mesos

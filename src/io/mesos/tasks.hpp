@@ -44,4 +44,11 @@ struct FoundTask {
 /// control characters) are passed over: they must not get into a path.
 Result<FoundTask> find_task(std::string_view state, std::string_view wanted);
 
+constexpr std::size_t most_tasks = 20'000;  // of a list
+
+/// All running tasks, and the completed ones when `completed`, in the order of the document. More than `most`
+/// is Errc::invalid_argument: part of a list is not shown for the whole one.
+Result<std::vector<FoundTask>> list_tasks(std::string_view state, bool completed,
+                                          std::size_t most = most_tasks);
+
 }  // namespace opsd::mesos

@@ -1,7 +1,7 @@
 #include "io/net/exchange.hpp"
 
-#include <boost/beast/core/buffers_range.hpp>
-#include <boost/beast/http/parser.hpp>
+#include "io/net/sink_body.hpp"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -12,45 +12,9 @@ namespace {
 
 namespace beast_http = boost::beast::http;
 
-/// Collects what arrived; unlike string_body it believes no Content-Length.
-struct SinkBody {
-    using value_type = std::string;
-    class reader {
-    public:
-        template <bool is_request, class Fields>
-        reader(beast_http::header<is_request, Fields>&, value_type& body) : body_{body}
-        {}
-        void init(const boost::optional<std::uint64_t>&, error_code& ec) { ec = {}; }
-        template <class Buffers>
-        std::size_t put(const Buffers& buffers, error_code& ec)
-        {
-            ec = {};
-            std::size_t total = 0;
-            for (const auto buffer : boost::beast::buffers_range_ref(buffers)) {
-                body_.append(static_cast<const char*>(buffer.data()), buffer.size());
-                total += buffer.size();
-            }
-            return total;
-        }
-        void finish(error_code& ec) { ec = {}; }
-
-    private:
-        value_type& body_;
-    };
-};
-using Parser = beast_http::response_parser<SinkBody>;
-
-constexpr std::size_t read_size = 16 * 1024;
-constexpr std::uint32_t header_limit = 64 * 1024;
+using Parser = SinkParser;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-std::string lowered(std::string_view text)
-{
-    std::string out{text};
-    std::ranges::transform(out, out.begin(), lower);
-    return out;
-}
 
 bool is_token(std::string_view text)
 {
@@ -61,7 +25,16 @@ bool is_token(std::string_view text)
     return !text.empty() && std::ranges::all_of(text, fits);
 }
 
-std::string head_of(const ClientRequest& request, const Url& url)
+}  // namespace
+
+std::string lowered(std::string_view text)
+{
+    std::string out{text};
+    std::ranges::transform(out, out.begin(), lower);
+    return out;
+}
+
+std::string request_head(const ClientRequest& request, const Url& url)
 {
     std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, url.target);
     bool host = false;
@@ -78,8 +51,6 @@ std::string head_of(const ClientRequest& request, const Url& url)
     }
     return head + "\r\n";
 }
-
-}  // namespace
 
 Result<> check_request(const ClientRequest& request)
 {
@@ -102,7 +73,7 @@ Result<> check_request(const ClientRequest& request)
 
 Task<Result<>> Exchange::run(Transport& transport)
 {
-    const auto head = head_of(request, url);
+    const auto head = request_head(request, url);
     transport.expires_at(deadline);
     if (request.first_byte_timeout.count() > 0) {
         const auto limit = std::chrono::steady_clock::now() + request.first_byte_timeout;

@@ -107,4 +107,14 @@ Task<Response> Core::fetch(std::shared_ptr<const Member> member, std::string pat
     co_return passed_on(*member, std::move(*answer));
 }
 
+Task<Result<std::unique_ptr<net::Incoming>>> Core::open_at(std::string address, net::ClientRequest request)
+{
+    const auto self = shared_from_this();  // a stream outlives a reload
+    request.url.insert(0, origin_of(address, reach));
+    if (!reach.token.empty()) request.headers.emplace_back("Authorization", "Bearer " + reach.token);
+    request.connect_timeout = options.pull.connect_timeout;
+    auto answer = co_await open(std::move(request));
+    co_return answer;
+}
+
 }  // namespace opsd::cluster

@@ -76,6 +76,7 @@ Core::Core(ClusterOptions settings, Services& all, bool watch, Outside outside)
   , readers{options.history.concurrent, "cluster.history.concurrent"}
   , past{"opsd-past", 64}
   , send{std::move(outside.send)}
+  , open{std::move(outside.open)}
   , reach{reach_of(options)}
   , followers{follow_parts(*this, outside)}
   , machine_id{std::move(outside.node_id)}

@@ -3,6 +3,7 @@
 // in flight keeps what it reads.
 
 #include "core/read_slots.hpp"
+#include "io/net/peers.hpp"
 #include "modules/cluster/archive.hpp"
 #include "modules/cluster/follower.hpp"
 #include "modules/cluster/own_document.hpp"
@@ -22,6 +23,8 @@ struct Outside {
     std::function<std::string()> node_id;
     std::string instance;    ///< names this run of the module
     std::uint32_t seed = 1;  ///< of the jitter
+    /// Asks for an answer that is read piece by piece.
+    std::function<Task<Result<std::unique_ptr<net::Incoming>>>(net::ClientRequest)> open = {};
 };
 
 struct Core final : MemberSink, std::enable_shared_from_this<Core> {
@@ -53,6 +56,9 @@ struct Core final : MemberSink, std::enable_shared_from_this<Core> {
     Task<Result<>> acknowledge(std::string address, std::optional<Acknowledgement> ack);
     Task<http::Response> fetch(std::shared_ptr<const Member> member, std::string path);
 
+    /// What others use to reach members (net::Peers::open).
+    Task<Result<std::unique_ptr<net::Incoming>>> open_at(std::string address, net::ClientRequest request);
+
     /// Now: whoever asks after his own change sees it.
     void publish();
     /// Publishes at most once per publish_interval; lives until cancelled.
@@ -74,6 +80,7 @@ struct Core final : MemberSink, std::enable_shared_from_this<Core> {
     ReadSlots readers;    ///< of the archive, for answers
     RetiringWorker past;  ///< where answers about the past are made
     Followers::Send send;
+    decltype(Outside::open) open;
     Reach reach;  ///< with the token, once it is read
     Followers followers;
     std::unique_ptr<Feed<Transition>::Subscription> own_transitions;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <random>
 
 namespace opsd::cluster {
@@ -46,8 +47,13 @@ Outside real_outside(const ClusterOptions& options, Services& services)
     net::ConnectionOptions connections;
     connections.idle_total = static_cast<std::size_t>(options.max_members);
     connections.dead_after = options.pull.stale_after * 4 / 5;
+    auto streams = std::make_shared<net::StreamClient>(tls, connections.dead_after);
     auto client = std::make_shared<net::HttpClient>(services.executor, std::move(tls), connections);
     Outside outside;
+    // The longest silence is the receiver's to know; a connection that is dead is noticed.
+    outside.open = [streams](net::ClientRequest request) {
+        return streams->open(std::move(request), std::chrono::milliseconds{0});
+    };
     outside.send = [client](net::ClientRequest request) { return client->send(std::move(request)); };
     outside.node_id = systemd::public_machine_id;
     outside.instance = random_instance();
@@ -55,7 +61,8 @@ Outside real_outside(const ClusterOptions& options, Services& services)
     return outside;
 }
 
-Result<std::unique_ptr<Module>> create(const config::Value* section, Services& services)
+Result<std::unique_ptr<Module>> create(const config::Value* section, Services& services,
+                                       std::shared_ptr<net::PeersPlace> place)
 {
     config::Mistakes mistakes;
     auto options = schema().parse(section, "cluster", mistakes);
@@ -65,7 +72,7 @@ Result<std::unique_ptr<Module>> create(const config::Value* section, Services& s
     const bool watch = watches(options, services);
     auto outside = real_outside(options, services);
     auto core = std::make_shared<Core>(std::move(options), services, watch, std::move(outside));
-    return std::make_unique<ClusterModule>(std::move(core));
+    return std::make_unique<ClusterModule>(std::move(core), std::move(place));
 }
 
 Task<> flush_within(Archive& archive, Duration limit)
@@ -96,6 +103,25 @@ Actions actions_of(const std::shared_ptr<Core>& core)
                             std::string path) { return core->fetch(std::move(member), std::move(path)); }};
 }
 
+Task<Result<std::string>> state_of(std::shared_ptr<mesos::MesosMasters> masters, net::Deadline end,
+                                   std::string authorization)
+{
+    co_return co_await masters->state_text(end, std::move(authorization));
+}
+
+net::Peers peers_of(const std::shared_ptr<Core>& core, std::shared_ptr<mesos::MesosMasters> masters)
+{
+    net::Peers peers;
+    peers.open = [core](std::string address, net::ClientRequest request) {
+        return core->open_at(std::move(address), std::move(request));
+    };
+    if (!masters) return peers;
+    peers.mesos_state = [masters = std::move(masters)](net::Deadline end, std::string authorization) {
+        return state_of(masters, end, std::move(authorization));
+    };
+    return peers;
+}
+
 SourceServices source_services(Core& core)
 {
     const auto& services = core.services;
@@ -108,9 +134,10 @@ SourceServices source_services(Core& core)
 
 }  // namespace
 
-ClusterModule::ClusterModule(std::shared_ptr<Core> core)
+ClusterModule::ClusterModule(std::shared_ptr<Core> core, std::shared_ptr<net::PeersPlace> place)
   : core_{std::move(core)}
   , views_{std::make_shared<Views>(view_options(core_->options), core_->services, actions_of(core_))}
+  , place_{std::move(place)}
 {}
 
 std::vector<http::Route> ClusterModule::routes()
@@ -195,6 +222,8 @@ Task<> ClusterModule::run()
     };
     MemberSources sources{core.options.sources, source_services(core), core};
     core.table.expect(sources.names());
+    std::optional<net::PeersPlace::Offer> offer;
+    if (place_) offer.emplace(place_, peers_of(core_, sources.mesos()));
     TaskGroup group{executor, on_failure};
     group.spawn("self", core.self_loop());
     group.spawn("publish", core.publish_loop());
@@ -220,10 +249,13 @@ Task<> ClusterModule::run()
     std::rethrow_exception(failure ? failure : ended);
 }
 
-CatalogEntry catalog_entry()
+CatalogEntry catalog_entry(std::shared_ptr<net::PeersPlace> place)
 {
+    auto make = [place = std::move(place)](const config::Value* section, Services& services) {
+        return create(section, services, place);
+    };
     return {"cluster", "All nodes of the cluster: who they are and how they are", config::AnySchema{schema()},
-            create};
+            std::move(make)};
 }
 
 }  // namespace opsd::cluster

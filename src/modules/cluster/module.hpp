@@ -29,7 +29,8 @@ namespace opsd::cluster {
 
 class ClusterModule final : public Module {
 public:
-    explicit ClusterModule(std::shared_ptr<Core> core);
+    /// `place`: where it offers what others need to reach members; null: nowhere.
+    explicit ClusterModule(std::shared_ptr<Core> core, std::shared_ptr<net::PeersPlace> place = {});
 
     std::vector<http::Route> routes() override;
     Task<> run() override;
@@ -42,10 +43,11 @@ private:
 
     std::shared_ptr<Core> core_;
     std::shared_ptr<Views> views_;
+    std::shared_ptr<net::PeersPlace> place_;
     bool restored_ = false;  // what an earlier run kept
 };
 
 /// The module's line in the catalog.
-[[nodiscard]] CatalogEntry catalog_entry();
+[[nodiscard]] CatalogEntry catalog_entry(std::shared_ptr<net::PeersPlace> place);
 
 }  // namespace opsd::cluster

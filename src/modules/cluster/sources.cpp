@@ -47,6 +47,16 @@ Task<> Source::news()
         co_await wait_event(timer);
 }
 
+/// The masters, and the thread that parses large answers and reads secrets.
+struct MemberSources::Mesos {
+    Mesos(const Executor& executor, mesos::MastersOptions options)
+      : worker{"cluster-parse", 16}
+      , masters{executor, std::move(options), worker}
+    {}
+    RetiringWorker worker;
+    mesos::MesosMasters masters;
+};
+
 MemberSources::MemberSources(const SourcesOptions& options, SourceServices services, MemberSink& sink)
   : services_{std::move(services)}
   , sink_{sink}
@@ -56,12 +66,11 @@ MemberSources::MemberSources(const SourcesOptions& options, SourceServices servi
     if (!options.dns.names.items.empty()) sources_.push_back(make_dns_source(options.dns, s.look_up));
     const bool zookeeper = !options.zookeeper.address.text.empty();
     if (zookeeper || !options.mesos.masters.items.empty()) {
-        worker_ = std::make_unique<RetiringWorker>("cluster-parse", 16);
-        auto masters = std::make_shared<mesos::MesosMasters>(
-            s.executor, masters_options(options, s.credentials_directory), *worker_);
+        mesos_ = std::make_shared<Mesos>(s.executor, masters_options(options, s.credentials_directory));
+        auto masters = mesos();
         if (zookeeper) {
             masters_ = s.masters ? std::move(services_.masters)
-                                 : make_master_nodes(options, s.executor, s.clock, s.log, *worker_,
+                                 : make_master_nodes(options, s.executor, s.clock, s.log, mesos_->worker,
                                                      s.credentials_directory);
             sources_.push_back(
                 make_zookeeper_source(options.zookeeper, options.mesos.scheme, *masters_, masters));
@@ -77,6 +86,11 @@ MemberSources::MemberSources(const SourcesOptions& options, SourceServices servi
 }
 
 MemberSources::~MemberSources() = default;
+
+std::shared_ptr<mesos::MesosMasters> MemberSources::mesos() const
+{
+    return mesos_ ? std::shared_ptr<mesos::MesosMasters>{mesos_, &mesos_->masters} : nullptr;
+}
 
 std::vector<std::string> MemberSources::names() const
 {

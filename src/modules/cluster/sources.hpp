@@ -8,6 +8,7 @@
 //      or lies delays no other; a list is only ever told whole; whoever is down removes nobody.
 
 #include "io/mesos/documents.hpp"
+#include "io/mesos/masters.hpp"
 #include "modules/cluster/found_member.hpp"
 #include "modules/cluster/sources_options.hpp"
 #include "opsd/async.hpp"
@@ -83,6 +84,9 @@ public:
     /// Names of the sources that are configured; empty: the cluster is this node alone.
     [[nodiscard]] std::vector<std::string> names() const;
 
+    /// The masters that are asked; null when none are configured. May outlive this.
+    [[nodiscard]] std::shared_ptr<mesos::MesosMasters> mesos() const;
+
     /// One task for each source; each asks at once, then at its interval, until the group is cancelled.
     void start(TaskGroup& group);
 
@@ -93,7 +97,8 @@ private:
     SourceServices services_;
     MemberSink& sink_;
     std::string mesos_id_;
-    std::unique_ptr<RetiringWorker> worker_;  ///< parses large answers, reads secrets
+    struct Mesos;
+    std::shared_ptr<Mesos> mesos_;
     std::vector<std::unique_ptr<Source>> sources_;
     std::unique_ptr<MasterNodes> masters_;
 };

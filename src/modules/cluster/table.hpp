@@ -7,6 +7,7 @@
 // process that is known by two addresses counts once; roll-ups are kept up to date in O(units of the changed
 // member).
 
+#include "core/member_address.hpp"
 #include "modules/cluster/document.hpp"
 #include "modules/cluster/found_member.hpp"
 #include "modules/cluster/rollup.hpp"
@@ -17,19 +18,6 @@
 #include <vector>
 
 namespace opsd::cluster {
-
-/// Numbers compare by value: 10.0.0.9 before 10.0.0.10; then the port; names after addresses.
-struct AddressLess {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const noexcept;
-};
-
-/// "10.0.0.2" when `port` is 0 or the cluster's, else "10.0.0.2:1051"; IPv6 in brackets with a port.
-[[nodiscard]] std::string member_address(std::string_view host, std::uint16_t port,
-                                         std::uint16_t cluster_port);
-
-/// Without the port, and without the brackets of IPv6.
-[[nodiscard]] std::string_view host_of(std::string_view address);
 
 struct TableOptions {
     std::size_t max_members = 20'000;
@@ -49,12 +37,6 @@ struct TableChanges {
     std::vector<ClusterTransition> events;
     [[nodiscard]] bool any() const noexcept { return !changed.empty() || !gone.empty(); }
     void merge(TableChanges other);
-};
-
-/// A look-up by what an operator types: address with or without its port, IP, host name, Mesos id or node id.
-struct Lookup {
-    std::shared_ptr<const Member> member;  ///< null when none or several fit
-    std::vector<std::string> candidates;   ///< addresses of all that fit, when several
 };
 
 class Table {
@@ -144,11 +126,5 @@ private:
 /// What its own transitions call it: its freshness, or "unreadable" when it answers and cannot read its
 /// systemd.
 [[nodiscard]] std::string_view own_state(const Member& member) noexcept;
-
-/// The member that an operator means by an address, a host name, a Mesos id or a machine id.
-[[nodiscard]] Lookup look_up(const Cluster& cluster, std::string_view name);
-
-/// What to tell an operator when several members have the name.
-[[nodiscard]] std::string ambiguous(std::string_view name, const Lookup& found);
 
 }  // namespace opsd::cluster

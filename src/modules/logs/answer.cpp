@@ -2,6 +2,7 @@
 
 #include "http/gzip.hpp"
 #include "modules/logs/backwards.hpp"
+#include "modules/logs/caller.hpp"
 
 #include <fmt/format.h>
 
@@ -186,16 +187,6 @@ Response streamed(std::shared_ptr<Flow> flow)
     });
 }
 
-/// What is read, beside the path's parameters; all of a name's values, since the audit keeps one a name.
-void tell_audit(const Request& request)
-{
-    for (const auto* name : {"unit", "filter", "grep", "since", "until", "boot", "follow"}) {
-        const auto values = request.query.every(name);
-        if (values.empty() || request.path_params.has(name)) continue;
-        request.object.add(name, fmt::format("{}", fmt::join(values, " ")));
-    }
-}
-
 /// What the journal cannot give now: a failure of this node, whatever the reason.
 Response broken(const Error& error, Style style)
 {
@@ -203,6 +194,16 @@ Response broken(const Error& error, Style style)
 }
 
 }  // namespace
+
+// All of a name's values, since the audit keeps one a name.
+void tell_audit(const Request& request)
+{
+    for (const auto* name : {"unit", "filter", "grep", "since", "until", "boot", "follow", "node"}) {
+        const auto values = request.query.every(name);
+        if (values.empty() || request.path_params.has(name)) continue;
+        request.object.add(name, fmt::format("{}", fmt::join(values, " ")));
+    }
+}
 
 systemd::SliceLimits slice_limits(const LogQuery& query)
 {
@@ -243,7 +244,7 @@ Task<Response> answer(std::shared_ptr<Core> core, const Request& request, Result
 {
     tell_audit(request);
     if (!query) co_return refusal(query.error(), style);
-    const auto permitted = restrict_to(*query, allowed_for(core->options, request.caller.role));
+    const auto permitted = restrict_to(*query, allowed_for(core->options, role_of(request)));
     if (!permitted) {
         ++core->counters.forbidden;
         co_return refusal(permitted.error(), style);

@@ -31,6 +31,8 @@ struct Flow {
 /// Answers a question or says what is wrong with it.
 Task<http::Response> answer(std::shared_ptr<Core> core, const http::Request& request, Result<LogQuery> query,
                             Style style);
+/// Tells the audit log what is read, beside the path's parameters.
+void tell_audit(const http::Request& request);
 /// What is wrong: text for dcos-log's clients, problem+json for ours.
 [[nodiscard]] http::Response refusal(const Error& error, Style style);
 

@@ -1,5 +1,9 @@
 #include "modules/logs/core.hpp"
 
+#include "core/first_of.hpp"
+
+#include <utility>
+
 namespace opsd::logs {
 namespace {
 
@@ -14,7 +18,12 @@ Core::Core(LogsOptions settings, Services& all, Outside around)
   , outside{std::move(around)}
   , readings{options.readings, "logs.readings"}
   , followers{options.follow.clients, "logs.follow.clients"}
+  , finds{options.tasks.finds, "logs.tasks.finds"}
+  , task_readings{options.tasks.readings, "logs.tasks.readings"}
+  , streams{options.nodes.streams, "logs.nodes.streams"}
   , packer{"opsd-logs-gzip", packer_queue(options)}
+  , tasks{all.executor, all.clock, outside.elsewhere.mesos_state,
+          mesos::LookupOptions{.timeout = options.tasks.find_timeout, .keep = options.tasks.keep}}
   , finish_event_{all.executor, never}
 {}
 
@@ -32,13 +41,30 @@ void Core::note(const Error* failure)
     const bool trouble = failure != nullptr
                          && (failure->code == Errc::denied || failure->code == Errc::not_found
                              || failure->code == Errc::internal);
-    const auto sentence = trouble ? failure->message : std::string{};
-    if ((failure != nullptr && !trouble) || sentence == trouble_ || finished_) return;
-    trouble_ = sentence;
-    if (trouble)
-        services.status.degraded(sentence);
+    if (failure == nullptr || trouble) this->trouble("journal", trouble ? failure->message : std::string{});
+}
+
+void Core::trouble(const std::string& part, std::string sentence)
+{
+    if (finished_) return;
+    const auto known = troubles_.find(part);
+    if (sentence == (known == troubles_.end() ? std::string_view{} : std::string_view{known->second})) return;
+    if (sentence.empty())
+        troubles_.erase(known);
     else
+        troubles_.insert_or_assign(part, std::move(sentence));
+    report();
+}
+
+void Core::report()
+{
+    std::string all;
+    for (const auto& [part, sentence] : troubles_)
+        all.append(all.empty() ? "" : "; ").append(sentence);
+    if (all.empty())
         services.status.running();
+    else
+        services.status.degraded(std::move(all));
 }
 
 void Core::count(const Result<systemd::JournalSlice>& slice)
@@ -62,6 +88,12 @@ void Core::finish()
 {
     finished_ = true;
     finish_event_.cancel();
+}
+
+Task<> Core::until_over(http::StreamWriter& writer, bool& over)
+{
+    co_await first_of(writer.closed(), until_finished());
+    over = true;
 }
 
 Task<> Core::until_finished()

@@ -1,8 +1,10 @@
 #include "modules/logs/module.hpp"
 
+#include "core/first_of.hpp"
 #include "modules/logs/metrics.hpp"
 #include "modules/logs/render.hpp"
 #include "modules/logs/routes.hpp"
+#include "modules/logs/task_service.hpp"
 
 namespace opsd::logs {
 namespace {
@@ -41,7 +43,7 @@ Task<> LogsModule::run()
     const Finish finish{*core_};
     core_->services.status.running();
     co_await try_journal(*core_);
-    co_await core_->outside.run();
+    co_await first_of(core_->outside.run(), follow_agent(*core_));
 }
 
 }  // namespace opsd::logs

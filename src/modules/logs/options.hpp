@@ -16,6 +16,7 @@ using config::Duration;
 struct AllowRule {
     std::string role;
     std::vector<std::string> units;
+    bool tasks = false;
 };
 
 /// How the journal is followed.
@@ -26,6 +27,36 @@ struct FollowOptions {
     Duration poll{10};
 };
 
+/// How the logs of tasks are found and read.
+struct TaskOptions {
+    std::string agent = "http://127.0.0.1:5051";
+    std::string ca;
+    std::string work_dir = "/var/lib/mesos/slave";
+    Duration timeout{5'000};
+    Duration find_timeout{10'000};
+    Duration keep{2'000};
+    Duration poll{250};
+    std::int64_t finds = 32;
+    std::int64_t readings = 128;
+};
+
+/// How other nodes are asked.
+struct NodeOptions {
+    Duration answer_timeout{5'000};
+    std::int64_t streams = 128;
+    std::int64_t most = 64;
+    std::int64_t most_lines = 10'000;
+    config::Bytes buffer{16U << 20U};
+    Duration settle{300};
+};
+
+/// How the leader of Marathon is known.
+struct MarathonOptions {
+    std::string url = "http://127.0.0.1:8080";
+    Duration timeout{5'000};
+    Duration keep{25'000};
+};
+
 struct LogsOptions {
     std::int64_t threads = 2;
     std::int64_t readings = 32;
@@ -34,11 +65,15 @@ struct LogsOptions {
     std::vector<std::string> fields{"FRAMEWORK_ID", "AGENT_ID", "EXECUTOR_ID", "CONTAINER_ID", "STREAM"};
     std::vector<AllowRule> allow;
     FollowOptions follow;
+    TaskOptions tasks;
+    NodeOptions nodes;
+    MarathonOptions marathon;
 };
 
 [[nodiscard]] config::Schema<LogsOptions> schema();
 
-/// What no single field's rule can say: a role twice, a role that may read less than a lesser one.
+/// What no single field's rule can say: a role twice, a role that may read less than a lesser one, an address
+/// that is none.
 /// Errc::invalid_argument naming the setting.
 [[nodiscard]] Result<> validate(const LogsOptions& options);
 

@@ -14,7 +14,8 @@ systemd::FollowerLimits follower_limits(const FollowOptions& options)
             .queue_bytes = static_cast<std::size_t>(options.queue.count)};
 }
 
-Outside real_outside(const LogsOptions& options, const Services& services)
+Outside real_outside(const LogsOptions& options, const Services& services,
+                     std::shared_ptr<net::PeersPlace> peers)
 {
     const auto readers = std::make_shared<systemd::JournalReaders>(services.paths.journal,
                                                                    static_cast<std::size_t>(options.threads));
@@ -36,25 +37,31 @@ Outside real_outside(const LogsOptions& options, const Services& services)
     outside.boot_id = systemd::boot_id();
     outside.waiting = [readers] { return readers->waiting(); };
     outside.handles = [follower] { return follower->handles(); };
+    outside.elsewhere = real_elsewhere(options, services, std::move(peers));
     return outside;
 }
 
-Result<std::unique_ptr<Module>> create(const config::Value* section, Services& services)
+Result<std::unique_ptr<Module>> create(const config::Value* section, Services& services,
+                                       std::shared_ptr<net::PeersPlace> peers)
 {
     config::Mistakes mistakes;
     auto options = schema().parse(section, "logs", mistakes);
     if (!mistakes.empty()) return fail(Errc::invalid_argument, mistakes.front().to_string());
     const auto valid = validate(options);
     if (!valid) return fail(valid.error());
-    auto outside = real_outside(options, services);
+    auto outside = real_outside(options, services, std::move(peers));
     return std::make_unique<LogsModule>(std::move(options), services, std::move(outside));
 }
 
 }  // namespace
 
-CatalogEntry catalog_entry()
+CatalogEntry catalog_entry(std::shared_ptr<net::PeersPlace> peers)
 {
-    return {"logs", "The journal for clients", config::AnySchema{schema()}, create};
+    auto make = [peers = std::move(peers)](const config::Value* section, Services& services) {
+        return create(section, services, peers);
+    };
+    return {"logs", "The journal and the logs of tasks for clients", config::AnySchema{schema()},
+            std::move(make)};
 }
 
 }  // namespace opsd::logs

@@ -3,10 +3,15 @@
 #include "core/json_text.hpp"
 
 #include "modules/logs/answer.hpp"
+#include "modules/logs/caller.hpp"
+#include "modules/logs/many.hpp"
+#include "modules/logs/relay.hpp"
+#include "modules/logs/task_service.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace opsd::logs {
 namespace {
@@ -43,8 +48,24 @@ Task<Response> v2_component(std::shared_ptr<Core> core, const Request& request)
     co_return co_await answer(std::move(core), request, std::move(query), Style::v2);
 }
 
+/// Of this node, of another one, or of several.
 Task<Response> own_logs(std::shared_ptr<Core> core, const Request& request)
 {
+    const auto names = request.query.every("node");
+    if (!names.empty()) {
+        const auto cluster = core->services.board.cluster.get();
+        auto chosen = choose_nodes(cluster ? &cluster->value : nullptr, names,
+                                   static_cast<std::size_t>(core->options.nodes.most));
+        if (!chosen) co_return refusal(chosen.error(), Style::own);
+        auto first = chosen->nodes.front();
+        const bool one = chosen->nodes.size() == 1 && chosen->incomplete.empty();
+        if (!one) co_return co_await answer_of_many(std::move(core), request, std::move(*chosen));
+        if (!first->self) {
+            tell_audit(request);
+            auto target = "/api/v1/logs" + query_text(request.query, "node");
+            co_return co_await pass_on(std::move(core), request, std::move(first), std::move(target));
+        }
+    }
     auto query = own_query(request, core->context());
     co_return co_await answer(std::move(core), request, std::move(query), Style::own);
 }
@@ -61,7 +82,7 @@ Task<Response> v1_fields(std::shared_ptr<Core> core, const Request& request)
                   fmt::format("cannot list the values of {}: logs.fields does not have it", field)},
             Style::v1);
     }
-    if (allowed_for(core->options, request.caller.role)) {
+    if (allowed_for(core->options, role_of(request))) {
         ++core->counters.forbidden;
         co_return refusal(Error{Errc::denied, "cannot list values: your role may read some units only "
                                               "(logs.allow)"},
@@ -129,6 +150,11 @@ const Parameters v2_parameters{filter_parameter,
                                {"limit", "query", "Entries at most", "integer"},
                                max_entry_parameter};
 const Parameters own_parameters{
+    {"node", "query",
+     "Of these nodes instead of this one, merged by time: addresses, names, Mesos ids, all, leader, masters "
+     "or "
+     "agents; several with commas",
+     "string"},
     {"unit", "query", "Only this unit, with or without .service, or a pattern; several times: any of them",
      "string"},
     {"since", "query", "Not older: RFC 3339, -1h30m, @seconds, now", "string"},
@@ -153,7 +179,7 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
     const std::string v1 = "/system/v1/logs/v1";
     const std::string v2 = "/system/v1/logs/v2";
     const std::string task = "/framework/{framework}/executor/{executor}/container/{container}";
-    return {
+    std::vector<http::Route> rows{
         row(core, v1 + "/range", "Entries of the journal, as dcos-log's v1 has them", v1_range,
             v1_range_parameters),
         row(core, v1 + "/range/download", "The same as a gzip file", v1_download, v1_download_parameters),
@@ -173,8 +199,12 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
             v2_component, v2_parameters),
         row(core, v2 + "/component/{unit}", "The same of a unit", v2_component,
             joined({{"unit", "path", "Name of the unit, with its suffix", "string"}}, v2_parameters)),
-        row(core, "/api/v1/logs", "Entries of the journal of this node", own_logs, own_parameters),
     };
+    std::ranges::move(task_service(core), std::back_inserter(rows));
+    std::ranges::move(relay_routes(core, rows), std::back_inserter(rows));
+    rows.push_back(row(core, "/api/v1/logs", "Entries of the journal of this node, or of others", own_logs,
+                       own_parameters));
+    return rows;
 }
 
 }  // namespace opsd::logs

@@ -2,6 +2,7 @@
 
 #include "core/first_of.hpp"
 #include "core/json_text.hpp"
+#include "modules/logs/caller.hpp"
 
 #include <fmt/format.h>
 
@@ -43,11 +44,6 @@ private:
     std::string path_;
     std::string authorization_;
 };
-
-std::string authorization_of(const Request& request)
-{
-    return std::string{request.headers.get("authorization")};
-}
 
 /// The sandbox's path on this node.
 Result<std::string> local_path(TaskLogs& logs, const SandboxPlace& place)
@@ -104,7 +100,7 @@ Task<> until_closed(StreamWriter& writer, bool& closed)
 
 struct TextReading {
     TextReading(const LogsPtr& logs, std::string path, const Request& request)
-      : file{logs, std::move(path), authorization_of(request)}
+      : file{logs, std::move(path), authorization_for_mesos(request)}
       , reader{file, logs->options.lines}
     {}
 
@@ -183,8 +179,8 @@ public:
     EventReading(const LogsPtr& logs, const std::string& path, const Request& request, SandboxLabels labels,
                  std::size_t most)
       : logs_{logs}
-      , file_{logs, path, authorization_of(request)}
-      , previous_{logs, path + ".1", authorization_of(request)}  // as logrotate names it
+      , file_{logs, path, authorization_for_mesos(request)}
+      , previous_{logs, path + ".1", authorization_for_mesos(request)}  // as logrotate names it
       , reader{file_, for_events(logs->options.lines), &previous_}
       , labels_{std::move(labels)}
       , most_{most}
@@ -355,7 +351,7 @@ Task<Response> serve_list(LogsPtr logs, const Request& request, SandboxPlace pla
 {
     auto path = local_path(*logs, place);
     if (!path) co_return Response::problem(path.error());
-    const auto items = co_await logs->browse(std::move(*path), authorization_of(request));
+    const auto items = co_await logs->browse(std::move(*path), authorization_for_mesos(request));
     if (!items) co_return Response::problem(items.error());
     std::string out;
     JsonText json{out};
@@ -371,7 +367,7 @@ Task<Response> serve_download(LogsPtr logs, const Request& request, SandboxPlace
     auto path = local_path(*logs, place);
     if (!path) co_return Response::problem(path.error());
     auto download = std::make_shared<Download>(
-        Download{.file = SandboxFile{logs, std::move(*path), authorization_of(request)},
+        Download{.file = SandboxFile{logs, std::move(*path), authorization_for_mesos(request)},
                  .block = logs->options.lines.block});
     const auto size = co_await download->file.size();
     if (!size) co_return Response::problem(size.error());

@@ -1,5 +1,6 @@
 #include "modules/logs/task_routes.hpp"
 
+#include "modules/logs/caller.hpp"
 #include "modules/logs/sandbox_path.hpp"
 #include "modules/logs/task_answers.hpp"
 
@@ -33,11 +34,10 @@ Task<Response> serve(LogsPtr logs, const Request& request, SandboxPlace place, S
 Task<Response> by_task(LogsPtr logs, const Request& request, SandboxVerb verb)
 {
     std::string wanted{request.path_params.get("task")};
-    std::string authorization{request.headers.get("authorization")};
-    auto task = co_await logs->find(std::move(wanted), std::move(authorization));
+    auto task = co_await logs->find(std::move(wanted), authorization_for_mesos(request));
     if (!task) co_return Response::problem(task.error());
-    std::string file;
-    if (verb != SandboxVerb::browse) file = request.path_params.get("file", "stdout");
+    std::string file{verb == SandboxVerb::browse ? request.query.get("path")
+                                                 : request.path_params.get("file", "stdout")};
     auto place = place_of(*task, std::move(file));
     if (!place) co_return Response::problem(place.error());
     if (task->agent_id == logs->agent().id)
@@ -51,11 +51,12 @@ Task<Response> by_task(LogsPtr logs, const Request& request, SandboxVerb verb)
 Task<Response> by_run(LogsPtr logs, const Request& request, SandboxVerb verb)
 {
     const auto& ids = request.path_params;
-    SandboxPlace place{.framework = std::string{ids.get("framework")},
-                       .executor = std::string{ids.get("executor")},
-                       .run = std::string{ids.get("run")},
-                       .task = std::string{ids.get("task")},
-                       .file = std::string{ids.get("file")}};
+    SandboxPlace place{
+        .framework = std::string{ids.get("framework")},
+        .executor = std::string{ids.get("executor")},
+        .run = std::string{ids.get("run")},
+        .task = std::string{ids.get("task")},
+        .file = std::string{verb == SandboxVerb::browse ? request.query.get("path") : ids.get("file")}};
     const auto good = check(place);
     if (!good) co_return Response::problem(good.error());
     co_return co_await serve(std::move(logs), request, std::move(place), verb);
@@ -83,27 +84,30 @@ std::vector<http::Route> task_routes(LogsPtr logs)
         const auto handler = [logs, verb, answer](const Request& request) {
             return answer(logs, request, verb);
         };
-        auto parameters = verb == SandboxVerb::read ? reading() : std::vector<Parameter>{};
+        std::vector<Parameter> parameters;
+        if (verb == SandboxVerb::read) parameters = reading();
+        if (verb == SandboxVerb::browse)
+            parameters = {{"path", "query", "A folder in the sandbox instead of it", "string"}};
         routes.push_back({Method::get, std::move(pattern), Access::read, std::move(summary), handler,
                           std::move(parameters), true});
     };
     const std::string task = task_prefix;
     add(task, "The stdout of a task: here, or 303 to the node where it ran", SandboxVerb::read, by_task);
-    add(task + "/file/{file}", "A file of a task: here, or 303 to the node where it ran", SandboxVerb::read,
-        by_task);
+    add(task + "/file/{file...}", "A file of a task: here, or 303 to the node where it ran",
+        SandboxVerb::read, by_task);
     add(task + "/browse", "The files of a task: here, or 303", SandboxVerb::browse, by_task);
     add(task + "/download", "The whole stdout of a task: here, or 303", SandboxVerb::download, by_task);
-    add(task + "/file/{file}/download", "A whole file of a task: here, or 303", SandboxVerb::download,
+    add(task + "/file/{file...}/download", "A whole file of a task: here, or 303", SandboxVerb::download,
         by_task);
     for (const bool pod : {false, true}) {
         const auto base = std::string{run_prefix} + (pod ? "/tasks/{task}" : "");
         const std::string whose =
             pod ? "a task of a pod that ran on this node" : "a task that ran on this node";
-        add(base + "/{file}",
+        add(base + "/{file...}",
             "Lines of a file of " + whose + ": text, or events with Accept: text/event-stream",
             SandboxVerb::read, by_run);
         add(base + "/files/browse", "The files of " + whose, SandboxVerb::browse, by_run);
-        add(base + "/{file}/download", "A whole file of " + whose, SandboxVerb::download, by_run);
+        add(base + "/{file...}/download", "A whole file of " + whose, SandboxVerb::download, by_run);
     }
     return routes;
 }

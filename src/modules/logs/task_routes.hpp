@@ -17,6 +17,7 @@
 
 #include "io/mesos/files.hpp"
 #include "io/mesos/tasks.hpp"
+#include "modules/logs/core.hpp"
 #include "modules/logs/sandbox_lines.hpp"
 #include "modules/logs/sandbox_text.hpp"
 #include "opsd/clock.hpp"
@@ -36,12 +37,6 @@ struct TaskLogOptions {
     std::chrono::milliseconds ping{15'000};
     /// A followed file that cannot be read is tried again for so long.
     std::chrono::milliseconds patience{60'000};
-};
-
-/// The Mesos agent of this node; id "": there is none.
-struct LocalAgent {
-    std::string id;
-    std::string directory;  ///< "/var/lib/mesos/slave/slaves/ID"
 };
 
 /// What the routes need from outside. `authorization` is what the caller sent, "" for nothing.

@@ -89,8 +89,9 @@ protected:
         outside.send = [this](net::ClientRequest request) { return send(std::move(request)); };
         outside.node_id = [] { return std::string{"my machine"}; };
         outside.instance = "my run";
+        outside.open = [this](net::ClientRequest request) { return opened_answer(std::move(request)); };
         core = std::make_shared<Core>(settings, *services, true, std::move(outside));
-        module = std::make_unique<ClusterModule>(core);
+        module = std::make_unique<ClusterModule>(core, place);
         routes = module->routes();
         tasks =
             std::make_unique<TaskGroup>(io.get_executor(), [](std::string_view task, std::exception_ptr e) {
@@ -122,6 +123,11 @@ protected:
         settle_all();
         clock.advance(time, [this] { settle_all(); });
         settle_all();
+    }
+    Task<Result<std::unique_ptr<net::Incoming>>> opened_answer(net::ClientRequest request)
+    {
+        opened.push_back(std::move(request));
+        co_return fail(Errc::unavailable, "cannot connect");
     }
     void publish_own(Health health)
     {
@@ -195,6 +201,8 @@ protected:
     std::unique_ptr<CountedStore> store;
     std::optional<Services> services;
     std::shared_ptr<Core> core;
+    std::shared_ptr<net::PeersPlace> place = std::make_shared<net::PeersPlace>();
+    std::vector<net::ClientRequest> opened;
     std::unique_ptr<ClusterModule> module;
     std::vector<http::Route> routes;
     std::list<http::Request> requests;
@@ -222,6 +230,47 @@ TEST_F(WatchingNode, ShowsItsMembersAndItself)
     EXPECT_EQ(cluster.nodes.healthy, 2U);
     EXPECT_EQ(said.reason, "");
     EXPECT_EQ(members.count("http://10.0.0.9:1050"), 0U) << "it does not ask itself";
+}
+
+TEST_F(WatchingNode, OffersItsWayToTheMembersWhileItRuns)
+{
+    begin();
+    const auto peers = place->get();
+    ASSERT_TRUE(peers);
+    EXPECT_FALSE(peers->mesos_state) << "no masters are configured";
+    core->reach.token = "secret";
+    net::ClientRequest request;
+    request.url = "/api/v1/logs?lines=1";
+    request.timeout = 3s;
+    bool answered = false;
+    asio::co_spawn(io, peers->open("10.0.0.1:1051", request),
+                   [&](std::exception_ptr, Result<std::unique_ptr<net::Incoming>> answer) {
+                       answered = !answer && answer.error().code == Errc::unavailable;
+                   });
+    settle_all();
+    EXPECT_TRUE(answered);
+    ASSERT_EQ(opened.size(), 1U);
+    EXPECT_EQ(opened[0].url, "http://10.0.0.1:1051/api/v1/logs?lines=1");
+    EXPECT_EQ(opened[0].timeout, 3s);
+    EXPECT_EQ(opened[0].connect_timeout, settings.pull.connect_timeout);
+    EXPECT_EQ(opened[0].headers.back(),
+              (std::pair<std::string, std::string>{"Authorization", "Bearer secret"}));
+    end();
+    EXPECT_EQ(place->get(), nullptr);
+}
+
+TEST_F(WatchingNode, TheMastersThatItAsksAreOfferedToo)
+{
+    settings.sources.mesos.masters.items = {"http://127.0.0.1:1"};
+    begin();
+    const auto peers = place->get();
+    ASSERT_TRUE(peers && peers->mesos_state);
+    std::optional<Result<std::string>> state;
+    asio::co_spawn(io, peers->mesos_state(std::chrono::steady_clock::now() + 5s, "token=kim"),
+                   [&](std::exception_ptr, Result<std::string> answer) { state = std::move(answer); });
+    end();
+    until([&] { return state.has_value(); });
+    EXPECT_EQ(state->error().code, Errc::unavailable) << "a question under way outlives the module";
 }
 
 TEST_F(WatchingNode, AChangeOnAMemberIsOnTheBoardAndInTheListOfAllNodes)

@@ -57,8 +57,10 @@ TEST(Router, RefusesWhatCannotBeServed)
     EXPECT_EQ(refusal({row(Method::get, "a")}), "cannot add the route GET a: the path must begin with \"/\"");
     EXPECT_EQ(refusal({row(Method::get, "/a//b")}),
               "cannot add the route GET /a//b: the path has an empty segment");
-    EXPECT_EQ(refusal({row(Method::get, "/a/x{b}")}),
-              "cannot add the route GET /a/x{b}: \"x{b}\" must be one whole segment like {unit}");
+    EXPECT_EQ(
+        refusal({row(Method::get, "/a/x{b}")}),
+        "cannot add the route GET /a/x{b}: \"x{b}\" must be one whole segment like {unit}, or several like "
+        "{file...}");
     EXPECT_EQ(refusal({row(Method::get, "/{a}/{a}")}),
               "cannot add the route GET /{a}/{a}: its path has {a} twice");
     EXPECT_EQ(refusal({row(Method::head, "/a")}),
@@ -97,6 +99,43 @@ TEST(Router, PrefersLiteralsAndFallsBack)
     EXPECT_EQ(found(*router, Method::post, "/units/x"), "405 GET, HEAD, OPTIONS");
 }
 
+TEST(Router, AParameterOfSeveralSegmentsTakesWhatIsLeft)
+{
+    const auto router =
+        http::Router::build({row(Method::get, "/runs/{run}/{file...}"),
+                             row(Method::get, "/runs/{run}/{file...}/download"),
+                             row(Method::get, "/runs/{run}/files/browse"),
+                             row(Method::get, "/runs/{run}/tasks/{task}/{file...}"),
+                             row(Method::post, "/runs/{run}/{one}"), row(Method::get, "/runs/all")})
+            .value();
+    const auto get = [&](std::string_view path) { return found(*router, Method::get, path); };
+    EXPECT_EQ(get("/runs/7/stdout"), "/runs/{run}/{file...} run=7 file=stdout");
+    EXPECT_EQ(get("/runs/7/logs/a/b.txt"), "/runs/{run}/{file...} run=7 file=logs/a/b.txt");
+    EXPECT_EQ(get("/runs/7/stdout/download"), "/runs/{run}/{file...}/download run=7 file=stdout");
+    EXPECT_EQ(get("/runs/7/a/b/download"), "/runs/{run}/{file...}/download run=7 file=a/b");
+    EXPECT_EQ(get("/runs/7/download/download"), "/runs/{run}/{file...}/download run=7 file=download");
+    EXPECT_EQ(get("/runs/7/download"), "/runs/{run}/{file...} run=7 file=download")
+        << "it takes one segment at least";
+    EXPECT_EQ(get("/runs/7/download/x"), "/runs/{run}/{file...} run=7 file=download/x");
+    EXPECT_EQ(get("/runs/7/files/browse"), "/runs/{run}/files/browse run=7") << "plain segments win";
+    EXPECT_EQ(get("/runs/7/files/other"), "/runs/{run}/{file...} run=7 file=files/other");
+    EXPECT_EQ(get("/runs/7/tasks/t/a/b"), "/runs/{run}/tasks/{task}/{file...} run=7 task=t file=a/b");
+    EXPECT_EQ(get("/runs/7/tasks/t"), "/runs/{run}/{file...} run=7 file=tasks/t");
+    EXPECT_EQ(get("/runs/7"), "404");
+    EXPECT_EQ(get("/runs/all"), "/runs/all");
+    EXPECT_EQ(found(*router, Method::post, "/runs/7/x"), "/runs/{run}/{one} run=7 one=x");
+    EXPECT_EQ(found(*router, Method::post, "/runs/7/x/y"), "405 GET, HEAD, OPTIONS");
+    EXPECT_EQ(refusal({row(Method::get, "/a/{x...}"), row(Method::get, "/a/{y...}")}),
+              "cannot add the route GET /a/{y...}: /a/{x...} is there already");
+    EXPECT_EQ(refusal({row(Method::get, "/a/{x...}/b/{y}")}),
+              "cannot add the route GET /a/{x...}/b/{y}: after a parameter of several segments only plain "
+              "segments may follow");
+    EXPECT_EQ(
+        refusal({row(Method::get, "/a/{...}")}),
+        "cannot add the route GET /a/{...}: \"{...}\" must be one whole segment like {unit}, or several "
+        "like {file...}");
+}
+
 TEST(Router, DescribesItselfAsOpenApi)
 {
     auto unit = row(Method::get, "/api/v1/units/{unit}/");
@@ -106,7 +145,8 @@ TEST(Router, DescribesItselfAsOpenApi)
     act.audited = true;
     auto open = row(Method::get, "/-/healthy");
     open.access = Access::open;
-    const auto router = http::Router::build({unit, act, open}).value();
+    auto file = row(Method::get, "/api/v1/files/{file...}/download");
+    const auto router = http::Router::build({unit, act, open, file}).value();
     const auto document = nlohmann::json::parse(router->openapi("1.2.3"));
     EXPECT_EQ(document["openapi"], "3.1.0");
     EXPECT_EQ(document["info"]["version"], "1.2.3");
@@ -119,6 +159,7 @@ TEST(Router, DescribesItselfAsOpenApi)
     EXPECT_EQ(post["x-opsd-audited"], true);
     EXPECT_EQ(post["parameters"][0]["name"], "unit")
         << "path parameters are listed even when nobody described them";
+    EXPECT_EQ(document["paths"]["/api/v1/files/{file}/download"]["get"]["parameters"][0]["name"], "file");
     EXPECT_TRUE(document["paths"]["/-/healthy"]["get"]["security"].empty());
     for (const auto& scheme : post["security"])
         EXPECT_TRUE(document["components"]["securitySchemes"].contains(scheme.begin().key()));

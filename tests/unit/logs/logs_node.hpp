@@ -113,7 +113,9 @@ protected:
     {
         services.emplace(Services{io.get_executor(), clock, board, feeds, store, metrics, paths, status,
                                   Log{log, "logs"}});
-        module = std::make_unique<LogsModule>(options, *services, journal.outside());
+        auto outside = journal.outside();
+        outside.elsewhere = elsewhere;
+        module = std::make_unique<LogsModule>(options, *services, std::move(outside));
         auto built = http::Router::build(module->routes());
         ASSERT_TRUE(built) << built.error().message;
         router = std::move(*built);
@@ -250,6 +252,7 @@ protected:
     NoStore store;
     std::shared_ptr<Lines> log = std::make_shared<Lines>();
     LogsOptions options;
+    Elsewhere elsewhere = nowhere();
     std::string via = "token";
     std::optional<Services> services;
     std::unique_ptr<LogsModule> module;

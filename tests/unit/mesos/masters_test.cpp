@@ -336,6 +336,26 @@ TEST_F(MesosCredentials, AreSentInTheWayThatIsSet)
     });
 }
 
+TEST_F(MesosCredentials, TheCallersAreSentWhereNoneAreSet)
+{
+    run([this]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        WorkerThread worker{"parse"};
+        HttpStub leader{executor, lead};
+        MesosMasters without{executor, asking({leader.url()}), worker};
+        auto text = co_await without.state_text(in(5s), "token=kim");
+        EXPECT_EQ(text.value_or(""), fixture("master/state.json"));
+        EXPECT_TRUE(leader.asked.back().has("Authorization: token=kim")) << leader.asked.back().head;
+        text = co_await without.state_text(in(5s), "");
+        EXPECT_FALSE(leader.asked.back().head.contains("Authorization")) << leader.asked.back().head;
+        MesosMasters masters{executor, with({leader.url()}, Credentials::Scheme::bearer), worker};
+        text = co_await masters.state_text(in(5s), "token=kim");
+        EXPECT_TRUE(leader.asked.back().has("Authorization: Bearer s3cret")) << leader.asked.back().head;
+        EXPECT_FALSE(leader.asked.back().head.contains("kim")) << leader.asked.back().head;
+        co_await leader.stop();
+    });
+}
+
 TEST_F(MesosCredentials, DoNotGoToAHostThatOnlyARedirectNamed)
 {
     run([this]() -> Task<> {

@@ -1,6 +1,4 @@
-// The order of members and how an operator names one.
-
-#include "modules/cluster/table.hpp"
+#include "core/member_address.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,7 +9,7 @@
 #include <optional>
 #include <set>
 
-namespace opsd::cluster {
+namespace opsd {
 namespace {
 
 struct Parts {
@@ -123,4 +121,4 @@ std::string ambiguous(std::string_view name, const Lookup& found)
                        fmt::join(found.candidates, " and "));
 }
 
-}  // namespace opsd::cluster
+}  // namespace opsd

@@ -1,0 +1,70 @@
+#include "modules/logs/caller.hpp"
+
+#include "io/mesos/files.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace opsd::logs {
+namespace {
+
+constexpr std::string_view role_header = "x-opsd-role";
+constexpr std::string_view mesos_header = "x-opsd-mesos-authorization";
+constexpr std::string_view own_token = "Bearer opsd_";
+
+http::Role role_named(std::string_view word)
+{
+    using http::Role;
+    for (const auto role : {Role::local, Role::viewer, Role::operator_, Role::admin})
+        if (to_string(role) == word) return role;
+    return Role::none;
+}
+
+}  // namespace
+
+bool was_forwarded(const http::Request& request) { return request.headers.has(forwarded_header); }
+
+std::string authorization_for_mesos(const http::Request& request)
+{
+    // The Authorization of a question that was passed on is that of the node that passed it on.
+    const auto value = request.headers.get(was_forwarded(request) ? mesos_header : "authorization");
+    return std::string{value.starts_with(own_token) ? std::string_view{} : value};
+}
+
+http::Role role_of(const http::Request& request)
+{
+    const auto* said = request.headers.find(role_header);
+    return said == nullptr ? request.caller.role : std::min(request.caller.role, role_named(*said));
+}
+
+net::ClientRequest forwarded(const http::Request& request, std::string target)
+{
+    net::ClientRequest next;
+    next.url = std::move(target);
+    const auto add = [&next](std::string_view name, std::string_view value) {
+        if (!value.empty()) next.headers.emplace_back(name, value);
+    };
+    add(forwarded_header, "true");
+    add(role_header, to_string(role_of(request)));
+    add(mesos_header, authorization_for_mesos(request));
+    add("Accept", request.headers.get("accept"));
+    add("Last-Event-ID", request.headers.get("last-event-id"));
+    add("X-Request-Id", request.id);
+    // Without one it may be the DC/OS command line that follows; the other node must see that, too.
+    const auto* agent = request.headers.find("user-agent");
+    add("User-Agent", agent == nullptr || agent->empty() ? std::string_view{"dcos-cli/unnamed"} : *agent);
+    return next;
+}
+
+std::string query_text(const http::Params& query, std::string_view without)
+{
+    std::string text;
+    for (const auto& [name, value] : query) {
+        if (name == without) continue;
+        text.append(text.empty() ? "?" : "&").append(mesos::encoded(name));
+        text.append("=").append(mesos::encoded(value));
+    }
+    return text;
+}
+
+}  // namespace opsd::logs
