@@ -1,7 +1,7 @@
 #include "io/net/exchange.hpp"
 
-#include <boost/beast/core/buffers_range.hpp>
-#include <boost/beast/http/parser.hpp>
+#include "io/net/exchange_parts.hpp"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -11,37 +11,6 @@ namespace opsd::net {
 namespace {
 
 namespace beast_http = boost::beast::http;
-
-/// Collects what arrived; unlike string_body it believes no Content-Length.
-struct SinkBody {
-    using value_type = std::string;
-    class reader {
-    public:
-        template <bool is_request, class Fields>
-        reader(beast_http::header<is_request, Fields>&, value_type& body) : body_{body}
-        {}
-        void init(const boost::optional<std::uint64_t>&, error_code& ec) { ec = {}; }
-        template <class Buffers>
-        std::size_t put(const Buffers& buffers, error_code& ec)
-        {
-            ec = {};
-            std::size_t total = 0;
-            for (const auto buffer : boost::beast::buffers_range_ref(buffers)) {
-                body_.append(static_cast<const char*>(buffer.data()), buffer.size());
-                total += buffer.size();
-            }
-            return total;
-        }
-        void finish(error_code& ec) { ec = {}; }
-
-    private:
-        value_type& body_;
-    };
-};
-using Parser = beast_http::response_parser<SinkBody>;
-
-constexpr std::size_t read_size = 16 * 1024;
-constexpr std::uint32_t header_limit = 64 * 1024;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -61,6 +30,8 @@ bool is_token(std::string_view text)
     return !text.empty() && std::ranges::all_of(text, fits);
 }
 
+}  // namespace
+
 std::string head_of(const ClientRequest& request, const Url& url)
 {
     std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, url.target);
@@ -79,7 +50,21 @@ std::string head_of(const ClientRequest& request, const Url& url)
     return head + "\r\n";
 }
 
-}  // namespace
+Result<> take_head(const AnswerParser& parser, ClientResponse& response)
+{
+    response.status = parser.get().result_int();
+    if (response.status < 100)
+        return fail(Errc::protocol,
+                    fmt::format("cannot read the answer: {:03} is no status", response.status));
+    if (response.status / 100 == 1) return {};
+    for (const auto& field : parser.get()) {
+        const auto name = field.name_string();
+        const auto value = field.value();
+        response.headers.emplace_back(lowered({name.data(), name.size()}),
+                                      std::string{value.data(), value.size()});
+    }
+    return {};
+}
 
 Result<> check_request(const ClientRequest& request)
 {
@@ -119,8 +104,8 @@ Task<Result<>> Exchange::run(Transport& transport)
 Task<Result<>> Exchange::receive(Transport& transport)
 {
     std::string pending;
-    for (int interim = 0; interim < 8; ++interim) {
-        Parser parser;
+    for (int interim = 0; interim < most_interim; ++interim) {
+        AnswerParser parser;
         parser.eager(true);
         parser.header_limit(header_limit);
         if (on_chunk)
@@ -130,18 +115,9 @@ Task<Result<>> Exchange::receive(Transport& transport)
         parser.skip(request.method == "HEAD");
         auto received = co_await receive_one(transport, parser, pending);
         if (!received) co_return received;
-        response.status = parser.get().result_int();
-        if (response.status < 100) {
-            co_return fail(Errc::protocol,
-                           fmt::format("cannot read the answer: {:03} is no status", response.status));
-        }
+        auto taken = take_head(parser, response);
+        if (!taken) co_return taken;
         if (response.status / 100 == 1) continue;
-        for (const auto& field : parser.get()) {
-            const auto name = field.name_string();
-            const auto value = field.value();
-            response.headers.emplace_back(lowered({name.data(), name.size()}),
-                                          std::string{value.data(), value.size()});
-        }
         response.body.append(parser.get().body());
         reusable = parser.is_done() && parser.keep_alive() && pending.empty();
         co_return Result<>{};
