@@ -1,6 +1,7 @@
 #include "daemon/catalog.hpp"
 
 #include "modules/cluster/module.hpp"
+#include "modules/dcos/module.hpp"
 #include "modules/health/module.hpp"
 #include "modules/logs/module.hpp"
 #include "modules/pki/module.hpp"
@@ -10,10 +11,8 @@ namespace opsd::daemon {
 std::vector<CatalogEntry> catalog()
 {
     return {
-        health::catalog_entry(),
-        cluster::catalog_entry(),
-        pki::catalog_entry(),
-        logs::catalog_entry(),
+        health::catalog_entry(), cluster::catalog_entry(), pki::catalog_entry(),
+        logs::catalog_entry(),   dcos::catalog_entry(),
     };
 }
 
