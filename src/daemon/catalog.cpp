@@ -2,6 +2,7 @@
 
 #include "io/net/peers.hpp"
 #include "modules/cluster/module.hpp"
+#include "modules/dcos/module.hpp"
 #include "modules/health/module.hpp"
 #include "modules/logs/module.hpp"
 #include "modules/pki/module.hpp"
@@ -13,10 +14,8 @@ std::vector<CatalogEntry> catalog()
     // What module cluster is configured with to reach other nodes, for those that ask them, too.
     const auto peers = std::make_shared<net::PeersPlace>();
     return {
-        health::catalog_entry(),
-        cluster::catalog_entry(peers),
-        pki::catalog_entry(),
-        logs::catalog_entry(peers),
+        health::catalog_entry(),    cluster::catalog_entry(peers), pki::catalog_entry(),
+        logs::catalog_entry(peers), dcos::catalog_entry(),
     };
 }
 

@@ -194,12 +194,23 @@ Task<Response> remove_user(TokenStore& store, const Request& request)
     co_return answer(done);
 }
 
+/// A problem that DC/OS clients can show, too: they look for "description" and "code".
+Response login_failure(unsigned status, std::string_view detail, std::string_view code)
+{
+    auto response = Response::problem(status, detail);
+    auto body = nlohmann::ordered_json::parse(response.body);
+    body["description"] = detail;
+    body["code"] = code;
+    response.body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    return response;
+}
+
 Task<Response> log_in(TokenStore& store, DefaultAuthenticator& authenticator, const Request& request)
 {
-    const auto body =
-        Body::read(request, {"uid", "password"}, Others::ignored);  // DC/OS clients send more than we read
-    if (!body) co_return Response::problem(body.error());
-    const auto uid = body->text("uid");
+    const auto body = Body::read(request, {"uid", "username", "password"},
+                                 Others::ignored);  // DC/OS clients send more than we read
+    if (!body) co_return login_failure(400, body.error().message, "ERR_INVALID_DATA");
+    const auto uid = body->text(body->has("uid") ? "uid" : "username");
     // Only who exists is named: whoever types the password where the name belongs must not find it logged.
     request.object.add("name", store.has_user(uid) ? uid : "(unknown user)");
     const auto token = co_await authenticator.log_in(uid, body->text("password"), request.caller);
@@ -209,7 +220,7 @@ Task<Response> log_in(TokenStore& store, DefaultAuthenticator& authenticator, co
         co_return std::move(response.with("Cache-Control", "no-store"));
     }
     if (token.error().code != Errc::denied) co_return Response::problem(token.error());
-    auto response = Response::problem(401, token.error().message);
+    auto response = login_failure(401, token.error().message, "ERR_INVALID_CREDENTIALS");
     co_return std::move(response.with("WWW-Authenticate", "Bearer realm=\"opsd\""));
 }
 
@@ -262,7 +273,7 @@ std::vector<Route> auth_routes(TokenStore& store, DefaultAuthenticator& authenti
         {Method::post,
          "/acs/api/v1/auth/login",
          Access::open,
-         "Log in with uid and password, as DC/OS clients do",
+         "Log in with uid (or username) and password, as DC/OS clients do",
          login,
          {},
          true},

@@ -89,6 +89,9 @@ Task<Result<T>> parse(WorkerThread& worker, std::string body, Parser<T> parser)
     co_return result;
 }
 
+const net::ClientResponse& head_of(const net::ClientResponse& answer) { return answer; }
+const net::ClientResponse& head_of(const std::unique_ptr<net::Incoming>& answer) { return answer->head(); }
+
 /// Several masters failed: what each of them did; the first decides how it counts.
 Error merged(std::vector<Error> errors)
 {
@@ -142,19 +145,20 @@ Task<> MesosMasters::changed(std::uint64_t seen)
 
 Task<Result<Master>> MesosMasters::leader(net::Deadline end)
 {
-    Question question;
-    question.method = "POST";
-    question.path = "/master/api/v1";
-    question.body = R"({"type":"GET_MASTER"})";
-    auto body = co_await ask(std::move(question), end);
+    auto body = co_await call(R"({"type":"GET_MASTER"})", end);
     if (!body) co_return fail(std::move(body).error());
     co_return parse_get_master(*body);
 }
 
+Task<Result<std::string>> MesosMasters::call(std::string body, net::Deadline end)
+{
+    auto question = question_of("POST", "/master/api/v1", std::move(body));
+    return ask(std::move(question), end);
+}
+
 Task<Result<AgentList>> MesosMasters::agents(net::Deadline end)
 {
-    Question question;
-    question.path = "/master/slaves";
+    auto question = question_of("GET", "/master/slaves", {});
     auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
     Parser<AgentList> parser = [most = options_.max_agents](std::string_view text) {
@@ -166,8 +170,7 @@ Task<Result<AgentList>> MesosMasters::agents(net::Deadline end)
 
 Task<Result<MasterState>> MesosMasters::state(net::Deadline end)
 {
-    Question question;
-    question.path = "/master/state";
+    auto question = question_of("GET", "/master/state", {});
     auto body = co_await ask(std::move(question), end);
     if (!body) co_return fail(std::move(body).error());
     Parser<MasterState> parser = [most = options_.max_agents](std::string_view text) {
@@ -179,9 +182,8 @@ Task<Result<MasterState>> MesosMasters::state(net::Deadline end)
 
 Task<Result<std::string>> MesosMasters::state_text(net::Deadline end, std::string authorization)
 {
-    Question question;
-    question.path = "/master/state";
-    question.authorization = std::move(authorization);
+    auto question = question_of("GET", "/master/state", {});
+    question.stand_in = std::move(authorization);
     co_return co_await ask(std::move(question), end);
 }
 
@@ -219,14 +221,49 @@ Task<Result<std::string>> MesosMasters::authorization()
     co_return value;
 }
 
-// A master that hangs must not use up the time of the others: each gets half of what is left, the last one
-// all.
+MesosMasters::Question MesosMasters::question_of(std::string method, std::string path, std::string body) const
+{
+    Question question;
+    question.method = std::move(method);
+    question.path = std::move(path);
+    question.body = std::move(body);
+    question.headers.emplace_back("Accept", "application/json");
+    if (!question.body.empty()) question.headers.emplace_back("Content-Type", "application/json");
+    question.max_body = options_.max_body;
+    return question;
+}
+
 Task<Result<std::string>> MesosMasters::ask(Question question, net::Deadline end)
 {
-    auto header = co_await authorization();
-    if (!header) co_return fail(std::move(header).error());
-    if (header->empty()) *header = question.authorization;
-    Round round{.question = question, .deadline = end, .authorization = std::move(*header), .dead = {}};
+    return by_turns<std::string>(std::move(question), end, &MesosMasters::ask_one);
+}
+
+Task<Result<MesosMasters::Opened>> MesosMasters::pass(PassedQuestion passed, net::Deadline end)
+{
+    Question question;
+    question.method = std::move(passed.method);
+    question.path = std::move(passed.path);
+    question.body = std::move(passed.body);
+    question.headers = std::move(passed.headers);
+    question.authorization = std::move(passed.authorization);
+    question.idle = passed.idle;
+    question.max_body = passed.max_answer;
+    return by_turns<Opened>(std::move(question), end, &MesosMasters::pass_one);
+}
+
+// A master that hangs must not use up the time of the others: each gets half of what is left, the last one
+// all.
+template <class Answer>
+Task<Result<Answer>> MesosMasters::by_turns(Question question, net::Deadline end, AskOne<Answer> ask_this_one)
+{
+    Round round{.question = question, .deadline = end, .authorization = {}, .dead = {}};
+    if (question.authorization) {
+        round.authorization = *question.authorization;
+    } else {
+        auto header = co_await authorization();
+        if (!header) co_return fail(std::move(header).error());
+        round.authorization = header->empty() ? question.stand_in : std::move(*header);
+    }
     const auto masters = candidates();
     if (masters.empty())
         co_return fail(Errc::unavailable,
@@ -236,12 +273,12 @@ Task<Result<std::string>> MesosMasters::ask(Question question, net::Deadline end
         const auto now = steady_clock::now();
         if (now >= end) break;
         round.deadline = i + 1 == masters.size() ? end : now + (end - now) / 2;
-        auto body = co_await ask_one(round, masters[i]);
-        if (body) {
+        auto answer = co_await (this->*ask_this_one)(round, masters[i]);
+        if (answer) {
             last_good_ = masters[i].origin();
-            co_return body;
+            co_return answer;
         }
-        errors.push_back(std::move(body).error());
+        errors.push_back(std::move(answer).error());
     }
     last_good_.clear();
     co_return fail(merged(std::move(errors)));
@@ -249,13 +286,34 @@ Task<Result<std::string>> MesosMasters::ask(Question question, net::Deadline end
 
 Task<Result<std::string>> MesosMasters::ask_one(Round& round, Url at)
 {
+    auto reached = co_await reach<net::ClientResponse>(round, std::move(at), &MesosMasters::send);
+    if (!reached) co_return fail(std::move(reached).error());
+    co_return judge(round, reached->at, std::move(reached->answer));
+}
+
+Task<Result<MesosMasters::Opened>> MesosMasters::pass_one(Round& round, Url at)
+{
+    auto reached = co_await reach<Opened>(round, std::move(at), &MesosMasters::open);
+    if (!reached) co_return fail(std::move(reached).error());
+    const auto status = reached->answer->head().status;
+    if (status == 502 || status == 503 || status == 504)
+        co_return fail(Errc::unavailable,
+                       fmt::format("cannot ask the Mesos master {}: {} answered {}{}", reached->at.origin(),
+                                   round.question.path, status, status == 503 ? ": no leader" : ""));
+    co_return std::move(reached->answer);
+}
+
+// Follows redirects.
+template <class Answer>
+Task<Result<MesosMasters::Reached<Answer>>> MesosMasters::reach(Round& round, Url at, Send<Answer> send_it)
+{
     std::string named_by;
     at.target += round.question.path;
     for (int hops = 0; hops <= options_.max_hops; ++hops) {
         if (round.dead.contains(at.origin()))
             co_return fail(Errc::unavailable, fmt::format("cannot ask the Mesos leader: {} names {} too",
                                                           named_by, at.origin()));
-        auto answer = co_await send(round, at);
+        auto answer = co_await (this->*send_it)(round, at);
         if (!answer && named_by.empty())
             co_return fail(std::move(answer).error().wrap("cannot ask a Mesos master"));
         if (!answer) {
@@ -270,8 +328,13 @@ Task<Result<std::string>> MesosMasters::ask_one(Round& round, Url at)
                             "another one is elected",
                             named_by, at.origin(), error.message));
         }
-        if (!is_redirect(answer->status)) co_return judge(round, at, std::move(*answer));
-        auto next = next_hop(round, at, *answer);
+        const auto& head = head_of(*answer);
+        if (!is_redirect(head.status)) {
+            answered_by_trusted_ = trusted(at);
+            Reached<Answer> reached{std::move(at), std::move(*answer)};
+            co_return reached;
+        }
+        auto next = next_hop(round, at, head);
         if (!next) co_return fail(std::move(next).error());
         named_by = at.origin();
         at = std::move(*next);
@@ -282,22 +345,30 @@ Task<Result<std::string>> MesosMasters::ask_one(Round& round, Url at)
                                options_.max_hops, named_by, at.origin()));
 }
 
-Task<Result<net::ClientResponse>> MesosMasters::send(const Round& round, const Url& at)
+net::ClientRequest MesosMasters::request_of(const Round& round, const Url& at) const
 {
     net::ClientRequest request;
     request.method = round.question.method;
     request.url = at.origin() + at.target;
     request.body = round.question.body;
     request.timeout = left_until(round.deadline);
-    request.max_body = options_.max_body;
-    request.headers.emplace_back("Accept", "application/json");
-    if (!request.body.empty()) request.headers.emplace_back("Content-Type", "application/json");
-    const bool ours = trusted(at);
-    if (ours && !round.authorization.empty())
+    request.max_body = round.question.max_body;
+    request.headers = round.question.headers;
+    if (trusted(at) && !round.authorization.empty())
         request.headers.emplace_back("Authorization", round.authorization);
-    auto& client = ours ? client_ : stranger_;
-    auto answer = co_await client.send(std::move(request));
-    co_return answer;
+    return request;
+}
+
+Task<Result<net::ClientResponse>> MesosMasters::send(const Round& round, const Url& at)
+{
+    auto& client = trusted(at) ? client_ : stranger_;
+    return client.send(request_of(round, at));
+}
+
+Task<Result<MesosMasters::Opened>> MesosMasters::open(const Round& round, const Url& at)
+{
+    auto& client = trusted(at) ? client_ : stranger_;
+    return client.open(request_of(round, at), round.question.idle);
 }
 
 // A redirect may only name another host for the same question. Behind a proxy the master's own path is

@@ -4,6 +4,7 @@
 
 #include "io/mesos/documents.hpp"
 #include "io/net/client.hpp"
+#include "io/net/incoming.hpp"
 #include "io/net/transport.hpp"
 #include "io/net/url.hpp"
 #include "opsd/async.hpp"
@@ -11,6 +12,8 @@
 #include "opsd/worker.hpp"
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -38,6 +41,18 @@ struct MastersOptions {
     std::size_t max_agents = most_agents;
     int max_hops = 3;  ///< redirects followed from one master
     net::TlsClientOptions tls;
+};
+
+/// Somebody else's question, handed on to the leader as it is.
+struct PassedQuestion {
+    std::string method = "GET";
+    std::string path;                                               ///< "/master/state", without parameters
+    std::vector<std::pair<std::string, std::string>> headers = {};  ///< Accept, Content-Type
+    std::string body = {};
+    /// The value of that header instead of our credentials, "" for none; it goes where ours would go.
+    std::optional<std::string> authorization = {};
+    std::chrono::milliseconds idle{10'000};  ///< the longest silence in the answer
+    std::size_t max_answer = 1U << 30U;      ///< bytes of its body
 };
 
 /// The masters of one cluster. Credentials (and the client certificate) go to those that the options or
@@ -69,13 +84,29 @@ public:
     /// The same as it came, for who reads something else in it. `authorization` is sent where the options
     /// have no credentials; "" for none.
     Task<Result<std::string>> state_text(net::Deadline end, std::string authorization);
+    /// Any other question that is answered in JSON, to /master/api/v1: {"type":"GET_FRAMEWORKS"}.
+    Task<Result<std::string>> call(std::string body, net::Deadline end);
+    /// The leader's answer to somebody else's question, whatever its status (but for 502, 503 and 504: then
+    /// the next master is asked); `end` is for its head.
+    Task<Result<std::unique_ptr<net::Incoming>>> pass(PassedQuestion passed, net::Deadline end);
+
+    /// Whether the one who answered last is the options' or named()'s, not only a redirect's: whom he names
+    /// may be shown the credentials, too.
+    [[nodiscard]] bool answered_by_trusted() const noexcept { return answered_by_trusted_; }
+    /// What is sent to those who may see it, "" without a secret. Read anew each time.
+    Task<Result<std::string>> authorization();
 
 private:
+    using Opened = std::unique_ptr<net::Incoming>;
     struct Question {
         std::string method = "GET";
         std::string path;  ///< "/master/slaves"
         std::string body;
-        std::string authorization = {};  ///< instead of that of the options, if they have none
+        std::vector<std::pair<std::string, std::string>> headers = {};  ///< beside the credentials
+        std::optional<std::string> authorization = {};                  ///< instead of ours
+        std::string stand_in = {};                                      ///< where we have none
+        std::chrono::milliseconds idle{0};                              ///< of an answer that is passed on
+        std::size_t max_body = 0;
     };
     /// One question on its way through the masters.
     struct Round {
@@ -85,10 +116,29 @@ private:
         std::set<std::string> dead;  ///< origins that a redirect named and nobody answers at
     };
 
+    /// Who answered in the end.
+    template <class Answer>
+    struct Reached {
+        net::Url at;
+        Answer answer;
+    };
+    template <class Answer>
+    using Send = Task<Result<Answer>> (MesosMasters::*)(const Round&, const net::Url&);
+    template <class Answer>
+    using AskOne = Task<Result<Answer>> (MesosMasters::*)(Round&, net::Url);
+
+    template <class Answer>
+    Task<Result<Answer>> by_turns(Question question, net::Deadline end, AskOne<Answer> ask_this_one);
+    template <class Answer>
+    Task<Result<Reached<Answer>>> reach(Round& round, net::Url at, Send<Answer> send_it);
+
+    [[nodiscard]] Question question_of(std::string method, std::string path, std::string body) const;
     Task<Result<std::string>> ask(Question question, net::Deadline end);
     Task<Result<std::string>> ask_one(Round& round, net::Url at);
+    Task<Result<Opened>> pass_one(Round& round, net::Url at);
     Task<Result<net::ClientResponse>> send(const Round& round, const net::Url& at);
-    Task<Result<std::string>> authorization();
+    Task<Result<Opened>> open(const Round& round, const net::Url& at);
+    [[nodiscard]] net::ClientRequest request_of(const Round& round, const net::Url& at) const;
     [[nodiscard]] std::vector<net::Url> candidates() const;
     [[nodiscard]] bool trusted(const net::Url& at) const;
     [[nodiscard]] Result<net::Url> next_hop(const Round& round, const net::Url& from,
@@ -106,6 +156,7 @@ private:
     std::uint64_t version_ = 0;
     asio::steady_timer news_;
     std::string last_good_;  ///< origin of the master that answered last
+    bool answered_by_trusted_ = false;
 };
 
 }  // namespace opsd::mesos

@@ -2,6 +2,7 @@
 
 #include "io/net/connection.hpp"
 #include "io/net/exchange.hpp"
+#include "io/net/incoming_parts.hpp"
 #include "io/net/url.hpp"
 
 #include <fmt/core.h>
@@ -32,6 +33,12 @@ bool can_repeat(std::string_view method)
 {
     return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE"
            || method == "OPTIONS";
+}
+
+/// For a sentence; parameters may be long, or private.
+std::string name_of(const ClientRequest& request, const Url& url)
+{
+    return fmt::format("{} {}{}", request.method, url.origin(), url.target.substr(0, url.target.find('?')));
 }
 
 // What the request becomes at the next address; its credentials stay at home.
@@ -87,6 +94,8 @@ struct HttpClient::Impl {
     /// Keeps the client's insides alive by itself: the client may be destroyed meanwhile.
     static Task<Result<ClientResponse>> follow(std::shared_ptr<Impl> self, ClientRequest request,
                                                std::chrono::milliseconds idle, OnChunk on_chunk);
+    static Task<Result<std::unique_ptr<Incoming>>> open(std::shared_ptr<Impl> self, ClientRequest request,
+                                                        std::chrono::milliseconds idle);
 
     Connector connector;
     std::shared_ptr<IdlePool> pool;
@@ -127,11 +136,7 @@ Task<Result<ClientResponse>> HttpClient::Impl::follow(std::shared_ptr<Impl> self
         Exchange exchange{
             .request = request, .url = *url, .deadline = deadline, .idle = idle, .on_chunk = on_chunk};
         auto done = co_await self->once(exchange, identified);
-        if (!done) {
-            const auto what = fmt::format("{} {}{}", request.method, url->origin(),
-                                          url->target.substr(0, url->target.find('?')));
-            co_return fail(std::move(done).error().wrap(what));
-        }
+        if (!done) co_return fail(std::move(done).error().wrap(name_of(request, *url)));
         if (hops >= request.max_redirects || !is_redirect(exchange.response.status)) {
             co_return std::move(exchange.response);
         }
@@ -139,6 +144,25 @@ Task<Result<ClientResponse>> HttpClient::Impl::follow(std::shared_ptr<Impl> self
         if (!next) co_return fail(std::move(next).error());
         *url = std::move(*next);
     }
+}
+
+Task<Result<std::unique_ptr<Incoming>>>
+HttpClient::Impl::open(std::shared_ptr<Impl> self, ClientRequest request, std::chrono::milliseconds idle)
+{
+    auto valid = check_request(request);
+    if (!valid) co_return fail(std::move(valid).error());
+    const auto url = parse_url(request.url);
+    if (!url) co_return fail(url.error());
+    const auto now = std::chrono::steady_clock::now();
+    const auto deadline = now + request.timeout;
+    const auto limit = request.connect_timeout;
+    const auto until = limit.count() > 0 ? std::min(deadline, now + limit) : deadline;
+    auto opened = co_await self->connector.open(*url, true, until);
+    if (!opened) co_return fail(std::move(opened).error().wrap(name_of(request, *url)));
+    auto answer = std::make_unique<OpenedAnswer>(std::move(*opened), idle, request.max_body);
+    auto begun = co_await answer->begin(request, *url, deadline);
+    if (!begun) co_return fail(std::move(begun).error().wrap(name_of(request, *url)));
+    co_return std::unique_ptr<Incoming>{std::move(answer)};
 }
 
 HttpClient::HttpClient(Executor executor, TlsClientOptions tls, ConnectionOptions connections)
@@ -156,6 +180,12 @@ Task<Result<ClientResponse>> HttpClient::stream(ClientRequest request, std::chro
                                                 OnChunk on_chunk)
 {
     return Impl::follow(impl_, std::move(request), idle, std::move(on_chunk));
+}
+
+Task<Result<std::unique_ptr<Incoming>>> HttpClient::open(ClientRequest request,
+                                                         std::chrono::milliseconds idle)
+{
+    return Impl::open(impl_, std::move(request), idle);
 }
 
 }  // namespace opsd::net

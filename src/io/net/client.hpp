@@ -51,6 +51,8 @@ struct ConnectionOptions {
     std::chrono::milliseconds dead_after{0};
 };
 
+class Incoming;
+
 /// One client per use; keeps idle connections per host.
 /// Errors: unavailable (connect, DNS, reset), timeout, protocol, denied (TLS verification), invalid_argument
 /// (URL).
@@ -66,6 +68,10 @@ public:
     using OnChunk = std::function<bool(std::string_view)>;
     Task<Result<ClientResponse>> stream(ClientRequest request, std::chrono::milliseconds idle,
                                         OnChunk on_chunk);
+
+    /// Hands the answer over as soon as its head is there, whatever the status; its body is read from it.
+    /// `timeout` is for the head, `idle` the longest silence after it. A connection of its own; no redirects.
+    Task<Result<std::unique_ptr<Incoming>>> open(ClientRequest request, std::chrono::milliseconds idle);
 
 private:
     struct Impl;

@@ -1,6 +1,6 @@
 #include "io/net/exchange.hpp"
 
-#include "io/net/sink_body.hpp"
+#include "io/net/exchange_parts.hpp"
 
 #include <fmt/core.h>
 
@@ -12,9 +12,14 @@ namespace {
 
 namespace beast_http = boost::beast::http;
 
-using Parser = SinkParser;
-
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+std::string lowered(std::string_view text)
+{
+    std::string out{text};
+    std::ranges::transform(out, out.begin(), lower);
+    return out;
+}
 
 bool is_token(std::string_view text)
 {
@@ -27,14 +32,7 @@ bool is_token(std::string_view text)
 
 }  // namespace
 
-std::string lowered(std::string_view text)
-{
-    std::string out{text};
-    std::ranges::transform(out, out.begin(), lower);
-    return out;
-}
-
-std::string request_head(const ClientRequest& request, const Url& url)
+std::string head_of(const ClientRequest& request, const Url& url)
 {
     std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, url.target);
     bool host = false;
@@ -50,6 +48,22 @@ std::string request_head(const ClientRequest& request, const Url& url)
         head += fmt::format("Content-Length: {}\r\n", request.body.size());
     }
     return head + "\r\n";
+}
+
+Result<> take_head(const AnswerParser& parser, ClientResponse& response)
+{
+    response.status = parser.get().result_int();
+    if (response.status < 100)
+        return fail(Errc::protocol,
+                    fmt::format("cannot read the answer: {:03} is no status", response.status));
+    if (response.status / 100 == 1) return {};
+    for (const auto& field : parser.get()) {
+        const auto name = field.name_string();
+        const auto value = field.value();
+        response.headers.emplace_back(lowered({name.data(), name.size()}),
+                                      std::string{value.data(), value.size()});
+    }
+    return {};
 }
 
 Result<> check_request(const ClientRequest& request)
@@ -73,7 +87,7 @@ Result<> check_request(const ClientRequest& request)
 
 Task<Result<>> Exchange::run(Transport& transport)
 {
-    const auto head = request_head(request, url);
+    const auto head = head_of(request, url);
     transport.expires_at(deadline);
     if (request.first_byte_timeout.count() > 0) {
         const auto limit = std::chrono::steady_clock::now() + request.first_byte_timeout;
@@ -90,8 +104,8 @@ Task<Result<>> Exchange::run(Transport& transport)
 Task<Result<>> Exchange::receive(Transport& transport)
 {
     std::string pending;
-    for (int interim = 0; interim < 8; ++interim) {
-        Parser parser;
+    for (int interim = 0; interim < most_interim; ++interim) {
+        AnswerParser parser;
         parser.eager(true);
         parser.header_limit(header_limit);
         if (on_chunk)
@@ -101,18 +115,9 @@ Task<Result<>> Exchange::receive(Transport& transport)
         parser.skip(request.method == "HEAD");
         auto received = co_await receive_one(transport, parser, pending);
         if (!received) co_return received;
-        response.status = parser.get().result_int();
-        if (response.status < 100) {
-            co_return fail(Errc::protocol,
-                           fmt::format("cannot read the answer: {:03} is no status", response.status));
-        }
+        auto taken = take_head(parser, response);
+        if (!taken) co_return taken;
         if (response.status / 100 == 1) continue;
-        for (const auto& field : parser.get()) {
-            const auto name = field.name_string();
-            const auto value = field.value();
-            response.headers.emplace_back(lowered({name.data(), name.size()}),
-                                          std::string{value.data(), value.size()});
-        }
         response.body.append(parser.get().body());
         reusable = parser.is_done() && parser.keep_alive() && pending.empty();
         co_return Result<>{};

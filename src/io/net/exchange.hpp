@@ -13,9 +13,6 @@ namespace opsd::net {
 /// client.
 Result<> check_request(const ClientRequest& request);
 
-/// The lines of a request up to its body.
-[[nodiscard]] std::string request_head(const ClientRequest& request, const Url& url);
-
 struct Exchange {
     const ClientRequest& request;
     const Url& url;

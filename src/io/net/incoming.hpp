@@ -1,47 +1,35 @@
 #pragma once
-// An answer that is read as fast as it is used: its head first, then its body piece by piece. For answers
-// that are passed on, and for those that end only when somebody has enough (logs that are followed).
+// An answer whose body its reader takes piece by piece, when he wants it: a slow reader holds the peer up,
+// and no memory fills. The other ways of the HTTP client take a body as fast as it comes.
 
 #include "io/net/client.hpp"
-#include "opsd/async.hpp"
-#include "opsd/result.hpp"
 
 #include <chrono>
-#include <memory>
+#include <cstdint>
+#include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 namespace opsd::net {
 
-/// The head is here, the body is coming.
+/// Made by HttpClient::open(). Destroying it drops the connection. Loop thread only; one reader at a time.
 class Incoming {
 public:
+    Incoming() = default;
     virtual ~Incoming() = default;
-    /// The next piece of the body; nothing at its end. Errors: unavailable (it was torn), timeout, protocol.
+    Incoming(const Incoming&) = delete;
+    Incoming& operator=(const Incoming&) = delete;
+
+    /// Status and headers; its body stays empty.
+    [[nodiscard]] const ClientResponse& head() const noexcept { return head_; }
+    /// The Content-Length; nothing when the peer did not say.
+    [[nodiscard]] std::optional<std::uint64_t> length() const;
+
+    /// The next bytes, "" at the end. Errors: timeout (a silence longer than allowed), unavailable (torn),
+    /// protocol (no HTTP, or more than ClientRequest::max_body). Not to be called again after an error.
     virtual Task<Result<std::string>> next() = 0;
 
-    [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
-    unsigned status = 0;
-    std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case
-};
-
-class Connector;
-
-/// Asks each question on a connection of its own, which ends with the answer. Loop thread only.
-/// Errors: as HttpClient's.
-class StreamClient {
-public:
-    /// `dead_after`: see ConnectionOptions.
-    explicit StreamClient(TlsClientOptions tls = {}, std::chrono::milliseconds dead_after = {});
-
-    /// Returns with the head. The request's timeout is for all up to it; max_body and max_redirects are not
-    /// looked at. `idle`: the longest silence of the body; 0: as long as the connection lives.
-    Task<Result<std::unique_ptr<Incoming>>> open(ClientRequest request, std::chrono::milliseconds idle);
-
-private:
-    std::shared_ptr<Connector> connector_;
+protected:
+    ClientResponse head_;
 };
 
 }  // namespace opsd::net

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <optional>
 #include <random>
 
@@ -47,12 +48,12 @@ Outside real_outside(const ClusterOptions& options, Services& services)
     net::ConnectionOptions connections;
     connections.idle_total = static_cast<std::size_t>(options.max_members);
     connections.dead_after = options.pull.stale_after * 4 / 5;
-    auto streams = std::make_shared<net::StreamClient>(tls, connections.dead_after);
     auto client = std::make_shared<net::HttpClient>(services.executor, std::move(tls), connections);
     Outside outside;
     // The longest silence is the receiver's to know; a connection that is dead is noticed.
-    outside.open = [streams](net::ClientRequest request) {
-        return streams->open(std::move(request), std::chrono::milliseconds{0});
+    outside.open = [client](net::ClientRequest request) {
+        request.max_body = std::numeric_limits<std::size_t>::max();  // whoever reads it bounds it
+        return client->open(std::move(request), std::chrono::milliseconds{0});
     };
     outside.send = [client](net::ClientRequest request) { return client->send(std::move(request)); };
     outside.node_id = systemd::public_machine_id;

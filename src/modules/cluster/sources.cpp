@@ -1,6 +1,7 @@
 #include "modules/cluster/sources.hpp"
 
 #include "core/first_of.hpp"
+#include "io/mesos/directory.hpp"
 #include "modules/cluster/sources_parts.hpp"
 #include "modules/cluster/sources_zookeeper.hpp"
 
@@ -65,6 +66,9 @@ MemberSources::MemberSources(const SourcesOptions& options, SourceServices servi
     if (any_host(options.fixed)) sources_.push_back(make_static_source(options.fixed, s.look_up));
     if (!options.dns.names.items.empty()) sources_.push_back(make_dns_source(options.dns, s.look_up));
     const bool zookeeper = !options.zookeeper.address.text.empty();
+    mesos::MasterDirectory::of(s.executor)
+        .configure(masters_options(options, s.credentials_directory), options.mesos.scheme, zookeeper,
+                   s.clock.now());
     if (zookeeper || !options.mesos.masters.items.empty()) {
         mesos_ = std::make_shared<Mesos>(s.executor, masters_options(options, s.credentials_directory));
         auto masters = mesos();
@@ -73,7 +77,7 @@ MemberSources::MemberSources(const SourcesOptions& options, SourceServices servi
                                  : make_master_nodes(options, s.executor, s.clock, s.log, mesos_->worker,
                                                      s.credentials_directory);
             sources_.push_back(
-                make_zookeeper_source(options.zookeeper, options.mesos.scheme, *masters_, masters));
+                make_zookeeper_source(options.zookeeper, options.mesos.scheme, *masters_, masters, s.clock));
         }
         sources_.push_back(make_mesos_source(options.mesos, std::move(masters)));
     }

@@ -1,6 +1,7 @@
 #include "modules/cluster/sources_parts.hpp"
 
 #include "io/mesos/address.hpp"
+#include "io/mesos/directory.hpp"
 #include "io/net/client.hpp"
 
 #include <fmt/format.h>
@@ -184,8 +185,9 @@ private:
 class ZooKeeper final : public Source {
 public:
     ZooKeeper(const ZooKeeperSource& options, std::string scheme, MasterNodes& nodes,
-              std::shared_ptr<mesos::MesosMasters> masters)
+              std::shared_ptr<mesos::MesosMasters> masters, const Clock& clock)
       : Source{"zookeeper", options.interval}
+      , clock_{clock}
       , scheme_{std::move(scheme)}
       , nodes_{nodes}
       , masters_{std::move(masters)}
@@ -209,6 +211,8 @@ public:
         for (const auto& master : *masters)
             round.members->push_back(member_of(master));
         masters_->named(*masters, scheme_);
+        const auto executor = co_await asio::this_coro::executor;
+        mesos::MasterDirectory::of(executor).name(*masters, clock_.now());
         round.mesos_id = masters->front().id;
         co_return round;
     }
@@ -216,6 +220,7 @@ public:
     Task<> news() override { return nodes_.changed(); }
 
 private:
+    const Clock& clock_;
     std::string scheme_;
     MasterNodes& nodes_;
     std::shared_ptr<mesos::MesosMasters> masters_;
@@ -237,9 +242,10 @@ std::unique_ptr<Source> make_exhibitor_source(const Executor& executor, const Ex
 
 std::unique_ptr<Source> make_zookeeper_source(const ZooKeeperSource& options, std::string scheme,
                                               MasterNodes& nodes,
-                                              std::shared_ptr<mesos::MesosMasters> masters)
+                                              std::shared_ptr<mesos::MesosMasters> masters,
+                                              const Clock& clock)
 {
-    return std::make_unique<ZooKeeper>(options, std::move(scheme), nodes, std::move(masters));
+    return std::make_unique<ZooKeeper>(options, std::move(scheme), nodes, std::move(masters), clock);
 }
 
 mesos::MastersOptions masters_options(const SourcesOptions& options, const std::string& credentials_directory)

@@ -66,7 +66,8 @@ public:
                                                             const net::TlsClientOptions& tls);
 [[nodiscard]] std::unique_ptr<Source> make_zookeeper_source(const ZooKeeperSource& options,
                                                             std::string scheme, MasterNodes& nodes,
-                                                            std::shared_ptr<mesos::MesosMasters> masters);
+                                                            std::shared_ptr<mesos::MesosMasters> masters,
+                                                            const Clock& clock);
 [[nodiscard]] mesos::MastersOptions masters_options(const SourcesOptions& options,
                                                     const std::string& credentials_directory);
 

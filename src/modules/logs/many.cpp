@@ -98,8 +98,9 @@ Task<> Many::open_there(NodeAnswer& node, const Request& question)
     if (!answer) co_return fail_node(node, answer.error().message);
     const auto refused = refusal_of(node.member->address, **answer);
     if (!refused.empty()) co_return fail_node(node, refused);
-    if ((*answer)->status != 200)
-        co_return fail_node(node, fmt::format("cannot read its log: it answered {}", (*answer)->status));
+    if ((*answer)->head().status != 200)
+        co_return fail_node(node,
+                            fmt::format("cannot read its log: it answered {}", (*answer)->head().status));
     node.incoming = std::move(*answer);
 }
 
@@ -142,7 +143,7 @@ Response Many::response()
     bool some_lost = false;
     for (const auto& node : nodes_) {
         if (node->state == NodeAnswer::State::failed) missing.push_back(node->member->address);
-        std::string_view count = node->incoming ? node->incoming->header("x-journal-lost") : "";
+        std::string_view count = node->incoming ? node->incoming->head().header("x-journal-lost") : "";
         if (node->own)
             for (const auto& [name, value] : node->own->headers)
                 if (name == "X-Journal-Lost") count = value;

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <utility>
 
@@ -65,16 +64,6 @@ Task<> stream_on(PassingPtr passing, http::StreamWriter& writer)
     writer.set_whole(true);
 }
 
-/// Of a body that says its length.
-std::optional<std::size_t> length_of(const net::Incoming& answer)
-{
-    const auto text = answer.header("content-length");
-    std::size_t length = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return length;
-}
-
 Task<> gather(net::Incoming& from, std::optional<Result<std::string>>& body)
 {
     std::string all;
@@ -100,7 +89,7 @@ void copy_headers(const net::Incoming& from, Response& to)
          {"x-journal-skip-prev", "X-Journal-Skip-Prev"},
          {"access-control-allow-origin", "Access-Control-Allow-Origin"}}};
     for (const auto& [lower, name] : names) {
-        const auto value = from.header(lower);
+        const auto value = from.head().header(lower);
         if (!value.empty()) to.with(std::string{name}, std::string{value});
     }
 }
@@ -118,11 +107,11 @@ Task<Response> passed(PassingPtr passing, bool head)
     auto& core = *passing->core;
     ++core.counters.passed_on;
     Response response;
-    response.status = answer.status;
-    if (const auto type = answer.header("content-type"); !type.empty()) response.type = type;
+    response.status = answer.head().status;
+    if (const auto type = answer.head().header("content-type"); !type.empty()) response.type = type;
     copy_headers(answer, response);
-    const auto length = length_of(answer);
-    const bool none = head || answer.status == 204 || answer.status == 304;
+    const auto length = answer.length();
+    const bool none = head || answer.head().status == 204 || answer.status == 304;
     if (none) co_return response;
     if (!length || *length > most_direct) {
         response.producer = [passing](http::StreamWriter& writer) { return stream_on(passing, writer); };
@@ -246,7 +235,7 @@ http::Route row(std::string pattern, std::string summary, http::Handler handler,
 
 std::string refusal_of(const std::string& address, const net::Incoming& answer)
 {
-    if (answer.status != 401) return {};
+    if (answer.head().status != 401) return {};
     return fmt::format("cannot ask {}: it answered 401: this node may not read there; see cluster.token and "
                        "cluster.tls",
                        address);

@@ -1,5 +1,7 @@
 #include "sources_rig.hpp"
 
+#include "io/mesos/directory.hpp"
+
 #include <nlohmann/json.hpp>
 
 namespace opsd::cluster::test {
@@ -298,6 +300,24 @@ TEST_F(ZooKeeperSources, TheMastersAndTheirLeader)
     EXPECT_EQ(heard.lists["zookeeper"][0], (FoundMember{"127.0.0.1", 0, "master", "", "", true}));
     EXPECT_EQ(heard.lists["zookeeper"][1], (FoundMember{"127.0.0.1", 0, "master", "", "host-b", false}));
     EXPECT_EQ(heard.ids.front(), "6786e45c-8853-42f7-b3b6-fee298fdf70a");
+}
+
+TEST_F(ZooKeeperSources, OtherModulesAreToldOfTheSettingsAndOfWhomZooKeeperNames)
+{
+    zookeeper->nodes = {{node(7, "a"), node(8, "b")}};
+    options.mesos.scheme = "https";
+    options.mesos.masters.items = {"https://127.0.0.1:1"};
+    options.mesos.max_redirects = 2;
+    start();
+    until([this] { return heard.rounds("zookeeper") > 0; });
+    const auto known = mesos::MasterDirectory::of(io.get_executor()).masters().get();
+    ASSERT_TRUE(known);
+    EXPECT_TRUE(known->value.configured());
+    EXPECT_EQ(known->value.how->urls, options.mesos.masters.items);
+    EXPECT_EQ(known->value.how->max_hops, 2);
+    EXPECT_EQ(known->value.scheme, "https");
+    ASSERT_EQ(known->value.named.size(), 2U);
+    EXPECT_EQ(known->value.named[0].id, "a");
 }
 
 TEST_F(ZooKeeperSources, AChangeIsSeenAtOnceAndAtMostOnceASecond)

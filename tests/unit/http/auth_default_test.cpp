@@ -97,10 +97,25 @@ TEST(Auth, ATokenWorksInBothSpellings)
     });
 }
 
+TEST(Auth, TheEmptyTokenOfTheDcosCommandLineIsNoCredential)
+{
+    Fixture f;
+    for (const auto* header : {"token=", "Token="}) {
+        for (const auto* address : {"127.0.0.1", "10.0.0.7"}) {
+            const auto with = f.identify(from(address, header));
+            const auto without = f.identify(from(address, ""));
+            ASSERT_TRUE(with.has_value()) << header;
+            EXPECT_EQ(with->role, without->role) << address;
+            EXPECT_EQ(with->via, without->via) << address;
+            EXPECT_TRUE(with->name.empty());
+        }
+    }
+}
+
 TEST(Auth, AnythingElseInTheHeaderIsRefusedAlsoOnLoopback)
 {
     Fixture f;
-    for (const auto* header : {"Basic YWRtaW46YWRtaW4=", "Bearer", "Bearer ", "token=", "=", " ",
+    for (const auto* header : {"Basic YWRtaW46YWRtaW4=", "Bearer", "Bearer ", "token= ", "=", " ",
                                "opsd_aaaaaaaa_x", "Bearer x", "token=x.y.z", "Bearer=x", "token x"}) {
         for (const auto* address : {"127.0.0.1", "10.0.0.7"}) {
             const auto caller = f.identify(from(address, header));

@@ -168,6 +168,32 @@ TEST(AuthRoutes, UsersComeLogInAndGo)
     });
 }
 
+TEST(AuthRoutes, TheLoginTakesBothSpellingsOfTheNameAndFailsInWordsThatDcosClientsShow)
+{
+    Fixture f;
+    run([&]() -> Task<> {
+        [[maybe_unused]] const auto added = co_await f.call(
+            Method::post, "/api/v1/users", R"({"name":"bob","password":"password1","role":"viewer"})");
+        for (const auto* body :
+             {R"({"uid":"bob","password":"password1"})", R"({"username":"bob","password":"password1"})",
+              R"({"uid":"bob","username":"eve","password":"password1"})"}) {
+            const auto login = co_await f.call(Method::post, "/acs/api/v1/auth/login", body);
+            EXPECT_EQ(login.status, 200U) << body;
+            EXPECT_EQ(f.object, "name=bob") << body;
+        }
+        for (const auto& [body, code] :
+             {std::pair{R"({"username":"bob","password":"wrong"})", "ERR_INVALID_CREDENTIALS"},
+              std::pair{"uid=bob", "ERR_INVALID_DATA"}}) {
+            const auto failed = co_await f.call(Method::post, "/acs/api/v1/auth/login", body);
+            const auto said = json::parse(failed.body);
+            EXPECT_EQ(said["description"], said["detail"]) << body;
+            EXPECT_TRUE(said["description"].get<std::string>().starts_with("cannot ")) << body;
+            EXPECT_EQ(said["code"], code);
+            EXPECT_TRUE(said["title"].is_string());
+        }
+    });
+}
+
 TEST(AuthRoutes, EachCallSaysWhatItActedOnAndNeverASecret)
 {
     Fixture f;

@@ -42,8 +42,8 @@ public:
       , event_{executor, never}
       , place_{script_->waiting.insert(script_->waiting.end(), &event_)}
     {
-        status = script_->status;
-        headers = script_->headers;
+        head_.status = script_->status;
+        head_.headers = script_->headers;
     }
     ~FakeIncoming() override { script_->waiting.erase(place_); }
     Task<Result<std::string>> next() override
