@@ -1,6 +1,7 @@
 #include "daemon/catalog.hpp"
 
 #include "modules/cluster/module.hpp"
+#include "modules/forward/module.hpp"
 #include "modules/health/module.hpp"
 #include "modules/logs/module.hpp"
 #include "modules/pki/module.hpp"
@@ -14,6 +15,7 @@ std::vector<CatalogEntry> catalog()
         cluster::catalog_entry(),
         pki::catalog_entry(),
         logs::catalog_entry(),
+        forward::catalog_entry(),
     };
 }
 
