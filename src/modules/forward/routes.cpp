@@ -201,7 +201,7 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
         act(core, "/api/v1/forward/{output}/test", "Sends one record of its own and shows the answer", test),
         {Method::get,
          "/api/v1/forward/{output}/dead-letters",
-         Access::read,
+         Access::operate,  // they are entries of any unit
          "Records that the far side refused for good, newest first, with the reasons",
          with(core, dead_letters),
          {output_parameter, {"limit", "query", "At most so many, 1 to 1000; 100 by default", "integer"}},

@@ -114,6 +114,8 @@ protected:
     ~ForwardNode() override
     {
         stop();
+        asked_.clear();
+        settle();
         std::filesystem::remove_all(paths.state);
     }
 
@@ -210,7 +212,7 @@ protected:
         asked.task.spawn(path, answer_of(match.route->handler, asked));
         for (int i = 0; i < 5'000 && !asked.response; ++i) {
             io.restart(), io.run_one_for(1ms);
-            if (i % 10 == 9) advance(10ms);
+            if (i % 4 == 3) advance(50ms);
         }
         EXPECT_TRUE(asked.response) << path;
         return asked.response ? std::move(*asked.response) : http::Response{};
