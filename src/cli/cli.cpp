@@ -151,8 +151,9 @@ void add_forward(CLI::App& app, Line& line)
     const auto& context = line.context;
     auto* forward = app.add_subcommand("forward", "Where the journal is forwarded to");
     forward->require_subcommand(1);
-    auto* status = add(*forward, line, "status", "The outputs: what they delivered, how far they are behind, why",
-                       [&] { return forward_status(context, line.name); });
+    auto* status =
+        add(*forward, line, "status", "The outputs: what they delivered, how far they are behind, why",
+            [&] { return forward_status(context, line.name); });
     status->add_option("output", line.name, "Only this output, in full");
     auto* pause = add(*forward, line, "pause", "Stop an output, also after a restart",
                       [&] { return forward_pause(context, line.name); });
@@ -160,8 +161,9 @@ void add_forward(CLI::App& app, Line& line)
         add(*forward, line, "resume", "Let it go on", [&] { return forward_resume(context, line.name); });
     auto* replay = add(*forward, line, "replay", "Send again what came after a place in the journal",
                        [&] { return forward_replay(context, line.name, line.from); });
-    auto* test = add(*forward, line, "test", "Send one record and show the far side's answer; exit 1 if it is refused",
-                     [&] { return forward_test(context, line.name); });
+    auto* test =
+        add(*forward, line, "test", "Send one record and show the far side's answer; exit 1 if it is refused",
+            [&] { return forward_test(context, line.name); });
     for (auto* command : {pause, resume, replay, test})
         command->add_option("output", line.name, "Name of the output")->required();
     replay->add_option("--from", line.from, "How long ago (2h), a time, a cursor, or beginning")->required();

@@ -90,8 +90,7 @@ int set_paused(const Context& context, const std::string& output, const char* ve
         print_json(*done);
     else
         fmt::print("{} {}.\n", output, said);
-    if (!done->value("durable", true))
-        fmt::print(stderr, "warning: {}\n", printable(text(*done, "note")));
+    if (!done->value("durable", true)) fmt::print(stderr, "warning: {}\n", printable(text(*done, "note")));
     return exit_ok;
 }
 
@@ -117,14 +116,15 @@ int forward_status(const Context& context, const std::string& output)
             print_output(one);
         return exit_ok;
     }
-    return report({Errc::not_found,
-                   fmt::format("cannot find the output \"{}\": opsd forward status lists those that are",
-                               output)});
+    return report(
+        {Errc::not_found,
+         fmt::format("cannot find the output \"{}\": opsd forward status lists those that are", output)});
 }
 
 int forward_pause(const Context& context, const std::string& output)
 {
-    return set_paused(context, output, "pause", "is paused, also after a restart; go on with opsd forward resume");
+    return set_paused(context, output, "pause",
+                      "is paused, also after a restart; go on with opsd forward resume");
 }
 
 int forward_resume(const Context& context, const std::string& output)
@@ -159,7 +159,8 @@ int forward_test(const Context& context, const std::string& output)
         print_json(*done);
     } else {
         const auto answer = text(*done, "answer");
-        fmt::print("{} {}\n", output, accepted ? "took a record" : "did not take a record: " + text(*done, "reason"));
+        fmt::print("{} {}\n", output,
+                   accepted ? "took a record" : "did not take a record: " + text(*done, "reason"));
         if (!answer.empty()) fmt::print("answer: {}\n", answer);
     }
     return accepted ? exit_ok : exit_failed;

@@ -11,11 +11,8 @@ namespace opsd::daemon {
 std::vector<CatalogEntry> catalog()
 {
     return {
-        health::catalog_entry(),
-        cluster::catalog_entry(),
-        pki::catalog_entry(),
-        logs::catalog_entry(),
-        forward::catalog_entry(),
+        health::catalog_entry(), cluster::catalog_entry(), pki::catalog_entry(),
+        logs::catalog_entry(),   forward::catalog_entry(),
     };
 }
 

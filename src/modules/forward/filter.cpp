@@ -90,7 +90,8 @@ bool Filter::takes(const systemd::JournalEntry& entry) const
     return !units_ || units_->owns(entry);
 }
 
-/// "forward: degraded: ...", "forward elk: cannot deliver ..."; whose unit it is, journald says, not the line.
+/// "forward: degraded: ...", "forward elk: cannot deliver ..."; whose unit it is, journald says, not the
+/// line.
 bool Filter::is_own(const systemd::JournalEntry& entry) const
 {
     if (own_unit_.empty()) return false;

@@ -38,8 +38,8 @@ class JournalSource final : public pipeline::Source {
 public:
     /// `make_writer` is called on the loop. All outlive it.
     JournalSource(JournalSourceOptions options, const Journal& journal,
-                  systemd::JournalFollower::MakeWriter make_writer,
-                  std::function<pipeline::Labels()> labels, Clock& clock);
+                  systemd::JournalFollower::MakeWriter make_writer, std::function<pipeline::Labels()> labels,
+                  Clock& clock);
 
     void begin(const pipeline::Start& start) override;
     Task<Result<pipeline::Slice>> next() override;

@@ -45,7 +45,8 @@ Lag lag_of(const OutputStatus& status, const std::string& end, WallTime now)
 std::string trouble_of(const std::string& name, const OutputStatus& status, WallTime started, WallTime now)
 {
     const auto& delivery = status.delivery;
-    if (!status.trouble.empty()) return fmt::format("the output {} cannot begin: its state is unreadable", name);
+    if (!status.trouble.empty())
+        return fmt::format("the output {} cannot begin: its state is unreadable", name);
     if (delivery.state == State::kept)
         return fmt::format("the output {} is refused by its far side; opsd forward status says why", name);
     const auto since = std::max(delivery.last_success_at, started);

@@ -58,7 +58,8 @@ const Family families[] = {
     {"opsd_forward_unknown_losses_total", Kind::counter, "Times that an unknown number was lost.",
      [](const Row& r) { return of(counters(r).unknown_losses); }},
     {"opsd_forward_damaged_entries_total", Kind::counter,
-     "Entries that could not be read and were passed over.", [](const Row& r) { return of(r.status.damaged); }},
+     "Entries that could not be read and were passed over.",
+     [](const Row& r) { return of(r.status.damaged); }},
     {"opsd_forward_redacted_total", Kind::counter, "Secrets taken out of entries.",
      [](const Row& r) { return of(r.status.redacted); }},
     {"opsd_forward_held_back_total", Kind::counter,
@@ -91,8 +92,7 @@ const Family families[] = {
      }},
     {"opsd_forward_last_success_timestamp_seconds", Kind::gauge, "When the far side last took something.",
      [](const Row& r) { return seconds_of(r.status.delivery.last_success_at); }},
-    {"opsd_forward_position_timestamp_seconds", Kind::gauge,
-     "When the entry at the position was received.",
+    {"opsd_forward_position_timestamp_seconds", Kind::gauge, "When the entry at the position was received.",
      [](const Row& r) {
          const auto moment = moment_of(r.status.delivery.position);
          return moment ? std::optional{static_cast<double>(*moment) / 1e6} : std::nullopt;

@@ -33,14 +33,17 @@ Schema<TlsOptions> tls_schema()
 Schema<FilterOptions> filter_schema()
 {
     return Schema<FilterOptions>{}
-        .field(&FilterOptions::units, "units",
-               "Only entries of these units, with their suffix, by name or pattern (* ? [a-z]); empty: of all")
-        .field(&FilterOptions::priority, "priority",
-               "Only entries of that priority and worse: emerg, alert, crit, err, warning, notice, info, debug "
-               "or 0 to 7; empty: all, also those without one")
-        .field(&FilterOptions::matches, "matches",
-               "Only entries with these fields, each as FIELD=value: the same field is one of them, different "
-               "fields are all of them");
+        .field(
+            &FilterOptions::units, "units",
+            "Only entries of these units, with their suffix, by name or pattern (* ? [a-z]); empty: of all")
+        .field(
+            &FilterOptions::priority, "priority",
+            "Only entries of that priority and worse: emerg, alert, crit, err, warning, notice, info, debug "
+            "or 0 to 7; empty: all, also those without one")
+        .field(
+            &FilterOptions::matches, "matches",
+            "Only entries with these fields, each as FIELD=value: the same field is one of them, different "
+            "fields are all of them");
 }
 
 Schema<BatchOptions> batch_schema()
@@ -130,18 +133,19 @@ Result<> check(const OutputOptions& output)
     const auto start = parse_start(output.start);
     if (!start) return wrong(output, start.error().message);
     if (output.memory < output.batch.bytes)
-        return wrong(output, fmt::format("memory must be at least batch.bytes, {} bytes",
-                                         output.batch.bytes.count));
+        return wrong(output,
+                     fmt::format("memory must be at least batch.bytes, {} bytes", output.batch.bytes.count));
     return {};
 }
 
 Result<> check_sum(std::string_view setting, std::uint64_t sum, std::uint64_t allowed, std::string_view what)
 {
     if (sum <= allowed) return {};
-    return fail(Errc::invalid_argument,
-                fmt::format("cannot use forward.outputs: {} of all outputs are {} bytes, forward.{} allows {}; "
-                            "lower those or raise it",
-                            what, sum, setting, allowed));
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("cannot use forward.outputs: {} of all outputs are {} bytes, forward.{} allows {}; "
+                    "lower those or raise it",
+                    what, sum, setting, allowed));
 }
 
 }  // namespace

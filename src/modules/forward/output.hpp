@@ -42,8 +42,8 @@ struct OutputStatus {
     std::uint64_t redacted = 0;   ///< secrets taken out
     std::uint64_t held_back = 0;  ///< own lines about forwarding
     std::uint64_t damaged = 0;
-    std::uint64_t resent = 0;     ///< dead letters that were taken after all
-    std::string trouble;          ///< why it has not begun yet; "" when it has
+    std::uint64_t resent = 0;  ///< dead letters that were taken after all
+    std::string trouble;       ///< why it has not begun yet; "" when it has
 };
 
 /// What came of a pause or resume.
@@ -65,8 +65,8 @@ public:
     [[nodiscard]] bool running() const noexcept { return running_; }
 
     Task<Kept> pause(bool paused);
-    /// Goes back (or on) to a place; what is in flight is settled or, after 10 s, abandoned. Errc::unavailable
-    /// when that cannot be saved, or while another replay is under way.
+    /// Goes back (or on) to a place; what is in flight is settled or, after 10 s, abandoned.
+    /// Errc::unavailable when that cannot be saved, or while another replay is under way.
     Task<Result<>> replay(std::string place);
     /// Sends one record of its own. Errc::unavailable while another question is asked.
     Task<Result<pipeline::Verdict>> test();

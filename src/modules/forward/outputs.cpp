@@ -41,8 +41,8 @@ Result<> check_urls(const OutputOptions& output)
 {
     if (output.urls.empty()) return wrong(output, "it has no urls");
     if (output.urls.size() > most_urls)
-        return wrong(output, fmt::format("it has {} urls, at most {} are possible", output.urls.size(),
-                                         most_urls));
+        return wrong(output,
+                     fmt::format("it has {} urls, at most {} are possible", output.urls.size(), most_urls));
     bool any_clear = false;
     for (const auto& text : output.urls) {
         const auto url = net::parse_url(text);

@@ -36,9 +36,9 @@ Result<std::string> parse_start(std::string_view text)
     if (text == "beginning") return std::string{beginning};
     const auto time = parse_rfc3339(text);
     if (time) return place_of_time(*time);
-    return fail(Errc::invalid_argument,
-                fmt::format("start is \"{}\", must be now, beginning or a time such as 2026-11-28T06:00:00Z",
-                            text));
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("start is \"{}\", must be now, beginning or a time such as 2026-11-28T06:00:00Z", text));
 }
 
 Result<std::string> parse_replay(std::string_view text, WallTime now)
@@ -49,10 +49,11 @@ Result<std::string> parse_replay(std::string_view text, WallTime now)
     config::Duration ago{};
     const auto decoded = config::decode(config::Value::scalar(std::string{text}), ago);
     if (decoded && ago.count() > 0) return place_of_time(now - ago);
-    return fail(Errc::invalid_argument,
-                fmt::format("cannot replay from \"{}\": give a cursor, a time such as 2026-11-28T06:00:00Z, how "
-                            "long ago such as 2h, or beginning",
-                            text.substr(0, 200)));
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("cannot replay from \"{}\": give a cursor, a time such as 2026-11-28T06:00:00Z, how "
+                    "long ago such as 2h, or beginning",
+                    text.substr(0, 200)));
 }
 
 std::optional<std::uint64_t> entries_between(std::string_view from, std::string_view to)

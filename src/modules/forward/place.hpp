@@ -1,6 +1,6 @@
 #pragma once
-// Places in the journal, as text that a position file keeps: a cursor, or "@" and microseconds since the epoch
-// for the first entry of that time or later. Pure.
+// Places in the journal, as text that a position file keeps: a cursor, or "@" and microseconds since the
+// epoch for the first entry of that time or later. Pure.
 
 #include "io/systemd/journal_entry.hpp"
 #include "opsd/clock.hpp"
@@ -17,10 +17,7 @@ inline constexpr std::string_view beginning = "@0";
 [[nodiscard]] std::string place_of_time(WallTime time);
 /// The time of a place of that form; nothing for a cursor and "".
 [[nodiscard]] std::optional<std::int64_t> time_of_place(std::string_view place);
-[[nodiscard]] inline bool is_cursor(std::string_view place)
-{
-    return !place.empty() && place.front() != '@';
-}
+[[nodiscard]] inline bool is_cursor(std::string_view place) { return !place.empty() && place.front() != '@'; }
 
 /// When the entry at the place was received, or the time that the place is; nothing when it cannot be told.
 [[nodiscard]] std::optional<std::int64_t> moment_of(std::string_view place);

@@ -78,8 +78,7 @@ void append_output(std::string& out, const OutputOptions& options, const OutputS
         json.null();
     json.text("position", delivery.position);
     const auto moment = moment_of(delivery.position);
-    append_time(json, "position_time",
-                moment ? WallTime{std::chrono::microseconds{*moment}} : WallTime{});
+    append_time(json, "position_time", moment ? WallTime{std::chrono::microseconds{*moment}} : WallTime{});
     append_time(json, "last_success", delivery.last_success_at);
     json.text("error", status.trouble.empty() ? delivery.error : status.trouble);
     json.text("last_error", delivery.last_error);

@@ -33,16 +33,17 @@ Result<Output*> output_of(const Core& core, const Request& request)
     const auto near = config::nearest(name, names);
     const auto advice = near.empty() ? std::string{"; GET /api/v1/forward lists those that are"}
                                      : fmt::format("; did you mean {}?", near);
-    return fail(Errc::not_found,
-                fmt::format("cannot find the output \"{}\": forward.outputs has none of that name{}", name,
-                            advice));
+    return fail(
+        Errc::not_found,
+        fmt::format("cannot find the output \"{}\": forward.outputs has none of that name{}", name, advice));
 }
 
 /// {"from": "..."}
 Result<std::string> replay_body(const std::string& body, WallTime now)
 {
     const auto json = nlohmann::json::parse(body, nullptr, false);
-    const bool good = json.is_object() && json.size() == 1 && json.contains("from") && json["from"].is_string();
+    const bool good =
+        json.is_object() && json.size() == 1 && json.contains("from") && json["from"].is_string();
     if (!good) return refuse("cannot replay: send {\"from\": \"2h\"}, a time, a cursor or \"beginning\"");
     return parse_replay(json["from"].get<std::string>(), now);
 }
@@ -176,8 +177,13 @@ const http::Parameter output_parameter{"output", "path", "Name of the output", "
 /// A row that changes something, or sends.
 http::Route act(const std::shared_ptr<Core>& core, std::string pattern, std::string summary, Answer answer)
 {
-    return {Method::post,       std::move(pattern), Access::operate, std::move(summary),
-            with(core, answer), {output_parameter}, true};
+    return {Method::post,
+            std::move(pattern),
+            Access::operate,
+            std::move(summary),
+            with(core, answer),
+            {output_parameter},
+            true};
 }
 
 }  // namespace
@@ -195,7 +201,8 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
         act(core, "/api/v1/forward/{output}/pause", "Stops reading and sending, also after a restart", pause),
         act(core, "/api/v1/forward/{output}/resume", "Goes on where it was paused", resume),
         act(core, "/api/v1/forward/{output}/replay",
-            "Goes back: {\"from\": \"2h\"}, a time (RFC 3339), a cursor or \"beginning\"; what is behind it is "
+            "Goes back: {\"from\": \"2h\"}, a time (RFC 3339), a cursor or \"beginning\"; what is behind it "
+            "is "
             "sent again",
             replay),
         act(core, "/api/v1/forward/{output}/test", "Sends one record of its own and shows the answer", test),
@@ -207,7 +214,8 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
          {output_parameter, {"limit", "query", "At most so many, 1 to 1000; 100 by default", "integer"}},
          true},
         act(core, "/api/v1/forward/{output}/dead-letters/resend",
-            "Sends dead letters again: {\"ids\": [\"...\"]}, or all; those that are taken are letters no more",
+            "Sends dead letters again: {\"ids\": [\"...\"]}, or all; those that are taken are letters no "
+            "more",
             resend),
     };
 }

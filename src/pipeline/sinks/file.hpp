@@ -18,10 +18,7 @@ struct FileSinkOptions {
 class FileSink final : public Sink {
 public:
     /// `worker` does the writing, one request after another, and outlives it.
-    FileSink(FileSinkOptions options, WorkerThread& worker)
-      : options_{std::move(options)}
-      , worker_{worker}
-    {}
+    FileSink(FileSinkOptions options, WorkerThread& worker) : options_{std::move(options)}, worker_{worker} {}
     Task<Verdict> send(const Batch& batch) override;
 
 private:

@@ -20,8 +20,8 @@ constexpr std::size_t fewest_tries = 2;
 /// Trouble that somebody has to mend (certificate, address, secret), or that may pass.
 Verdict verdict_of(const Error& error)
 {
-    const bool ours = error.code == Errc::denied || error.code == Errc::invalid_argument
-                      || error.code == Errc::not_found;
+    const bool ours =
+        error.code == Errc::denied || error.code == Errc::invalid_argument || error.code == Errc::not_found;
     return ours ? keep(error.message) : retry(error.message);
 }
 

@@ -43,8 +43,7 @@ public:
         EXPECT_TRUE(body) << body.error().message;
         const auto before = taken_;
         auto [items, errors] = take(body.value_or(""));
-        auto reply =
-            test::answer(200, fmt::format(R"({{"errors":{},"items":[{}]}})", errors, items), close);
+        auto reply = test::answer(200, fmt::format(R"({{"errors":{},"items":[{}]}})", errors, items), close);
         if (chance(torn)) {
             untold += taken_ - before;
             reply.text.resize(reply.text.size() / 2);
@@ -171,7 +170,9 @@ class Life {
 public:
     Life(const Executor& executor, const OutputOptions& options, const std::string& directory,
          std::filesystem::path state)
-      : services_{executor, clock_, board_, feeds_, store_, metrics_, paths_, reporter_, Log{quiet_, "forward"}}
+      : services_{executor, clock_,    board_,
+                  feeds_,   store_,    metrics_,
+                  paths_,   reporter_, Log{quiet_, "forward"}}
       , board_{executor}
       , feeds_{executor}
       , readers_{directory, 1}
@@ -299,8 +300,8 @@ TEST_F(Forward, NothingIsLostWhileItIsKilledAndTheFarSideMisbehavesAndTheJournal
                 Life life{executor, options, node->root() + "/var/log/journal", state};
                 co_await test::sleep(std::chrono::milliseconds{100 + random() % 500});
                 const auto counters = life.output->status().delivery.counters;
-                EXPECT_EQ(counters.in, counters.acknowledged + counters.pending + counters.dead_lettered
-                                           + counters.lost);
+                EXPECT_EQ(counters.in,
+                          counters.acknowledged + counters.pending + counters.dead_lettered + counters.lost);
                 co_await life.kill();
             }
             Life life{executor, options, node->root() + "/var/log/journal", state};

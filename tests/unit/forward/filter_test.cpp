@@ -53,9 +53,8 @@ TEST(ForwardFilter, PatternsAreLookedAtEntryByEntry)
 TEST(ForwardFilter, PriorityAndFieldsAreGroups)
 {
     const auto filter = made({.priority = "crit", .matches = {"A=1", "B=2", "A=3"}});
-    EXPECT_EQ(filter->matches(), (systemd::MatchGroups{{"PRIORITY=0", "PRIORITY=1", "PRIORITY=2"},
-                                                       {"A=1", "A=3"},
-                                                       {"B=2"}}));
+    EXPECT_EQ(filter->matches(),
+              (systemd::MatchGroups{{"PRIORITY=0", "PRIORITY=1", "PRIORITY=2"}, {"A=1", "A=3"}, {"B=2"}}));
     EXPECT_EQ(made({.priority = "7"})->matches()[0].size(), 8U);
 }
 

@@ -263,8 +263,8 @@ protected:
     telemetry::Registry metrics;
     Board board{io.get_executor()};
     Feeds feeds{io.get_executor()};
-    Paths paths{.state = std::filesystem::temp_directory_path()
-                         / ("opsd-forward-" + std::to_string(::getpid()))};
+    Paths paths{.state =
+                    std::filesystem::temp_directory_path() / ("opsd-forward-" + std::to_string(::getpid()))};
     Status status;
     NoStore store;
     std::shared_ptr<Lines> log = std::make_shared<Lines>();

@@ -286,9 +286,11 @@ TEST_F(ForwardModuleTest, QuestionsThatCannotBeAnsweredAreRefused)
     auto response = asked("elb/pause");
     EXPECT_EQ(response.status, 404U);
     EXPECT_NE(response.body.find("did you mean elk?"), std::string::npos) << response.body;
-    for (const auto* body : {"", "[]", "{}", R"({"from": 1})", R"({"from": "yesterday"})", R"({"from":"1h","x":1})"})
+    for (const auto* body :
+         {"", "[]", "{}", R"({"from": 1})", R"({"from": "yesterday"})", R"({"from":"1h","x":1})"})
         EXPECT_EQ(asked("elk/replay", body).status, 400U) << body;
-    for (const auto* body : {"[]", R"({"ids": "x"})", R"({"ids": [1]})", R"({"ids": []})", R"({"all": true})"})
+    for (const auto* body :
+         {"[]", R"({"ids": "x"})", R"({"ids": [1]})", R"({"ids": []})", R"({"all": true})"})
         EXPECT_EQ(asked("elk/dead-letters/resend", body).status, 400U) << body;
     EXPECT_EQ(ask(http::Method::get, "/api/v1/forward/elb/dead-letters").status, 404U);
 }

@@ -10,8 +10,10 @@
 namespace opsd::forward {
 namespace {
 
-const std::string elk = "outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://elk:9200\"]\n";
-const std::string file = "outputs:\n  - name: disk\n    type: file\n    path: /var/lib/opsd/forward/out.log\n";
+const std::string elk =
+    "outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://elk:9200\"]\n";
+const std::string file =
+    "outputs:\n  - name: disk\n    type: file\n    path: /var/lib/opsd/forward/out.log\n";
 
 ForwardOptions parse(const std::string& yaml)
 {
@@ -49,7 +51,8 @@ TEST(ForwardOptions, OneOfEachKindIsGood)
 
 TEST(ForwardOptions, MistakesAreSentences)
 {
-    const std::string clear = "outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"http://elk:9200\"]\n";
+    const std::string clear =
+        "outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"http://elk:9200\"]\n";
     const std::vector<std::pair<std::string, std::string>> all{
         {"outputs:\n  - type: file\n    path: /x\n", "a name has 1 to 64 small letters"},
         {"outputs:\n  - name: ../x\n    type: file\n    path: /x\n", "a name has 1 to 64 small letters"},
@@ -59,8 +62,10 @@ TEST(ForwardOptions, MistakesAreSentences)
          "another has the same path"},
         {"outputs:\n  - name: elk\n    type: elasticsearch\n", "it has no urls"},
         {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://a:b@elk\"]\n", "elk"},
-        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://elk/?x=1\"]\n", "has a query"},
-        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"unix:/run/x:/\"]\n", "must begin with"},
+        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://elk/?x=1\"]\n",
+         "has a query"},
+        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"unix:/run/x:/\"]\n",
+         "must begin with"},
         {elk + "    user: me\n", "only one of user and password"},
         {elk + "    password: {file: /p}\n", "only one of user and password"},
         {elk + "    user: me\n    password: {file: /p}\n    api_key: {file: /k}\n", "one of them is enough"},
@@ -107,9 +112,12 @@ TEST(ForwardOptions, TheSchemaOffersWhatCanBeMade)
 
 namespace {
 
-const std::string cursor = "s=" + std::string(32, 'a') + ";i=a;b=" + std::string(32, 'b') + ";m=1;t=f4240;x=1";
-const std::string later = "s=" + std::string(32, 'a') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
-const std::string other = "s=" + std::string(32, 'c') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
+const std::string cursor =
+    "s=" + std::string(32, 'a') + ";i=a;b=" + std::string(32, 'b') + ";m=1;t=f4240;x=1";
+const std::string later =
+    "s=" + std::string(32, 'a') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
+const std::string other =
+    "s=" + std::string(32, 'c') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
 
 }  // namespace
 

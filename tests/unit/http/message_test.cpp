@@ -1,5 +1,5 @@
-#include "http/content.hpp"
 #include "core/gzip.hpp"
+#include "http/content.hpp"
 #include "opsd/http.hpp"
 
 #include "support.hpp"

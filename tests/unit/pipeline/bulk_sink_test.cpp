@@ -101,9 +101,9 @@ TEST(BulkSink, SendsTheRecordsAsBulkAndReadsTheItems)
     EXPECT_EQ(request.max_redirects, 0) << "credentials go nowhere else";
     EXPECT_TRUE(verdict.answer.starts_with("200: {\"errors\":false")) << verdict.answer;
 
-    far.answers.push_back(answered(
-        200, R"({"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":)"
-             R"({"type":"mapper_parsing_exception","reason":"no"}}},{"create":{"status":429}}]})"));
+    far.answers.push_back(
+        answered(200, R"({"errors":true,"items":[{"create":{"status":201}},{"create":{"status":400,"error":)"
+                      R"({"type":"mapper_parsing_exception","reason":"no"}}},{"create":{"status":429}}]})"));
     verdict = far.deliver();
     EXPECT_EQ(verdict.kind, Verdict::Kind::records);
     EXPECT_EQ(verdict.fates, (std::vector{Fate::accepted, Fate::refused, Fate::retry}));
