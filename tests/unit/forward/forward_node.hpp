@@ -223,10 +223,10 @@ protected:
         EXPECT_EQ(response.status, 200U) << response.body;
         return json::parse(response.body, nullptr, false);
     }
-    json post(const std::string& verb, const std::string& body = "", unsigned status = 200)
+    json post(const std::string& verb, const std::string& body = "", unsigned wanted = 200)
     {
         const auto response = ask(http::Method::post, "/api/v1/forward/elk/" + verb, body);
-        EXPECT_EQ(response.status, status) << response.body;
+        EXPECT_EQ(response.status, wanted) << response.body;
         return json::parse(response.body, nullptr, false);
     }
     json output() { return get("/api/v1/forward")["outputs"][0]; }

@@ -1,5 +1,7 @@
 // What an operator gets: delivery, and what he may do to it.
 
+#include "pipeline/frames.hpp"
+
 #include "forward_node.hpp"
 
 namespace opsd::forward {
@@ -299,9 +301,9 @@ TEST_F(ForwardModuleTest, WhoDoesMoreThanLookIsAnOperatorAndAudited)
 {
     start();
     for (const auto& route : module->routes()) {
-        const bool status = route.pattern == "/api/v1/forward";
-        EXPECT_EQ(route.access, status ? http::Access::read : http::Access::operate) << route.pattern;
-        EXPECT_EQ(route.audited, !status) << route.pattern;
+        const bool looks = route.pattern == "/api/v1/forward";
+        EXPECT_EQ(route.access, looks ? http::Access::read : http::Access::operate) << route.pattern;
+        EXPECT_EQ(route.audited, !looks) << route.pattern;
     }
 }
 

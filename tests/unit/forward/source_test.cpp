@@ -46,7 +46,7 @@ protected:
         source.emplace(JournalSourceOptions{std::move(matches), "elk", start == "now" ? "" : start}, journal,
                        writer, labels, clock);
     }
-    void begin(const std::string& position = "") { source->begin(Start{.position = position}); }
+    void begin(const std::string& from = "") { source->begin(Start{.position = from}); }
 
     void settle()
     {
