@@ -29,7 +29,7 @@ struct Line {
     Paths paths;
     std::string output = "table";
     std::string token_file;
-    std::string unit, node, name, role = "viewer", lifetime, duration, reason, state, shell, page;
+    std::string unit, node, name, from, role = "viewer", lifetime, duration, reason, state, shell, page;
     int limit = 50;
     bool unhealthy = false;
     bool cluster = false;
@@ -192,6 +192,31 @@ void add_tasks(CLI::App& app, Line& line)
     ls->add_option("path", line.path, "A folder in its sandbox");
     download->add_option("--to", line.to, "Where it goes (its own name, here)");
     for (auto* command : {log, list, ls, download})
+        api_options(command, line);
+}
+
+void add_forward(CLI::App& app, Line& line)
+{
+    const auto& context = line.context;
+    auto* forward = app.add_subcommand("forward", "Where the journal is forwarded to");
+    forward->require_subcommand(1);
+    auto* status =
+        add(*forward, line, "status", "The outputs: what they delivered, how far they are behind, why",
+            [&] { return forward_status(context, line.name); });
+    status->add_option("output", line.name, "Only this output, in full");
+    auto* pause = add(*forward, line, "pause", "Stop an output, also after a restart",
+                      [&] { return forward_pause(context, line.name); });
+    auto* resume =
+        add(*forward, line, "resume", "Let it go on", [&] { return forward_resume(context, line.name); });
+    auto* replay = add(*forward, line, "replay", "Send again what came after a place in the journal",
+                       [&] { return forward_replay(context, line.name, line.from); });
+    auto* test =
+        add(*forward, line, "test", "Send one record and show the far side's answer; exit 1 if it is refused",
+            [&] { return forward_test(context, line.name); });
+    for (auto* command : {pause, resume, replay, test})
+        command->add_option("output", line.name, "Name of the output")->required();
+    replay->add_option("--from", line.from, "How long ago (2h), a time, a cursor, or beginning")->required();
+    for (auto* command : {status, pause, resume, replay, test})
         api_options(command, line);
 }
 
@@ -407,6 +432,7 @@ int run(int argc, char** argv)
     add_nodes(app, line);
     add_logs(app, line);
     add_tasks(app, line);
+    add_forward(app, line);
     add_access(app, line);
     add_cluster(app, line);
     add_local(app, line);

@@ -42,6 +42,15 @@ int node_ack(const Context& context, const std::string& node, const std::string&
              const std::string& reason);
 int node_unack(const Context& context, const std::string& node);
 
+/// An empty name: all outputs.
+int forward_status(const Context& context, const std::string& output);
+int forward_pause(const Context& context, const std::string& output);
+int forward_resume(const Context& context, const std::string& output);
+/// `from`: how long ago, a time, a cursor or "beginning".
+int forward_replay(const Context& context, const std::string& output, const std::string& from);
+/// Sends a probe; exit_failed when the far side does not take it.
+int forward_test(const Context& context, const std::string& output);
+
 int token_create(const Context& context, const std::string& name, const std::string& role,
                  const std::string& lifetime);
 int token_list(const Context& context);

@@ -3,6 +3,7 @@
 #include "io/net/peers.hpp"
 #include "modules/cluster/module.hpp"
 #include "modules/dcos/module.hpp"
+#include "modules/forward/module.hpp"
 #include "modules/health/module.hpp"
 #include "modules/logs/module.hpp"
 #include "modules/pki/module.hpp"
@@ -15,7 +16,7 @@ std::vector<CatalogEntry> catalog()
     const auto peers = std::make_shared<net::PeersPlace>();
     return {
         health::catalog_entry(),    cluster::catalog_entry(peers), pki::catalog_entry(),
-        logs::catalog_entry(peers), dcos::catalog_entry(),
+        logs::catalog_entry(peers), dcos::catalog_entry(),         forward::catalog_entry(),
     };
 }
 

@@ -1,6 +1,6 @@
 #include "http/content.hpp"
 
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 #include "http/head.hpp"
 #include "http/query.hpp"
 #include "http/status.hpp"

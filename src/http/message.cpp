@@ -2,7 +2,7 @@
 
 #include "opsd/http.hpp"
 
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 #include "http/status.hpp"
 
 #include <nlohmann/json.hpp>

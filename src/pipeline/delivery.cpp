@@ -1,5 +1,6 @@
 #include "pipeline/delivery.hpp"
 
+#include "core/at.hpp"
 #include "core/first_of.hpp"
 
 #include <fmt/format.h>
@@ -33,18 +34,6 @@ public:
 private:
     std::list<asio::steady_timer*>& all_;
     std::list<asio::steady_timer*>::iterator here_;
-};
-
-/// A flag that is set while somebody is at it, however that ends.
-class At {
-public:
-    explicit At(bool& flag) : flag_{flag} { flag_ = true; }
-    At(const At&) = delete;
-    At& operator=(const At&) = delete;
-    ~At() { flag_ = false; }
-
-private:
-    bool& flag_;
 };
 
 Task<Verdict> give_up(Clock& clock, std::chrono::milliseconds deadline)

@@ -35,6 +35,7 @@ struct Verdict {
     std::string reason;                              ///< of all other trouble, a sentence's end: "it is busy"
     std::optional<std::chrono::milliseconds> after;  ///< the far side asks not to be asked before
     bool alert = false;                              ///< of Kind::records: some fail as with Kind::keep
+    std::string answer = {};                         ///< what the far side said, shortened, for people
 };
 
 [[nodiscard]] Verdict accepted();

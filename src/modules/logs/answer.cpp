@@ -1,6 +1,6 @@
 #include "modules/logs/answer.hpp"
 
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 #include "modules/logs/backwards.hpp"
 #include "modules/logs/caller.hpp"
 
@@ -61,7 +61,7 @@ void add_findings(Response& response, const JournalSlice& first, Style style)
 /// A piece of a gzip file, whose pieces are such files.
 Task<Result<std::string>> packed(Core& core, std::string text)
 {
-    auto job = [text = std::move(text)]() -> Result<std::string> { return http::gzip(text); };
+    auto job = [text = std::move(text)]() -> Result<std::string> { return gzip(text); };
     auto result = co_await core.packer.run(std::move(job));
     co_return result;
 }

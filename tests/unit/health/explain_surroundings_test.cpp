@@ -1,6 +1,6 @@
 // What look() finds out about files and packages, in a directory of the test's own.
 
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 #include "modules/health/explain/surroundings.hpp"
 
 #include "temp_dir.hpp"
@@ -134,7 +134,7 @@ TEST_F(Surroundings, ChangesComeFromTheRotatedLogsToo)
     write("dpkg.log", log_line(now - 10min, "upgrade tool:amd64 1 2"));
     write("dpkg.log.1", log_line(now - 24h, "install other:all <none> 1"));
     write("dpkg.log.2.gz",
-          http::gzip(log_line(now - 720h, "startup x y") + log_line(now - 48h, "remove old 1 <none>")));
+          gzip(log_line(now - 720h, "startup x y") + log_line(now - 48h, "remove old 1 <none>")));
     EXPECT_EQ(changes(now - 1min).size(), 0U);
     EXPECT_EQ(changes(now - 1h).size(), 1U);
     EXPECT_EQ(changes(now - 36h).size(), 2U);

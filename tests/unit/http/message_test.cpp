@@ -1,5 +1,5 @@
+#include "core/gzip.hpp"
 #include "http/content.hpp"
-#include "http/gzip.hpp"
 #include "opsd/http.hpp"
 
 #include "support.hpp"
@@ -20,12 +20,12 @@ TEST(HttpMessage, KnowsItsWords)
 TEST(HttpMessage, WhatIsPackedIsUnpackedWithinALimit)
 {
     const std::string text(100'000, 'a');
-    const auto packed = http::gzip(text);
-    EXPECT_EQ(http::gunzip(packed, text.size()), text);
-    EXPECT_EQ(http::gunzip(packed, 1'000).error().code, Errc::invalid_argument);
-    EXPECT_EQ(http::gunzip(packed.substr(0, packed.size() / 2), 200'000).error().code, Errc::protocol);
-    EXPECT_EQ(http::gunzip("no gzip", 100).error().code, Errc::protocol);
-    EXPECT_EQ(http::gunzip("", 100).error().code, Errc::protocol);
+    const auto packed = gzip(text);
+    EXPECT_EQ(gunzip(packed, text.size()), text);
+    EXPECT_EQ(gunzip(packed, 1'000).error().code, Errc::invalid_argument);
+    EXPECT_EQ(gunzip(packed.substr(0, packed.size() / 2), 200'000).error().code, Errc::protocol);
+    EXPECT_EQ(gunzip("no gzip", 100).error().code, Errc::protocol);
+    EXPECT_EQ(gunzip("", 100).error().code, Errc::protocol);
 }
 
 TEST(HttpMessage, ParamsKeepOrderAndRepeats)

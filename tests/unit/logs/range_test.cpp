@@ -1,6 +1,6 @@
 // What clients get who do not follow.
 
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 
 #include "logs_node.hpp"
 
@@ -142,7 +142,7 @@ TEST_F(LogsRange, ADownloadIsAGzipFileInPieces)
     EXPECT_EQ(client.writes, 4);
     journal.slice_entries = 100;
     const auto small = ask(v1 + "/range/download");
-    const auto plain = http::gunzip(small.body, 1 << 20);
+    const auto plain = gunzip(small.body, 1 << 20);
     ASSERT_TRUE(plain);
     EXPECT_EQ(std::ranges::count(*plain, '\n'), 35);
     EXPECT_EQ(ask(v1 + "/range/framework/f/executor/e/container/c/download").status, 204U);

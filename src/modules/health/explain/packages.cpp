@@ -3,7 +3,7 @@
 #include "modules/health/explain/dpkg_log.hpp"
 #include "modules/health/explain/surroundings.hpp"
 
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 #include "io/files/files.hpp"
 
 #include <fmt/format.h>
@@ -95,7 +95,7 @@ Result<std::string> unpacked(const std::string& path)
 {
     auto packed = files::read_file(path, packed_limit);
     if (!packed) return packed;
-    return http::gunzip(*packed, unpacked_limit);
+    return gunzip(*packed, unpacked_limit);
 }
 
 std::string local_text(WallTime time)

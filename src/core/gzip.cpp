@@ -1,14 +1,14 @@
-#include "http/gzip.hpp"
+#include "core/gzip.hpp"
 
 #include <zlib.h>
 
-namespace opsd::http {
+namespace opsd {
 
-std::string gzip(std::string_view plain)
+std::string gzip(std::string_view plain, int level)
 {
     z_stream stream{};
     constexpr int gzip_window = 15 + 16;  // 32 KiB window, gzip header
-    if (deflateInit2(&stream, 6, Z_DEFLATED, gzip_window, 8, Z_DEFAULT_STRATEGY) != Z_OK) return {};
+    if (deflateInit2(&stream, level, Z_DEFLATED, gzip_window, 8, Z_DEFAULT_STRATEGY) != Z_OK) return {};
     std::string packed(deflateBound(&stream, plain.size()), '\0');
     // zlib's type is not const; deflate never writes to its input.
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(plain.data()));
@@ -43,4 +43,4 @@ Result<std::string> gunzip(std::string_view packed, std::size_t limit)
     return fail(Errc::protocol, "cannot unpack: it is no gzip file, or only the beginning of one");
 }
 
-}  // namespace opsd::http
+}  // namespace opsd

@@ -1,0 +1,21 @@
+#pragma once
+// gzip by zlib.
+
+#include "opsd/result.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace opsd {
+
+/// For what is packed once and read often, and for what is packed while somebody waits for it.
+inline constexpr int gzip_thorough = 6;
+inline constexpr int gzip_fast = 1;
+
+/// The bytes compressed; "" when zlib refuses, which the caller treats as "not worth it".
+[[nodiscard]] std::string gzip(std::string_view plain, int level = gzip_thorough);
+
+/// The bytes of a gzip file, at most `limit` of them: more is invalid_argument, what is no gzip is protocol.
+[[nodiscard]] Result<std::string> gunzip(std::string_view packed, std::size_t limit);
+
+}  // namespace opsd

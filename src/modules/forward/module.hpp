@@ -1,0 +1,43 @@
+#pragma once
+// Module forward: the journal of this node to where logs are kept: Elasticsearch or OpenSearch, a file.
+//
+// What comes in
+//   The journal, through reader threads and one follower (Outside). What far sides answer. Over HTTP: pause,
+//   resume, replay, test, resend.
+//
+// What goes out
+//   Records to far sides, without secrets (pipeline/redaction.hpp), with the labels node, role and cluster;
+//   the unit is service.name. GET /api/v1/forward, metrics. In the state directory: positions, dead letters,
+//   what is paused.
+//
+// What it promises
+//   - At least once, for each output by itself: its position moves when the far side has confirmed, across a
+//     kill at any point. What was vacuumed before it could be read is counted.
+//   - A far side that is slow or away stops the reading of its own output; nothing is held beyond its memory,
+//     and the journal is the buffer.
+//   - in = acknowledged + pending + dead_lettered + lost, at every moment.
+//   - It does not forward what it says about forwarding itself (filter.hpp).
+//   - Nothing is written to disk while nothing is delivered.
+//
+// How it is built: pure logic (options, filter, place, lag, render) and thin tasks around it (journal_source,
+// output, core) over src/pipeline; outputs.hpp has a row for each kind of far side.
+
+#include "modules/forward/core.hpp"
+
+namespace opsd::forward {
+
+class ForwardModule final : public Module {
+public:
+    ForwardModule(ForwardOptions options, Services& services, Outside outside);
+
+    std::vector<http::Route> routes() override;
+    Task<> run() override;
+
+private:
+    std::shared_ptr<Core> core_;
+};
+
+/// The module's line in the catalog (real_outside.cpp).
+[[nodiscard]] CatalogEntry catalog_entry();
+
+}  // namespace opsd::forward

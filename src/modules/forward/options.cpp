@@ -1,0 +1,204 @@
+#include "modules/forward/options.hpp"
+
+#include "modules/forward/filter.hpp"
+#include "modules/forward/outputs.hpp"
+#include "modules/forward/place.hpp"
+#include "pipeline/redaction.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace opsd::forward {
+
+using config::between;
+using config::Bytes;
+using config::Schema;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t most_outputs = 16;
+constexpr std::size_t longest_name = 64;
+
+Schema<TlsOptions> tls_schema()
+{
+    return Schema<TlsOptions>{}
+        .field(&TlsOptions::ca, "ca", "PEM file with the authority of the far side; empty: the system's")
+        .field(&TlsOptions::certificate, "certificate", "PEM file with a certificate to show; needs key")
+        .field(&TlsOptions::key, "key", "PEM file with its private key");
+}
+
+Schema<FilterOptions> filter_schema()
+{
+    return Schema<FilterOptions>{}
+        .field(
+            &FilterOptions::units, "units",
+            "Only entries of these units, with their suffix, by name or pattern (* ? [a-z]); empty: of all")
+        .field(
+            &FilterOptions::priority, "priority",
+            "Only entries of that priority and worse: emerg, alert, crit, err, warning, notice, info, debug "
+            "or 0 to 7; empty: all, also those without one")
+        .field(
+            &FilterOptions::matches, "matches",
+            "Only entries with these fields, each as FIELD=value: the same field is one of them, different "
+            "fields are all of them");
+}
+
+Schema<BatchOptions> batch_schema()
+{
+    return Schema<BatchOptions>{}
+        .field(&BatchOptions::records, "records", "Records of a request at most",
+               between<std::int64_t>(1, 10'000))
+        .field(&BatchOptions::bytes, "bytes", "Bytes of a request at most, before compression",
+               between(Bytes{64 * 1024}, Bytes{16 << 20}))
+        .field(&BatchOptions::age, "age", "How long a record waits for others at most",
+               between(Duration{10ms}, Duration{60s}))
+        .field(&BatchOptions::in_flight, "in_flight", "Requests at a time; 1 keeps the order",
+               between<std::int64_t>(1, 16));
+}
+
+Schema<RedactOptions> redact_schema()
+{
+    return Schema<RedactOptions>{}
+        .field(&RedactOptions::known, "known",
+               "Take out passwords in addresses, the header Authorization, and what follows token=, "
+               "password=, secret= and api_key=")
+        .field(&RedactOptions::patterns, "patterns",
+               "Regular expressions (RE2): what the first group matches is taken out, without a group all "
+               "of it");
+}
+
+Schema<OutputOptions> output_schema()
+{
+    using O = OutputOptions;
+    return Schema<O>{}
+        .field(&O::name, "name", "Its name in the API, the metrics and the files of its state")
+        .field(&O::type, "type", "What the far side is", config::one_of(kind_names()))
+        .field(&O::urls, "urls",
+               "Addresses of the far side, such as https://elk.example.com:9200; several take turns")
+        .field(&O::index, "index", "elasticsearch: index or data stream; %Y, %m and %d are the entry's day")
+        .field(&O::raw_fields, "raw_fields", "Also all fields of the journal, as strings, under journald")
+        .field(&O::user, "user", "For Basic authentication; needs password")
+        .field(&O::password, "password", "Of user")
+        .field(&O::api_key, "api_key", "elasticsearch: an encoded API key, instead of user and password")
+        .section(&O::tls, "tls", "How an https:// address is spoken to; certificate and host are verified",
+                 tls_schema())
+        .field(&O::insecure, "insecure", "Allow credentials over http://, where the network can read them")
+        .field(&O::gzip, "gzip", "Compress requests")
+        .field(&O::path, "path", "file: where to; opsd.service may write below /var/lib/opsd only")
+        .field(&O::max_size, "max_size", "file: it and the one before (PATH.1) together",
+               between(Bytes{48 << 20}, Bytes{std::uint64_t{1} << 40}))
+        .section(&O::filter, "filter", "Which entries", filter_schema())
+        .section(&O::batch, "batch", "What one request holds", batch_schema())
+        .section(&O::redact, "redact", "What is taken out of entries before they leave the node",
+                 redact_schema())
+        .field(&O::memory, "memory", "Text held for requests; beyond it reading waits",
+               between(Bytes{1 << 20}, Bytes{1 << 30}))
+        .field(&O::timeout, "timeout", "For the answer to a request; then it is sent again",
+               between(Duration{1s}, Duration{10min}))
+        .field(&O::rate, "rate", "Bytes a second at most, before compression; 0: no limit")
+        .field(&O::start, "start",
+               "Where it begins when it has no position yet: now, beginning, or a time (RFC 3339)")
+        .field(&O::dead_letters, "dead_letters",
+               "Records that the far side refuses for good are kept in a file of at most this size; the "
+               "oldest go",
+               between(Bytes{2 << 20}, Bytes{1 << 30}));
+}
+
+std::unexpected<Error> wrong(const OutputOptions& output, std::string_view what)
+{
+    return fail(Errc::invalid_argument, fmt::format("{}{}", cannot_use(output), what));
+}
+
+bool usable_name(std::string_view name)
+{
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; };
+    return !name.empty() && name.size() <= longest_name && name.front() != '-'
+           && std::ranges::all_of(name, plain);
+}
+
+Result<> check(const OutputOptions& output)
+{
+    const auto* kind = find_kind(output.type);
+    if (kind == nullptr)
+        return wrong(output, fmt::format("it has no type; write type: {}", fmt::join(kind_names(), " or ")));
+    const auto fits = kind->check(output);
+    if (!fits) return fits;
+    const auto filter = Filter::make(output.filter, {});
+    if (!filter) return wrong(output, filter.error().message);
+    const auto redaction = pipeline::Redaction::make(output.redact.patterns, output.redact.known);
+    if (!redaction) return wrong(output, redaction.error().message);
+    const auto start = parse_start(output.start);
+    if (!start) return wrong(output, start.error().message);
+    if (output.memory < output.batch.bytes)
+        return wrong(output,
+                     fmt::format("memory must be at least batch.bytes, {} bytes", output.batch.bytes.count));
+    return {};
+}
+
+Result<> check_sum(std::string_view setting, std::uint64_t sum, std::uint64_t allowed, std::string_view what)
+{
+    if (sum <= allowed) return {};
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("cannot use forward.outputs: {} of all outputs are {} bytes, forward.{} allows {}; "
+                    "lower those or raise it",
+                    what, sum, setting, allowed));
+}
+
+}  // namespace
+
+Schema<ForwardOptions> schema()
+{
+    return Schema<ForwardOptions>{}
+        .field(&ForwardOptions::cluster, "cluster",
+               "Name of the cluster, for the label of that name; empty: no such label")
+        .field(&ForwardOptions::threads, "threads", "Threads that read the journal for outputs",
+               between<std::int64_t>(1, 16))
+        .field(&ForwardOptions::max_memory, "max_memory", "The outputs' memory together may not be more")
+        .field(&ForwardOptions::max_disk, "max_disk",
+               "The outputs' dead_letters and max_size together may not be more")
+        .list(&ForwardOptions::outputs, "outputs", "Where the journal is forwarded to", output_schema());
+}
+
+std::uint64_t disk_of(const OutputOptions& options)
+{
+    return options.dead_letters.count + (options.path.empty() ? 0 : options.max_size.count);
+}
+
+std::string cannot_use(const OutputOptions& output)
+{
+    return fmt::format("cannot use the output \"{}\" of forward.outputs: ", output.name);
+}
+
+Result<> validate(const ForwardOptions& options)
+{
+    const auto& outputs = options.outputs;
+    if (outputs.size() > most_outputs)
+        return fail(Errc::invalid_argument,
+                    fmt::format("cannot use forward.outputs: they are {}, at most {} are possible",
+                                outputs.size(), most_outputs));
+    for (const auto& output : outputs) {
+        if (!usable_name(output.name))
+            return wrong(output,
+                         fmt::format("a name has 1 to {} small letters, digits and dashes", longest_name));
+        if (std::ranges::count(outputs, output.name, &OutputOptions::name) > 1)
+            return wrong(output, "another has the same name");
+        if (!output.path.empty() && std::ranges::count(outputs, output.path, &OutputOptions::path) > 1)
+            return wrong(output, "another has the same path");
+        const auto good = check(output);
+        if (!good) return good;
+    }
+    std::uint64_t memory = 0;
+    std::uint64_t disk = 0;
+    for (const auto& output : outputs) {
+        memory += output.memory.count;
+        disk += disk_of(output);
+    }
+    const auto fits = check_sum("max_memory", memory, options.max_memory.count, "memory");
+    return fits ? check_sum("max_disk", disk, options.max_disk.count, "dead_letters and max_size") : fits;
+}
+
+}  // namespace opsd::forward

@@ -1,0 +1,178 @@
+#include "modules/forward/outputs.hpp"
+
+#include "io/net/url.hpp"
+#include "pipeline/sinks/bulk.hpp"
+#include "pipeline/sinks/elasticsearch.hpp"
+#include "pipeline/sinks/file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace opsd::forward {
+namespace {
+
+using config::Secret;
+
+constexpr std::size_t most_urls = 32;
+
+std::unexpected<Error> wrong(const OutputOptions& output, std::string_view what)
+{
+    return fail(Errc::invalid_argument, fmt::format("{}{}", cannot_use(output), what));
+}
+
+bool is_set(const Secret& secret) { return secret.from != Secret::From::none; }
+
+/// How credentials are given, and over what.
+Result<> check_credentials(const OutputOptions& output, bool any_clear)
+{
+    if (output.user.empty() == is_set(output.password))
+        return wrong(output, "it has only one of user and password");
+    if (is_set(output.api_key) && !output.user.empty())
+        return wrong(output, "it has api_key and user; one of them is enough");
+    if (any_clear && (is_set(output.api_key) || !output.user.empty()) && !output.insecure)
+        return wrong(output, "credentials would be sent in the clear; use https:// or set insecure: true");
+    if (output.tls.certificate.empty() != output.tls.key.empty())
+        return wrong(output, "tls has only one of certificate and key");
+    return {};
+}
+
+Result<> check_urls(const OutputOptions& output)
+{
+    if (output.urls.empty()) return wrong(output, "it has no urls");
+    if (output.urls.size() > most_urls)
+        return wrong(output,
+                     fmt::format("it has {} urls, at most {} are possible", output.urls.size(), most_urls));
+    bool any_clear = false;
+    for (const auto& text : output.urls) {
+        const auto url = net::parse_url(text);
+        if (!url) return wrong(output, url.error().message);
+        if (url->scheme == net::Url::Scheme::unix_socket)
+            return wrong(output, fmt::format("\"{}\" must begin with https:// or http://", text));
+        if (url->target.contains('?'))
+            return wrong(output, fmt::format("\"{}\" has a query, which an address must not have", text));
+        any_clear = any_clear || url->scheme == net::Url::Scheme::http;
+    }
+    return check_credentials(output, any_clear);
+}
+
+std::vector<std::string> without_slashes(std::vector<std::string> urls)
+{
+    for (auto& url : urls)
+        url.erase(url.find_last_not_of('/') + 1);
+    return urls;
+}
+
+/// Reads the secret and makes a header of it. Null: there is none.
+std::function<Result<std::string>()> authorization(const OutputOptions& output, const std::string& directory)
+{
+    const bool key = is_set(output.api_key);
+    if (!key && output.user.empty()) return {};
+    return [key, user = output.user, secret = key ? output.api_key : output.password,
+            directory]() -> Result<std::string> {
+        auto text = secret.read(directory);
+        if (!text) return text;
+        return key ? "ApiKey " + *text : pipeline::basic_authorization(user, *text);
+    };
+}
+
+/// One client for each sink: it has its own certificate, and its connections end with it.
+pipeline::HttpSenderParts http_parts(const OutputOptions& output, const SinkServices& services)
+{
+    net::TlsClientOptions tls;
+    tls.ca_file = output.tls.ca;
+    tls.certificate_file = output.tls.certificate;
+    tls.key_file = output.tls.key;
+    net::ConnectionOptions connections;
+    connections.idle_per_host = static_cast<std::size_t>(output.batch.in_flight);
+    auto client = std::make_shared<net::HttpClient>(services.executor, std::move(tls), connections);
+    return {.send = [client](net::ClientRequest request) { return client->send(std::move(request)); },
+            .authorization = authorization(output, services.credentials_directory),
+            .reader = services.disk,
+            .packer = services.packer};
+}
+
+// --- elasticsearch
+
+Result<> check_elasticsearch(const OutputOptions& output)
+{
+    if (!output.path.empty()) return wrong(output, "path is for outputs of type file");
+    if (output.index.empty()) return wrong(output, "index is empty");
+    return check_urls(output);
+}
+
+std::unique_ptr<systemd::EntryWriter> elasticsearch_writer(const OutputOptions& output,
+                                                           const pipeline::Labels& labels)
+{
+    pipeline::BulkOptions options;
+    options.index = output.index;
+    options.document.labels = labels;
+    options.document.raw_fields = output.raw_fields;
+    return std::make_unique<pipeline::BulkWriter>(std::move(options));
+}
+
+std::unique_ptr<pipeline::Sink> elasticsearch_sink(const OutputOptions& output, const SinkServices& services)
+{
+    pipeline::HttpSenderOptions options;
+    options.urls = without_slashes(output.urls);
+    options.compress = output.gzip;
+    options.timeout = output.timeout;
+    return std::make_unique<pipeline::BulkSink>(std::move(options), http_parts(output, services),
+                                                services.clock);
+}
+
+// --- file
+
+Result<> check_file(const OutputOptions& output)
+{
+    if (!output.path.starts_with('/') || output.path.ends_with('/'))
+        return wrong(output, "path must be a file's, from / on");
+    if (!output.urls.empty() || !output.user.empty() || is_set(output.password) || is_set(output.api_key))
+        return wrong(output, "urls and credentials are for other types than file");
+    return {};
+}
+
+std::unique_ptr<systemd::EntryWriter> file_writer(const OutputOptions& output, const pipeline::Labels& labels)
+{
+    pipeline::EcsOptions options;
+    options.labels = labels;
+    options.id = true;
+    options.raw_fields = output.raw_fields;
+    return std::make_unique<pipeline::EcsWriter>(options);
+}
+
+std::unique_ptr<pipeline::Sink> file_sink(const OutputOptions& output, const SinkServices& services)
+{
+    pipeline::FileSinkOptions options;
+    options.path = output.path;
+    options.max_size = static_cast<std::size_t>(output.max_size.count);
+    return std::make_unique<pipeline::FileSink>(std::move(options), services.disk);
+}
+
+}  // namespace
+
+const std::vector<Kind>& kinds()
+{
+    static const std::vector<Kind> all{
+        {"elasticsearch", check_elasticsearch, elasticsearch_writer, elasticsearch_sink},
+        {"file", check_file, file_writer, file_sink},
+    };
+    return all;
+}
+
+std::vector<std::string> kind_names()
+{
+    std::vector<std::string> names;
+    for (const auto& kind : kinds())
+        names.push_back(kind.name);
+    return names;
+}
+
+const Kind* find_kind(std::string_view type)
+{
+    const auto& all = kinds();
+    const auto kind = std::ranges::find(all, type, &Kind::name);
+    return kind == all.end() ? nullptr : &*kind;
+}
+
+}  // namespace opsd::forward

@@ -1,0 +1,29 @@
+#pragma once
+// A file on this node: one line a record, synced before it counts as delivered. When it is full it becomes
+// PATH.1, and what was there before is gone: both together have the size that is allowed.
+
+#include "opsd/worker.hpp"
+#include "pipeline/delivery.hpp"
+
+#include <string>
+
+namespace opsd::pipeline {
+
+struct FileSinkOptions {
+    std::string path;
+    std::size_t max_size = std::size_t{256} * 1024 * 1024;  ///< of both files together
+};
+
+/// Records are lines without their line break (EcsWriter).
+class FileSink final : public Sink {
+public:
+    /// `worker` does the writing, one request after another, and outlives it.
+    FileSink(FileSinkOptions options, WorkerThread& worker) : options_{std::move(options)}, worker_{worker} {}
+    Task<Verdict> send(const Batch& batch) override;
+
+private:
+    FileSinkOptions options_;
+    WorkerThread& worker_;
+};
+
+}  // namespace opsd::pipeline

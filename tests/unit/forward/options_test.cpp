@@ -1,0 +1,163 @@
+// The section `forward`: what is good, and what is said of what is not.
+
+#include "modules/forward/filter.hpp"
+#include "modules/forward/options.hpp"
+#include "modules/forward/outputs.hpp"
+#include "modules/forward/place.hpp"
+
+#include <gtest/gtest.h>
+
+namespace opsd::forward {
+namespace {
+
+const std::string elk =
+    "outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://elk:9200\"]\n";
+const std::string file =
+    "outputs:\n  - name: disk\n    type: file\n    path: /var/lib/opsd/forward/out.log\n";
+
+ForwardOptions parse(const std::string& yaml)
+{
+    const auto root = config::parse_yaml(yaml, "test.yaml");
+    EXPECT_TRUE(root) << root.error().to_string();
+    config::Mistakes mistakes;
+    auto options = schema().parse(&*root, "forward", mistakes);
+    for (const auto& mistake : mistakes)
+        ADD_FAILURE() << mistake.to_string();
+    return options;
+}
+
+std::string refusal(const std::string& yaml)
+{
+    const auto valid = validate(parse(yaml));
+    return valid ? "" : valid.error().message;
+}
+
+}  // namespace
+
+TEST(ForwardOptions, NothingIsForwardedByDefault)
+{
+    EXPECT_EQ(refusal("{}"), "");
+    EXPECT_TRUE(parse("{}").outputs.empty());
+}
+
+TEST(ForwardOptions, OneOfEachKindIsGood)
+{
+    EXPECT_EQ(refusal(elk), "");
+    EXPECT_EQ(refusal(file), "");
+    EXPECT_EQ(refusal(elk + "    user: me\n    password: {file: /etc/opsd/p}\n"), "");
+    EXPECT_EQ(refusal(elk + "    api_key: {credential: elk}\n    start: 2026-11-28T06:00:00Z\n"), "");
+    EXPECT_EQ(refusal(elk + "    filter: {units: [\"dcos-*\"], priority: warning, matches: [A=b]}\n"), "");
+}
+
+TEST(ForwardOptions, MistakesAreSentences)
+{
+    const std::string clear =
+        "outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"http://elk:9200\"]\n";
+    const std::vector<std::pair<std::string, std::string>> all{
+        {"outputs:\n  - type: file\n    path: /x\n", "a name has 1 to 64 small letters"},
+        {"outputs:\n  - name: ../x\n    type: file\n    path: /x\n", "a name has 1 to 64 small letters"},
+        {"outputs:\n  - name: elk\n", "it has no type; write type: elasticsearch or file"},
+        {elk + "  - name: elk\n    type: file\n    path: /x\n", "another has the same name"},
+        {file + "  - name: two\n    type: file\n    path: /var/lib/opsd/forward/out.log\n",
+         "another has the same path"},
+        {"outputs:\n  - name: elk\n    type: elasticsearch\n", "it has no urls"},
+        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://a:b@elk\"]\n", "elk"},
+        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"https://elk/?x=1\"]\n",
+         "has a query"},
+        {"outputs:\n  - name: elk\n    type: elasticsearch\n    urls: [\"unix:/run/x:/\"]\n",
+         "must begin with"},
+        {elk + "    user: me\n", "only one of user and password"},
+        {elk + "    password: {file: /p}\n", "only one of user and password"},
+        {elk + "    user: me\n    password: {file: /p}\n    api_key: {file: /k}\n", "one of them is enough"},
+        {clear + "    api_key: {file: /k}\n", "in the clear"},
+        {elk + "    tls: {certificate: /c}\n", "only one of certificate and key"},
+        {elk + "    path: /x\n", "path is for outputs of type file"},
+        {elk + "    index: \"\"\n", "index is empty"},
+        {file + "    urls: [\"https://elk\"]\n", "for other types than file"},
+        {"outputs:\n  - name: disk\n    type: file\n    path: out.log\n", "path must be a file's"},
+        {elk + "    filter: {units: [sshd]}\n", "did you mean \"sshd.service\"?"},
+        {elk + "    filter: {priority: worst}\n", "filter.priority is \"worst\""},
+        {elk + "    filter: {matches: [lower=1]}\n", "must be FIELD=value"},
+        {elk + "    redact: {patterns: [\"(\"]}\n", "cannot use the pattern \"(\""},
+        {elk + "    start: yesterday\n", "start is \"yesterday\""},
+        {elk + "    memory: 1MiB\n", "memory must be at least batch.bytes"},
+        {elk + "    memory: 65MiB\n", "forward.max_memory allows"},
+        {file + "    max_size: 2GiB\n", "forward.max_disk allows"},
+    };
+    for (const auto& [yaml, sentence] : all) {
+        const auto said = refusal(yaml);
+        EXPECT_NE(said.find(sentence), std::string::npos) << yaml << "-> " << said;
+        EXPECT_TRUE(said.starts_with("cannot use ")) << said;
+    }
+    EXPECT_EQ(refusal(clear + "    api_key: {file: /k}\n    insecure: true\n"), "");
+    std::string many = "outputs:\n";
+    for (int i = 0; i < 17; ++i)
+        many += "  - {name: o" + std::to_string(i) + ", type: file, path: /x" + std::to_string(i) + "}\n";
+    EXPECT_NE(refusal(many).find("at most 16"), std::string::npos);
+}
+
+TEST(ForwardOptions, TheSchemaOffersWhatCanBeMade)
+{
+    const auto root = config::parse_yaml("outputs: [{name: x, type: kafka}]", "test.yaml");
+    config::Mistakes mistakes;
+    (void)schema().parse(&*root, "forward", mistakes);
+    ASSERT_EQ(mistakes.size(), 1U);
+    EXPECT_NE(mistakes[0].text.find("elasticsearch"), std::string::npos) << mistakes[0].text;
+    EXPECT_EQ(find_kind("kafka"), nullptr);
+    for (const auto& kind : kinds())
+        EXPECT_EQ(find_kind(kind.name), &kind);
+}
+
+// --- places
+
+namespace {
+
+const std::string cursor =
+    "s=" + std::string(32, 'a') + ";i=a;b=" + std::string(32, 'b') + ";m=1;t=f4240;x=1";
+const std::string later =
+    "s=" + std::string(32, 'a') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
+const std::string other =
+    "s=" + std::string(32, 'c') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
+
+}  // namespace
+
+TEST(ForwardPlace, IsReadFromWhatPeopleWrite)
+{
+    const WallTime now{std::chrono::seconds{10'000}};
+    EXPECT_EQ(*parse_start("now"), "");
+    EXPECT_EQ(*parse_start("beginning"), "@0");
+    EXPECT_EQ(*parse_start("1970-01-01T00:00:02Z"), "@2000000");
+    EXPECT_FALSE(parse_start("2h"));
+    EXPECT_EQ(*parse_replay("beginning", now), "@0");
+    EXPECT_EQ(*parse_replay("2h", now), "@2800000000");
+    EXPECT_EQ(*parse_replay("1970-01-01T00:00:02Z", now), "@2000000");
+    EXPECT_EQ(*parse_replay(cursor, now), cursor);
+    EXPECT_EQ(*parse_replay("9999d", now), "@0") << "before the epoch";
+    for (const auto* bad : {"", "0", "s=1", "now", "@0", "-2h"})
+        EXPECT_FALSE(parse_replay(bad, now)) << bad;
+}
+
+TEST(ForwardPlace, SaysWhereAReadingBegins)
+{
+    EXPECT_EQ(range_from("", {}).from, systemd::From::tail);
+    EXPECT_EQ(range_from(cursor, {}).from, systemd::From::cursor);
+    EXPECT_EQ(range_from(cursor, {}).cursor, cursor);
+    const auto time = range_from("@2000000", {{"A=b"}});
+    EXPECT_EQ(time.from, systemd::From::time);
+    EXPECT_EQ(time.time, 2'000'000);
+    EXPECT_EQ(time.matches, (systemd::MatchGroups{{"A=b"}}));
+}
+
+TEST(ForwardPlace, KnowsItsMomentAndItsDistance)
+{
+    EXPECT_EQ(moment_of(cursor), std::optional<std::int64_t>{1'000'000});
+    EXPECT_EQ(moment_of("@5"), std::optional<std::int64_t>{5});
+    EXPECT_EQ(moment_of("@0"), std::nullopt);
+    EXPECT_EQ(moment_of(""), std::nullopt);
+    EXPECT_EQ(entries_between(cursor, later), std::optional<std::uint64_t>{21});
+    EXPECT_EQ(entries_between(later, cursor), std::optional<std::uint64_t>{0});
+    EXPECT_EQ(entries_between(cursor, other), std::nullopt);
+    EXPECT_EQ(entries_between("@0", later), std::nullopt);
+}
+
+}  // namespace opsd::forward
