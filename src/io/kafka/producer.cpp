@@ -29,6 +29,43 @@ constexpr unsigned place_bits = 24;
 constexpr std::uint64_t place_mask = (std::uint64_t{1} << place_bits) - 1;
 static_assert(sizeof(void*) == sizeof(std::uint64_t));
 
+/// Theirs or ours: librdkafka has one code for these and for connections that broke.
+bool about_certificates(std::string_view trouble)
+{
+    return trouble.contains("certificate") || trouble.contains("unknown ca");
+}
+
+/// Into librdkafka's queue, or why not.
+rd_kafka_resp_err_t hand_over(rd_kafka_t* client, const Message& message, std::uint64_t mark)
+{
+    // Headers of our own: librdkafka 2.0 frees those it makes twice when it does not take the message.
+    auto* headers = rd_kafka_headers_new(1);
+    rd_kafka_header_add(headers, "opsd_id", -1, message.id.data(), static_cast<ssize_t>(message.id.size()));
+    const std::string topic{message.topic};
+    std::array<rd_kafka_vu_t, 7> parts{};
+    parts[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+    parts[0].u.cstr = topic.c_str();
+    parts[1].vtype = RD_KAFKA_VTYPE_VALUE;  // its type is not const, but it is copied
+    parts[1].u.mem = {const_cast<char*>(message.value.data()), message.value.size()};
+    parts[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+    parts[2].u.i = RD_KAFKA_MSG_F_COPY;
+    parts[3].vtype = RD_KAFKA_VTYPE_OPAQUE;
+    parts[3].u.ptr = reinterpret_cast<void*>(mark);
+    parts[4].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+    parts[4].u.i64 = std::max<std::int64_t>(message.time, 0);
+    parts[5].vtype = RD_KAFKA_VTYPE_HEADERS;
+    parts[5].u.headers = headers;
+    parts[6].vtype = RD_KAFKA_VTYPE_KEY;
+    parts[6].u.mem = {const_cast<char*>(message.key.data()), message.key.size()};
+    const auto count = parts.size() - (message.key.empty() ? 1U : 0U);
+    auto* error = rd_kafka_produceva(client, parts.data(), count);
+    if (error == nullptr) return RD_KAFKA_RESP_ERR_NO_ERROR;
+    const auto code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    rd_kafka_headers_destroy(headers);  // still ours
+    return code;
+}
+
 }  // namespace
 
 /// One send().
@@ -90,23 +127,25 @@ struct Producer::Impl : std::enable_shared_from_this<Producer::Impl> {
     std::optional<asio::posix::stream_descriptor> event;  ///< a duplicate of the handle's
     std::map<std::uint64_t, Waiting*> waiting;            ///< by number
     std::uint64_t numbers = 0;
-    Report trouble;      ///< the last of no message in particular: why brokers are not reached
-    bool open = false;   ///< the slot has a producer, which the loop may use
-    bool fatal = false;  ///< that one is of no use any more
+    Report trouble;     ///< the last of no message in particular: why brokers are not reached
+    bool open = false;  ///< the slot has a producer, which the loop may use
+    /// That one shall be replaced before the next messages: it has had a fatal error, or what it was refused
+    /// for may have been mended meanwhile, which it would notice after minutes.
+    bool spent = false;
 };
 
-/// A producer is there afterwards; a new one when the old one has had a fatal error.
+/// A producer is there afterwards; a new one when the old one is spent.
 Task<Result<>> Producer::Impl::make()
 {
-    if (open && !fatal) co_return Result<>{};
-    const bool anew = fatal;
+    if (open && !spent) co_return Result<>{};
+    const bool anew = spent;
     if (anew) {
         for (const auto& [number, one] : waiting) {
             one->give_up("the producer had to begin anew: " + trouble.reason);
             one->event.cancel();
         }
     }
-    open = fatal = false;
+    open = spent = false;
     event.reset();
     auto job = [anew, to = slot, how = settings]() -> Result<> {
         if (anew) to->handle.reset();
@@ -161,9 +200,10 @@ void Producer::Impl::settle(const rd_kafka_message_t& message)
 {
     const auto mark = reinterpret_cast<std::uintptr_t>(message._private);
     if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) trouble = {};
-    if (message.err == RD_KAFKA_RESP_ERR__FATAL) fatal = true;
+    auto report = report_of(message.err);
+    spent = spent || message.err == RD_KAFKA_RESP_ERR__FATAL || report.outcome == Outcome::kept;
     const auto known = waiting.find(mark >> place_bits);
-    if (known != waiting.end()) known->second->settle(mark & place_mask, report_of(message.err));
+    if (known != waiting.end()) known->second->settle(mark & place_mask, std::move(report));
 }
 
 /// An error of no message: brokers out of reach, refused certificates and passwords, the end.
@@ -173,15 +213,15 @@ void Producer::Impl::hear(rd_kafka_event_t* news)
     const char* text = rd_kafka_event_error_string(news);
     std::array<char, 512> why{};
     if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(news) != 0) {
-        fatal = true;
+        spent = true;
         code = rd_kafka_fatal_error(slot->handle->client, why.data(), why.size());
         text = why.data();
     }
     // That all brokers are down is said behind the reason why.
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !trouble.reason.empty()) return;
-    const auto outcome = outcome_of(code);
-    trouble.outcome = outcome == Outcome::kept ? outcome : Outcome::retry;
     trouble.reason = text != nullptr ? text : rd_kafka_err2str(code);
+    const bool keeps = outcome_of(code) == Outcome::kept || about_certificates(trouble.reason);
+    trouble.outcome = keeps ? Outcome::kept : Outcome::retry;
 }
 
 Report Producer::Impl::report_of(rd_kafka_resp_err_t code) const
@@ -203,30 +243,11 @@ void Producer::Impl::produce(std::uint64_t number, Waiting& one, std::span<const
     if (!open) return;
     for (; one.next < messages.size(); ++one.next) {
         const auto& message = messages[one.next];
-        const std::string topic{message.topic};
-        std::array<rd_kafka_vu_t, 7> parts{};
-        parts[0].vtype = RD_KAFKA_VTYPE_TOPIC;
-        parts[0].u.cstr = topic.c_str();
-        parts[1].vtype = RD_KAFKA_VTYPE_VALUE;  // const in spirit: it is copied
-        parts[1].u.mem = {const_cast<char*>(message.value.data()), message.value.size()};
-        parts[2].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
-        parts[2].u.i = RD_KAFKA_MSG_F_COPY;
-        parts[3].vtype = RD_KAFKA_VTYPE_OPAQUE;
-        parts[3].u.ptr = reinterpret_cast<void*>(number << place_bits | one.next);
-        parts[4].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
-        parts[4].u.i64 = std::max<std::int64_t>(message.time, 0);
-        parts[5].vtype = RD_KAFKA_VTYPE_HEADER;
-        parts[5].u.header = {"opsd_id", message.id.data(), static_cast<ssize_t>(message.id.size())};
-        parts[6].vtype = RD_KAFKA_VTYPE_KEY;
-        parts[6].u.mem = {const_cast<char*>(message.key.data()), message.key.size()};
-        auto* error = rd_kafka_produceva(slot->handle->client, parts.data(),
-                                         parts.size() - (message.key.empty() ? 1U : 0U));
-        if (error == nullptr) continue;
-        const auto code = rd_kafka_error_code(error);
-        rd_kafka_error_destroy(error);
+        const auto code = hand_over(slot->handle->client, message, number << place_bits | one.next);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
         if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) return;
-        fatal = fatal || code == RD_KAFKA_RESP_ERR__FATAL;
         auto report = report_of(code);
+        spent = spent || code == RD_KAFKA_RESP_ERR__FATAL || report.outcome == Outcome::kept;
         // Larger than the setting: that is about this one alone, whatever is sent with it.
         if (report.outcome == Outcome::too_large) report.outcome = Outcome::refused;
         one.settle(one.next, std::move(report));

@@ -77,7 +77,6 @@ Outcome outcome_of(int code) noexcept
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
         return Outcome::refused;
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-    case RD_KAFKA_RESP_ERR__SSL:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
