@@ -68,8 +68,8 @@ HttpPoster::HttpPoster(const Executor& executor, HttpTarget target, const Clock&
         target_.url.pop_back();
 }
 
-Task<std::expected<PostAnswer, Verdict>> HttpPoster::post(std::string path, HttpBody body, Headers more,
-                                                          std::chrono::milliseconds limit)
+Task<Result<PostAnswer>> HttpPoster::post(std::string path, HttpBody body, Headers more,
+                                          std::chrono::milliseconds limit)
 {
     net::ClientRequest request;
     request.method = "POST";
@@ -86,7 +86,7 @@ Task<std::expected<PostAnswer, Verdict>> HttpPoster::post(std::string path, Http
     request.max_body = largest_answer;
     auto response = co_await client_.send(std::move(request));
     co_await throw_if_cancelled();
-    if (!response) co_return std::unexpected{verdict_of_error(response.error())};
+    if (!response) co_return fail(std::move(response).error());
     for (const auto& [name, value] : response->headers) {
         if (target_.cookies && name == "set-cookie") cookies_.set(value);
     }
@@ -100,7 +100,7 @@ Task<std::expected<PostAnswer, Verdict>> HttpPoster::post(std::string path, Http
 Task<Verdict> HttpPoster::deliver(std::string path, HttpBody body)
 {
     const auto answer = co_await post(std::move(path), std::move(body));
-    if (!answer) co_return answer.error();
+    if (!answer) co_return verdict_of_error(answer.error());
     co_return verdict_of_status(answer->status, answer->body, answer->after);
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // A POST of an output that speaks HTTP, and what came back.
 //
-// In: a body. Out: status, body and Retry-After, or the verdict when there was no answer. Promises: ends
+// In: a body. Out: status, body and Retry-After, or why there was no answer. Promises: ends
 // within the target's limits; what a cancelled or failed request was written to is never used again; headers,
 // where credentials are, appear in no sentence.
 
@@ -11,7 +11,6 @@
 #include "pipeline/verdict.hpp"
 
 #include <chrono>
-#include <expected>
 #include <functional>
 #include <optional>
 #include <string>
@@ -81,9 +80,8 @@ public:
     HttpPoster(const Executor& executor, HttpTarget target, const Clock& clock);
 
     /// Posts to the target's URL with `path` behind it; `limit` when that is shorter than its timeout.
-    Task<std::expected<PostAnswer, Verdict>>
-    post(std::string path, HttpBody body, Headers more = {},
-         std::chrono::milliseconds limit = std::chrono::milliseconds::max());
+    Task<Result<PostAnswer>> post(std::string path, HttpBody body, Headers more = {},
+                                  std::chrono::milliseconds limit = std::chrono::milliseconds::max());
     /// The same where the status says everything.
     Task<Verdict> deliver(std::string path, HttpBody body);
 

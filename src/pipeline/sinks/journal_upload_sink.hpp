@@ -4,6 +4,10 @@
 // In: batches of ExportWriter's records. Out: verdicts. 2xx means that all entries are in its journal files;
 // whether they are on the disk already is that journal's own matter. It knows no ids: what is sent again is
 // there twice.
+//
+// Some entries it refuses by closing the connection without a word: those with more than 1024 fields, and
+// what it cannot parse. So does a server that is restarted. They are told apart by asking it twice, and each
+// time whether it takes an empty upload right after.
 
 #include "pipeline/delivery.hpp"
 #include "pipeline/sinks/http_post.hpp"
@@ -33,6 +37,8 @@ public:
     }
 
 private:
+    Task<bool> takes_nothing();
+
     Packer packer_;
     HttpPoster poster_;
 };

@@ -1,5 +1,7 @@
 #include "pipeline/sinks/splunk_hec_sink.hpp"
 
+#include "pipeline/sinks/network.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -81,7 +83,7 @@ Task<Verdict> SplunkHecSink::send(const Batch& batch)
     if (options_.acknowledge) headers.emplace_back("X-Splunk-Request-Channel", channel->guid);
     const auto path = "/services/collector/event";
     const auto answer = co_await channel->poster.post(path, std::move(body), std::move(headers));
-    if (!answer) co_return answer.error();
+    if (!answer) co_return verdict_of_error(answer.error());
     auto reply = read_hec_reply(answer->status, answer->body, answer->after);
     const bool waits = reply.verdict.kind == Verdict::Kind::accepted && reply.ack_id && options_.acknowledge
                        && !acks_disabled_;
@@ -120,7 +122,7 @@ Task<Verdict> SplunkHecSink::ask(Channel& channel, std::uint64_t id, std::chrono
     HttpPoster::Headers headers{{"X-Splunk-Request-Channel", channel.guid}};
     const auto path = "/services/collector/ack?channel=" + channel.guid;
     const auto answer = co_await channel.poster.post(path, std::move(body), std::move(headers), limit);
-    if (!answer) co_return answer.error();
+    if (!answer) co_return verdict_of_error(answer.error());
     const auto acks = read_hec_acks(answer->status, answer->body);
     if (!acks) {
         const auto& error = acks.error();

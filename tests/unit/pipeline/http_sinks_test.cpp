@@ -106,6 +106,36 @@ TEST(JournalUploadSink, PostsTheExportFormat)
     });
 }
 
+TEST(JournalUploadSink, WhatIsRefusedWithoutAWordIsToldFromARestart)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        const SystemClock clock;
+        int closings = 0;
+        // What it does to bad entries; `closings` more times to all others, too.
+        const auto how = [&closings](const WebRequest& request) {
+            const bool bad = request.body.contains("poison");
+            if (bad || closings-- > 0) return WebReply{"", Then::close};
+            return says(202, "OK.\n");
+        };
+        WebServer server{executor, how};
+        JournalUploadOptions options;
+        options.target = target_of(server);
+        JournalUploadSink sink{executor, options, clock};
+        const auto good = batch_of(1, 1, as_document);
+        const auto bad = batch_of(2, 1, [](std::string& out, std::uint64_t) { out += "poison"; });
+        auto verdict = co_await sink.send(bad);
+        EXPECT_EQ(verdict.kind, Kind::refused);
+        EXPECT_TRUE(verdict.reason.contains("without an answer")) << verdict.reason;
+        for (const int before : {1, 2}) {
+            closings = before;
+            verdict = co_await sink.send(good);
+            EXPECT_EQ(verdict.kind, before == 1 ? Kind::accepted : Kind::retry) << verdict.reason;
+        }
+        co_await server.stop();
+    });
+}
+
 TEST(HttpPoster, KeepsFewAndSmallCookies)
 {
     Cookies cookies;
