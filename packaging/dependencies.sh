@@ -4,14 +4,15 @@
 #
 # The one list of Debian packages of this project; both commands of the README come here. Installs only what is
 # missing, refreshes the package index only when it has to, and never starts a service on this machine: programs
-# that come with one (node_exporter, promtool) are unpacked to build/tools instead of being installed.
+# that come with one (node_exporter, promtool, rsyslog, systemd-journal-remote) are unpacked to build/tools instead of
+# being installed.
 set -euo pipefail
 top=$(cd "$(dirname "$(readlink -f -- "$0")")/.." && pwd)
 
 build_packages=(
     ca-certificates ccache clang-19 cmake lld-19 ninja-build pkg-config
-    libboost1.81-dev libcli11-dev libfmt-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev libsystemd-dev
-    libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
+    libboost1.81-dev libcli11-dev libfmt-dev librdkafka-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev
+    libsystemd-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
     # a real systemd node, for a machine whose PID 1 is not systemd
     bsdutils curl dbus iproute2 jq libnss-systemd mount procps systemd util-linux
 )
@@ -20,9 +21,16 @@ test_packages=(
     dpkg-dev faketime file g++ git lintian openssl python3 systemd-journal-remote wrk
     # ZooKeeper servers for component tests: the jars only, the package "zookeeper" would bring a user and a service
     default-jre-headless libzookeeper-java
+    # receivers for the sinks' component tests: kcat, and the libraries of those that are unpacked below
+    kcat libestr0 libfastjson4 libmicrohttpd12
 )
-# package:program, used from build/tools/usr/bin
-tools=(prometheus-node-exporter:prometheus-node-exporter prometheus:promtool)
+# package:file, used from build/tools where the package is not installed
+tools=(
+    prometheus-node-exporter:usr/bin/prometheus-node-exporter prometheus:usr/bin/promtool
+    rsyslog:usr/sbin/rsyslogd
+    rsyslog-openssl:usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_ossl.so
+    systemd-journal-remote:lib/systemd/systemd-journal-remote
+)
 
 die() { printf 'dependencies.sh: %s\n' "$*" >&2; exit 1; }
 
@@ -80,7 +88,7 @@ unpack_tool() { # package
     (cd "$scratch" && { apt-get -q download "$1" || { apt_update && apt-get -q download "$1"; }; }) >/dev/null 2>&1 ||
         { rm -rf "$scratch"; die "cannot download $1"; }
     mkdir -p "$top/build/tools"
-    dpkg-deb --fsys-tarfile "$scratch"/*.deb | tar -x -C "$top/build/tools" ./usr/bin
+    dpkg-deb --fsys-tarfile "$scratch"/*.deb | tar -x -C "$top/build/tools" --exclude=./etc --exclude=./usr/share
     rm -rf "$scratch"
 }
 
@@ -89,6 +97,6 @@ mapfile -t missing < <(missing_packages)
 
 if [ "$what" = test ]; then
     for tool in "${tools[@]}"; do
-        [ -x "$top/build/tools/usr/bin/${tool#*:}" ] || command -v "${tool#*:}" >/dev/null || unpack_tool "${tool%%:*}"
+        [ -e "$top/build/tools/${tool#*:}" ] || [ -e "/${tool#*:}" ] || unpack_tool "${tool%%:*}"
     done
 fi

@@ -5,8 +5,10 @@
 #include <fmt/core.h>
 
 #include <arpa/inet.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -61,6 +63,7 @@ public:
         char byte = 0;
         return ::recv(ready_.fd(), &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
     }
+    [[nodiscard]] std::size_t unacknowledged() const override { return unacknowledged_bytes(ready_.fd()); }
     void cancel() override { ready_.cancel(); }
     void close() override { ::shutdown(ready_.fd(), SHUT_WR); }
 
@@ -200,6 +203,12 @@ void watch_peer(int fd, std::chrono::milliseconds dead_after)
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
     ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+}
+
+std::size_t unacknowledged_bytes(int fd)
+{
+    int count = 0;
+    return ::ioctl(fd, SIOCOUTQ, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 Task<Result<int>> connect_socket(Endpoint endpoint, Deadline deadline)

@@ -33,6 +33,9 @@ std::unique_ptr<Transport> make_socket_transport(Executor executor, int fd);
 /// owes us an acknowledgement or nothing is under way; reads then fail. 0: nothing is changed.
 void watch_peer(int fd, std::chrono::milliseconds dead_after);
 
+/// Bytes of a TCP connection that were written and not acknowledged; 0 for other sockets and broken ones.
+[[nodiscard]] std::size_t unacknowledged_bytes(int fd);
+
 /// A connected non-blocking socket (the caller owns it). Errc::timeout at the deadline, unavailable when
 /// refused.
 Task<Result<int>> connect_socket(Endpoint endpoint, Deadline deadline);

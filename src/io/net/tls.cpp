@@ -1,6 +1,7 @@
 #include "io/net/tls.hpp"
 
 #include "io/net/readiness.hpp"
+#include "io/net/socket.hpp"
 #include "io/net/tls_error.hpp"
 
 #include <arpa/inet.h>
@@ -206,6 +207,8 @@ bool TlsTransport::quiet()
     return SSL_has_pending(impl_->ssl.get()) == 0 && ::recv(impl_->ready.fd(), &byte, 1, MSG_PEEK) < 0
            && errno == EAGAIN;
 }
+
+std::size_t TlsTransport::unacknowledged() const { return unacknowledged_bytes(impl_->ready.fd()); }
 
 void TlsTransport::cancel() { impl_->ready.cancel(); }
 

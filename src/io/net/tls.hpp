@@ -56,6 +56,7 @@ public:
     Task<Result<>> wait_readable() override;
     void expires_at(Deadline when) override;
     bool quiet() override;
+    [[nodiscard]] std::size_t unacknowledged() const override;
     void cancel() override;
     void close() override;
 

@@ -33,6 +33,8 @@ public:
     void expires_never() { expires_at(Deadline::max()); }
     /// True when the peer has neither closed nor sent anything that was not read: fit to be used again.
     [[nodiscard]] virtual bool quiet() = 0;
+    /// Bytes that were written and that the peer's kernel has not acknowledged; 0 where nobody can know.
+    [[nodiscard]] virtual std::size_t unacknowledged() const { return 0; }
     virtual void cancel() = 0;  ///< pending operations end with Errc::cancelled
     virtual void close() = 0;   ///< orderly: TLS close_notify, shutdown(SHUT_WR); reading goes on
 };
