@@ -25,6 +25,8 @@ constexpr std::size_t longest_name = 64;
 Schema<TlsOptions> tls_schema()
 {
     return Schema<TlsOptions>{}
+        .field(&TlsOptions::enabled, "enabled",
+               "beats, syslog, kafka: speak TLS; the others do as their address says")
         .field(&TlsOptions::ca, "ca", "PEM file with the authority of the far side; empty: the system's")
         .field(&TlsOptions::certificate, "certificate", "PEM file with a certificate to show; needs key")
         .field(&TlsOptions::key, "key", "PEM file with its private key");
@@ -78,11 +80,27 @@ Schema<OutputOptions> output_schema()
         .field(&O::type, "type", "What the far side is", config::one_of(kind_names()))
         .field(&O::urls, "urls",
                "Addresses of the far side, such as https://elk.example.com:9200; several take turns")
-        .field(&O::index, "index", "elasticsearch: index or data stream; %Y, %m and %d are the entry's day")
+        .field(&O::hosts, "hosts",
+               "beats, syslog, kafka: HOST:PORT of the far side; kafka: some of the brokers")
+        .field(&O::index, "index",
+               "elasticsearch: index or data stream (logs-opsd-default); %Y, %m and %d are the entry's day. "
+               "splunk: index; empty: the token's own")
+        .field(&O::topic, "topic", "kafka: where to")
+        .field(&O::source_type, "source_type", "splunk: sourcetype of the events")
         .field(&O::raw_fields, "raw_fields", "Also all fields of the journal, as strings, under journald")
         .field(&O::user, "user", "For Basic authentication; needs password")
         .field(&O::password, "password", "Of user")
         .field(&O::api_key, "api_key", "elasticsearch: an encoded API key, instead of user and password")
+        .field(&O::token, "token", "splunk: token of the HTTP Event Collector")
+        .field(&O::mechanism, "mechanism", "kafka: how user and password are shown (SASL)",
+               config::one_of({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}))
+        .field(&O::acknowledge, "acknowledge",
+               "splunk: wait until an indexer has the events, where the token has indexer acknowledgement")
+        .field(&O::lines, "lines",
+               "logstash: one JSON document a line (codec json_lines) instead of an array")
+        .field(&O::message_bytes, "message_bytes",
+               "kafka: larger records become dead letters; not more than the brokers' message.max.bytes",
+               between(Bytes{1'000}, Bytes{100'000'000}))
         .section(&O::tls, "tls", "How an https:// address is spoken to; certificate and host are verified",
                  tls_schema())
         .field(&O::insecure, "insecure", "Allow credentials over http://, where the network can read them")
@@ -124,6 +142,10 @@ Result<> check(const OutputOptions& output)
     const auto* kind = find_kind(output.type);
     if (kind == nullptr)
         return wrong(output, fmt::format("it has no type; write type: {}", fmt::join(kind_names(), " or ")));
+    if (output.token.from != config::Secret::From::none && output.type != "splunk")
+        return wrong(output, "token is for outputs of type splunk");
+    if (!output.path.empty() && output.type != "file")
+        return wrong(output, "path is for outputs of type file");
     const auto fits = kind->check(output);
     if (!fits) return fits;
     const auto filter = Filter::make(output.filter, {});

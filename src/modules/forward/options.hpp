@@ -14,6 +14,7 @@ using config::Duration;
 
 /// How the far side is spoken to.
 struct TlsOptions {
+    bool enabled = true;
     std::string ca;
     std::string certificate;
     std::string key;
@@ -44,11 +45,19 @@ struct OutputOptions {
     std::string name;
     std::string type;
     std::vector<std::string> urls;
-    std::string index = "logs-opsd-default";
+    std::vector<std::string> hosts;
+    std::string index;
+    std::string topic = "opsd-logs";
+    std::string source_type = "opsd:journal";
     bool raw_fields = false;
     std::string user;
     config::Secret password;
     config::Secret api_key;
+    config::Secret token;
+    std::string mechanism = "PLAIN";
+    bool acknowledge = true;
+    bool lines = false;
+    config::Bytes message_bytes{1'000'000};
     TlsOptions tls;
     bool insecure = false;
     bool gzip = true;

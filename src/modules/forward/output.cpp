@@ -34,7 +34,7 @@ pipeline::DeliveryOptions delivery_options(const OutputOptions& options, std::ui
     out.outbox.batch.age = options.batch.age;
     out.outbox.in_flight = static_cast<std::size_t>(options.batch.in_flight);
     out.outbox.memory = static_cast<std::size_t>(options.memory.count);
-    out.deadline = options.timeout;
+    out.deadline = find_kind(options.type)->deadline(options);
     out.rate = static_cast<std::size_t>(options.rate.count);
     out.burst = std::max(out.rate, out.outbox.batch.bytes);
     out.seed = seed;

@@ -1,4 +1,4 @@
-#include "modules/forward/outputs.hpp"
+#include "modules/forward/kinds.hpp"
 
 #include "io/net/url.hpp"
 #include "pipeline/sinks/bulk.hpp"
@@ -10,11 +10,8 @@
 #include <algorithm>
 
 namespace opsd::forward {
-namespace {
 
 using config::Secret;
-
-constexpr std::size_t most_urls = 32;
 
 std::unexpected<Error> wrong(const OutputOptions& output, std::string_view what)
 {
@@ -23,7 +20,6 @@ std::unexpected<Error> wrong(const OutputOptions& output, std::string_view what)
 
 bool is_set(const Secret& secret) { return secret.from != Secret::From::none; }
 
-/// How credentials are given, and over what.
 Result<> check_credentials(const OutputOptions& output, bool any_clear)
 {
     if (output.user.empty() == is_set(output.password))
@@ -39,6 +35,8 @@ Result<> check_credentials(const OutputOptions& output, bool any_clear)
 
 Result<> check_urls(const OutputOptions& output)
 {
+    constexpr std::size_t most_urls = 32;
+    if (!output.hosts.empty()) return wrong(output, "it has hosts; this type takes urls");
     if (output.urls.empty()) return wrong(output, "it has no urls");
     if (output.urls.size() > most_urls)
         return wrong(output,
@@ -55,6 +53,17 @@ Result<> check_urls(const OutputOptions& output)
     }
     return check_credentials(output, any_clear);
 }
+
+net::TlsClientOptions tls_of(const OutputOptions& output)
+{
+    net::TlsClientOptions tls;
+    tls.ca_file = output.tls.ca;
+    tls.certificate_file = output.tls.certificate;
+    tls.key_file = output.tls.key;
+    return tls;
+}
+
+namespace {
 
 std::vector<std::string> without_slashes(std::vector<std::string> urls)
 {
@@ -79,13 +88,9 @@ std::function<Result<std::string>()> authorization(const OutputOptions& output, 
 /// One client for each sink: it has its own certificate, and its connections end with it.
 pipeline::HttpSenderParts http_parts(const OutputOptions& output, const SinkServices& services)
 {
-    net::TlsClientOptions tls;
-    tls.ca_file = output.tls.ca;
-    tls.certificate_file = output.tls.certificate;
-    tls.key_file = output.tls.key;
     net::ConnectionOptions connections;
     connections.idle_per_host = static_cast<std::size_t>(output.batch.in_flight);
-    auto client = std::make_shared<net::HttpClient>(services.executor, std::move(tls), connections);
+    auto client = std::make_shared<net::HttpClient>(services.executor, tls_of(output), connections);
     return {.send = [client](net::ClientRequest request) { return client->send(std::move(request)); },
             .authorization = authorization(output, services.credentials_directory),
             .reader = services.disk,
@@ -94,18 +99,13 @@ pipeline::HttpSenderParts http_parts(const OutputOptions& output, const SinkServ
 
 // --- elasticsearch
 
-Result<> check_elasticsearch(const OutputOptions& output)
-{
-    if (!output.path.empty()) return wrong(output, "path is for outputs of type file");
-    if (output.index.empty()) return wrong(output, "index is empty");
-    return check_urls(output);
-}
+Result<> check_elasticsearch(const OutputOptions& output) { return check_urls(output); }
 
 std::unique_ptr<systemd::EntryWriter> elasticsearch_writer(const OutputOptions& output,
                                                            const pipeline::Labels& labels)
 {
     pipeline::BulkOptions options;
-    options.index = output.index;
+    if (!output.index.empty()) options.index = output.index;
     options.document.labels = labels;
     options.document.raw_fields = output.raw_fields;
     return std::make_unique<pipeline::BulkWriter>(std::move(options));
@@ -127,8 +127,9 @@ Result<> check_file(const OutputOptions& output)
 {
     if (!output.path.starts_with('/') || output.path.ends_with('/'))
         return wrong(output, "path must be a file's, from / on");
-    if (!output.urls.empty() || !output.user.empty() || is_set(output.password) || is_set(output.api_key))
-        return wrong(output, "urls and credentials are for other types than file");
+    if (!output.urls.empty() || !output.hosts.empty() || !output.user.empty() || is_set(output.password)
+        || is_set(output.api_key))
+        return wrong(output, "urls, hosts and credentials are for other types than file");
     return {};
 }
 
@@ -149,13 +150,21 @@ std::unique_ptr<pipeline::Sink> file_sink(const OutputOptions& output, const Sin
     return std::make_unique<pipeline::FileSink>(std::move(options), services.disk);
 }
 
+std::chrono::milliseconds timeout_of(const OutputOptions& output) { return output.timeout; }
+
 }  // namespace
 
 const std::vector<Kind>& kinds()
 {
     static const std::vector<Kind> all{
-        {"elasticsearch", check_elasticsearch, elasticsearch_writer, elasticsearch_sink},
-        {"file", check_file, file_writer, file_sink},
+        {"elasticsearch", check_elasticsearch, elasticsearch_writer, elasticsearch_sink, timeout_of},
+        splunk_kind(),
+        logstash_kind(),
+        beats_kind(),
+        kafka_kind(),
+        syslog_kind(),
+        journal_kind(),
+        {"file", check_file, file_writer, file_sink, timeout_of},
     };
     return all;
 }

@@ -30,6 +30,8 @@ struct Kind {
     std::unique_ptr<systemd::EntryWriter> (*writer)(const OutputOptions& options,
                                                     const pipeline::Labels& labels);
     std::unique_ptr<pipeline::Sink> (*sink)(const OutputOptions& options, const SinkServices& services);
+    /// When a request that the sink has not ended by itself is given up.
+    std::chrono::milliseconds (*deadline)(const OutputOptions& options);
 };
 
 [[nodiscard]] const std::vector<Kind>& kinds();

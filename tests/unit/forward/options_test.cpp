@@ -15,6 +15,17 @@ const std::string elk =
 const std::string file =
     "outputs:\n  - name: disk\n    type: file\n    path: /var/lib/opsd/forward/out.log\n";
 
+const std::string token = "    token: {file: /t}\n";
+
+std::string output(const std::string& type, const std::string& where)
+{
+    return "outputs:\n  - name: one\n    type: " + type + "\n    " + where + "\n";
+}
+std::string splunk(const std::string& scheme, const std::string& more = {})
+{
+    return output("splunk", "urls: [" + more + "\"" + scheme + "://splunk:8088\"]");
+}
+
 ForwardOptions parse(const std::string& yaml)
 {
     const auto root = config::parse_yaml(yaml, "test.yaml");
@@ -44,6 +55,17 @@ TEST(ForwardOptions, OneOfEachKindIsGood)
 {
     EXPECT_EQ(refusal(elk), "");
     EXPECT_EQ(refusal(file), "");
+    EXPECT_EQ(refusal(splunk("https") + token), "");
+    EXPECT_EQ(refusal(splunk("http") + token + "    insecure: true\n"), "");
+    EXPECT_EQ(refusal(output("logstash", "urls: [\"https://l:8080/in\"]")
+                      + "    user: me\n    password: {file: /p}\n    lines: true\n"),
+              "");
+    EXPECT_EQ(refusal(output("journal", "urls: [\"https://j:19532\"]")), "");
+    EXPECT_EQ(refusal(output("beats", "hosts: [\"[::1]:5044\"]")), "");
+    EXPECT_EQ(refusal(output("syslog", "hosts: [\"log.example.com:6514\"]")), "");
+    EXPECT_EQ(refusal(output("kafka", "hosts: [\"a:9092\", \"b:9092\"]")
+                      + "    user: me\n    password: {file: /p}\n    mechanism: SCRAM-SHA-256\n"),
+              "");
     EXPECT_EQ(refusal(elk + "    user: me\n    password: {file: /etc/opsd/p}\n"), "");
     EXPECT_EQ(refusal(elk + "    api_key: {credential: elk}\n    start: 2026-11-28T06:00:00Z\n"), "");
     EXPECT_EQ(refusal(elk + "    filter: {units: [\"dcos-*\"], priority: warning, matches: [A=b]}\n"), "");
@@ -56,7 +78,7 @@ TEST(ForwardOptions, MistakesAreSentences)
     const std::vector<std::pair<std::string, std::string>> all{
         {"outputs:\n  - type: file\n    path: /x\n", "a name has 1 to 64 small letters"},
         {"outputs:\n  - name: ../x\n    type: file\n    path: /x\n", "a name has 1 to 64 small letters"},
-        {"outputs:\n  - name: elk\n", "it has no type; write type: elasticsearch or file"},
+        {"outputs:\n  - name: elk\n", "it has no type; write type: elasticsearch or splunk or "},
         {elk + "  - name: elk\n    type: file\n    path: /x\n", "another has the same name"},
         {file + "  - name: two\n    type: file\n    path: /var/lib/opsd/forward/out.log\n",
          "another has the same path"},
@@ -72,7 +94,26 @@ TEST(ForwardOptions, MistakesAreSentences)
         {clear + "    api_key: {file: /k}\n", "in the clear"},
         {elk + "    tls: {certificate: /c}\n", "only one of certificate and key"},
         {elk + "    path: /x\n", "path is for outputs of type file"},
-        {elk + "    index: \"\"\n", "index is empty"},
+        {elk + "    hosts: [\"elk:9200\"]\n", "this type takes urls"},
+        {elk + "    token: {file: /t}\n", "token is for outputs of type splunk"},
+        {splunk("https"), "it has no token"},
+        {splunk("https") + token + "    user: me\n    password: {file: /p}\n", "neither user nor api_key"},
+        {splunk("http") + token, "in the clear"},
+        {splunk("https", "\"https://b:8088\", ") + token, "this type takes one"},
+        {output("journal", "urls: [\"https://j:19532\"]") + "    user: me\n    password: {file: /p}\n",
+         "knows a node by tls.certificate"},
+        {output("beats", "urls: [\"https://b:5044\"]"), "this type takes hosts"},
+        {output("beats", "hosts: []"), "it has no hosts"},
+        {output("beats", "hosts: [b]"), "\"b\" in hosts must be HOST:PORT"},
+        {output("beats", "hosts: [\"b:70000\"]"), "must be HOST:PORT"},
+        {output("beats", "hosts: [\"b:1/x\"]"), "must be HOST:PORT"},
+        {output("beats", "hosts: [\"[::1]\"]"), "must be HOST:PORT"},
+        {output("syslog", "hosts: [\"a:1\", \"b:1\"]"), "it has 2 hosts; at most 1"},
+        {output("syslog", "hosts: [\"a:1\"]") + "    user: me\n    password: {file: /p}\n", "has no user"},
+        {output("kafka", "hosts: [\"a:1\"]") + "    topic: \"\"\n", "topic is empty"},
+        {output("kafka", "hosts: [\"a:1\"]")
+             + "    user: me\n    password: {file: /p}\n    tls: {enabled: false}\n",
+         "in the clear"},
         {file + "    urls: [\"https://elk\"]\n", "for other types than file"},
         {"outputs:\n  - name: disk\n    type: file\n    path: out.log\n", "path must be a file's"},
         {elk + "    filter: {units: [sshd]}\n", "did you mean \"sshd.service\"?"},
