@@ -348,6 +348,7 @@ class DcosCli:
         return found
 
     def frameworks(self):
+        """GET_FRAMEWORKS: their names."""
         answer = self._call(GET_FRAMEWORKS)
         if 11 not in answer:
             raise CliError("panic: nil pointer dereference: the answer has no get_frameworks")

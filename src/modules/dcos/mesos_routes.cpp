@@ -122,13 +122,13 @@ Response no_agent(Core& core, const Error& error)
 
 Task<Response> agent_files(CorePtr core, const Request& request, const char* verb)
 {
-    const auto id = request.path_params.get("agent");
+    std::string id{request.path_params.get("agent")};
     if (!is_agent_id(id))
         co_return Response::problem(400, "cannot look for the agent: its id has letters, digits and - only");
     if (!core->mesos.configured()) co_return Response::problem(core->mesos.masters().error());
     auto slot = Core::take_place(core);
     if (!slot) co_return Response::problem(slot.error());
-    auto agent = co_await core->mesos.agent(std::string{id});
+    auto agent = co_await core->mesos.agent(std::move(id));
     if (!agent) co_return no_agent(*core, agent.error());
     auto shown = co_await shown_to_agent(*core, request, agent->trusted);
     if (!shown) co_return unanswered(*core, shown.error());
