@@ -69,7 +69,8 @@ Task<Result<Resent>> resend(std::shared_ptr<DeadLetterFile> file, WorkerThread& 
         ++(*outcome ? resent.accepted : resent.refused);
         if (*outcome) done.insert(letter->id);
         if (done.size() < remove_at_once) continue;
-        auto removed = co_await remove(file, worker, std::exchange(done, {}));
+        auto sent = std::exchange(done, {});
+        auto removed = co_await remove(file, worker, std::move(sent));
         if (!removed) co_return fail(std::move(removed).error());
     }
     if (!done.empty()) {
