@@ -189,9 +189,9 @@ public:
                                  std::string position) {
             return follower_.join(std::move(key), std::move(make), std::move(position));
         };
-        auto make_sink = [this](const OutputOptions& output) {
+        auto make_sink = [this](const OutputOptions& wanted) {
             const SinkServices sink{services_.executor, clock_, disk_, packer_, ""};
-            return find_kind(output.type)->sink(output, sink);
+            return find_kind(wanted.type)->sink(wanted, sink);
         };
         around_ = std::make_unique<Surroundings>(Surroundings{
             services_, journal_, make_sink, [] { return pipeline::Labels{}; }, disk_, state, "", 1});
