@@ -17,7 +17,8 @@ Task<> try_journal(Core& core)
     range.skip = -1;
     range.limit = 1;
     const auto next = core.outside.read(std::move(range), make_writer({}));
-    const auto slice = co_await next(systemd::SliceLimits{});
+    const systemd::SliceLimits limits;
+    const auto slice = co_await next(limits);
     core.note(slice ? nullptr : &slice.error());
 }
 

@@ -90,7 +90,8 @@ Task<Response> v1_fields(std::shared_ptr<Core> core, const Request& request)
     }
     const auto slot = core->readings.take();
     if (!slot) co_return refusal(slot.error(), Style::v1);
-    const auto values = co_await core->outside.values(std::string{field}, most_values);
+    std::string name{field};
+    const auto values = co_await core->outside.values(std::move(name), most_values);
     core->note(values ? nullptr : &values.error());
     if (!values) co_return refusal(Error{Errc::unavailable, values.error().message}, Style::v1);
     if (values->empty()) co_return Response::no_content();
