@@ -4,13 +4,14 @@
 #include "cli/event_lines.hpp"
 #include "cli/json_text.hpp"
 
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <thread>
 
 namespace opsd::cli {
 
@@ -137,6 +138,13 @@ private:
     bool strange_ = false;
 };
 
+void wait(std::chrono::milliseconds time)
+{
+    boost::asio::io_context io{1};
+    boost::asio::steady_timer timer{io, time};
+    timer.wait();
+}
+
 int finish(const Result<>& done, const Entries& entries, const LineCutter& lines)
 {
     if (entries.strange() || (done && !lines.rest().empty()))
@@ -204,7 +212,7 @@ int follow_events(const Context& context, StreamQuestion question,
         if (!done && (!begun || !done.error().retryable())) return report(done.error());
         events.restart();
         question.last_id = events.last_id();
-        std::this_thread::sleep_for(pause);
+        wait(pause);
         pause = std::min(pause * 2, longest_pause);
     }
 }

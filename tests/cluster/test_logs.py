@@ -16,7 +16,8 @@ SOURCES = """
 ID = "54836ef5-80d6-4178-83cc-76db9ff61daf-S"   # with a number, an agent's Mesos id
 RUN = "/system/v1/logs/v2/task/frameworks/f-1/executors/web.1/runs/c-1"
 WORK = "/var/lib/mesos/slave"
-ROOT = {"Authorization": "token=of-kim"}          # what the caller shows Mesos
+SHOWN = "token=of-kim"                            # what the caller shows Mesos
+ROOT = {"X-Opsd-Mesos-Authorization": SHOWN}
 VIEWER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -55,7 +56,7 @@ class LogsOfACluster(unittest.TestCase):
         os.makedirs(f"{cls.sandbox}/logs/today")
         cls.write("stdout", "one\ntwo\nthree\nfour\nfive\n")
         cls.write("logs/today/x.log", "nested\n")
-        put(cls.agent, "agent", {"work_dir": WORK, "authorization": ROOT["Authorization"]})
+        put(cls.agent, "agent", {"work_dir": WORK, "authorization": SHOWN})
         run_stub(cls.agent, "fake-agent", "fake_sources.py", "agent", "127.0.0.1", "5051", "/run/agent", port=5051)
 
     @classmethod

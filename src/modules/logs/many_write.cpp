@@ -130,7 +130,8 @@ Task<bool> Many::write_kept()
         if (!line.cursor.empty()) places_[node->member->address] = line.cursor;
         writer_.entry(text, node->member->address, line, places_);
         if (text.size() < enough_text) continue;
-        const bool on = co_await write(std::exchange(text, {}));
+        auto full = std::exchange(text, {});
+        const bool on = co_await write(std::move(full));
         if (!on) co_return false;
     }
     kept_.clear();

@@ -158,7 +158,8 @@ Response cold() { return plain(503, "503 Service Unavailable: cache state is inv
 Task<Response> logs_at(CorePtr core, Here here, const Request& request, MemberPtr node)
 {
     const std::string rest{request.path_params.get("rest")};
-    if (node->self) co_return co_await answer_here(std::move(here), request, std::string{logs_prefix} + rest);
+    auto path = std::string{logs_prefix} + rest;
+    if (node->self) co_return co_await answer_here(std::move(here), request, std::move(path));
     auto target = std::string{logs_prefix} + mesos::encoded(rest, "/") + query_text(request.query);
     co_return co_await pass_on(std::move(core), request, std::move(node), std::move(target));
 }

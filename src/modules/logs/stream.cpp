@@ -131,8 +131,8 @@ private:
             const bool at_once = too_far && position_ != refused_at_;
             refused_at_ = position_;
             if (at_once) co_return true;
-            const auto time = too_far ? poll_interval : full_interval;
-            co_return co_await pause(time);
+            const auto while_away = too_far ? poll_interval : full_interval;
+            co_return co_await pause(while_away);
         }
         const auto subscription = std::move(*joined);
         const bool on = co_await give_news(*subscription);

@@ -93,7 +93,7 @@ TEST(LogCommand, AnEntryIsALineColouredByItsPriority)
     EXPECT_TRUE(shown("bad", 3, true).ends_with("err: \x1b[31mbad\x1b[0m\n")) << shown("bad", 3, true);
     EXPECT_TRUE(shown("warn", 4, true).contains("\x1b[33mwarn"));
     EXPECT_EQ(shown("one\\ntwo\\u001b[2J", 6, false),
-              "2026-11-28T02:00:00.000Z n1 ssh.service[7]: one\n    two[2J\n")
+              "2026-11-28T02:00:00.000Z n1 ssh.service[7]: one\n    two?[2J\n")
         << "nothing drives the terminal";
     EXPECT_EQ(entry_text(json::parse(R"({"fields":{"MESSAGE":["a","b"],"SYSLOG_IDENTIFIER":"x"}})"), {}),
               "  x: b\n");

@@ -126,7 +126,7 @@ protected:
     }
     Task<Result<std::unique_ptr<net::Incoming>>> opened_answer(net::ClientRequest request)
     {
-        opened.push_back(std::move(request));
+        sent_on.push_back(std::move(request));
         co_return fail(Errc::unavailable, "cannot connect");
     }
     void publish_own(Health health)
@@ -202,7 +202,7 @@ protected:
     std::optional<Services> services;
     std::shared_ptr<Core> core;
     std::shared_ptr<net::PeersPlace> place = std::make_shared<net::PeersPlace>();
-    std::vector<net::ClientRequest> opened;
+    std::vector<net::ClientRequest> sent_on;
     std::unique_ptr<ClusterModule> module;
     std::vector<http::Route> routes;
     std::list<http::Request> requests;
@@ -249,11 +249,11 @@ TEST_F(WatchingNode, OffersItsWayToTheMembersWhileItRuns)
                    });
     settle_all();
     EXPECT_TRUE(answered);
-    ASSERT_EQ(opened.size(), 1U);
-    EXPECT_EQ(opened[0].url, "http://10.0.0.1:1051/api/v1/logs?lines=1");
-    EXPECT_EQ(opened[0].timeout, 3s);
-    EXPECT_EQ(opened[0].connect_timeout, settings.pull.connect_timeout);
-    EXPECT_EQ(opened[0].headers.back(),
+    ASSERT_EQ(sent_on.size(), 1U);
+    EXPECT_EQ(sent_on[0].url, "http://10.0.0.1:1051/api/v1/logs?lines=1");
+    EXPECT_EQ(sent_on[0].timeout, 3s);
+    EXPECT_EQ(sent_on[0].connect_timeout, settings.pull.connect_timeout);
+    EXPECT_EQ(sent_on[0].headers.back(),
               (std::pair<std::string, std::string>{"Authorization", "Bearer secret"}));
     end();
     EXPECT_EQ(place->get(), nullptr);

@@ -257,6 +257,10 @@ TEST(LogsCaller, MesosIsShownTheCallersOwnAuthorization)
     EXPECT_EQ(authorization_for_mesos(request_with({{"authorization", "token=abc"}})), "token=abc");
     EXPECT_EQ(authorization_for_mesos(request_with({{"authorization", "Bearer opsd_1_2"}})), "")
         << "a token of opsd is nothing to Mesos";
+    EXPECT_EQ(authorization_for_mesos(request_with(
+                  {{"authorization", "Bearer opsd_1_2"}, {"x-opsd-mesos-authorization", "Basic abc"}})),
+              "Basic abc")
+        << "who needs both shows both";
     EXPECT_EQ(authorization_for_mesos(request_with({{"authorization", "Bearer opsd-of-the-cluster"},
                                                     {"dcos-forwarded", "true"},
                                                     {"x-opsd-mesos-authorization", "token=abc"}})),
