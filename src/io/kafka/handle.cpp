@@ -63,7 +63,7 @@ Result<std::unique_ptr<Handle>> open_handle(const Settings& settings)
     handle->client = rd_kafka_new(RD_KAFKA_PRODUCER, conf->get(), why.data(), why.size());
     if (handle->client == nullptr)
         return fail(Errc::invalid_argument, "cannot set up the Kafka producer: " + std::string{why.data()});
-    conf->release();  // the client's now
+    [[maybe_unused]] const auto* of_the_client = conf->release();
     handle->queue = rd_kafka_queue_get_main(handle->client);
     const std::uint64_t one = 1;
     rd_kafka_queue_io_event_enable(handle->queue, handle->event, &one, sizeof one);

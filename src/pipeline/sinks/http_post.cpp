@@ -34,7 +34,10 @@ Task<HttpBody> Packer::pack(HttpBody body)
     auto job = [compress = compress_, plain]() -> Result<std::string> { return compress(*plain); };
     auto packed = co_await worker_.run(std::move(job));
     body.packed = packed && !packed->empty();
-    body.bytes = body.packed ? std::move(*packed) : *plain;
+    if (body.packed)
+        body.bytes = std::move(*packed);
+    else
+        body.bytes = *plain;
     co_return body;
 }
 

@@ -173,13 +173,20 @@ TEST(LumberjackSink, AnAnswerThatComesLateIsNotTakenForTheNextOne)
 {
     run([]() -> Task<> {
         Rig rig{co_await asio::this_coro::executor};
-        rig.server.how = [](std::uint32_t) { return BeatsServer::Act{ack(2) + ack(2)}; };
+        int windows = 0;
+        rig.server.before = [&windows](net::Transport& transport) -> Task<> {
+            if (windows++ != 1) co_return;
+            co_await sleep(5ms);
+            const auto late = ack(2);
+            [[maybe_unused]] auto written = co_await transport.write_all(late);
+        };
         auto verdict = co_await rig.send(1, 2);
         EXPECT_EQ(verdict.kind, Kind::accepted);
         co_await sleep(20ms);
         rig.server.how = [](std::uint32_t) { return BeatsServer::Act{"", Then::close}; };
         verdict = co_await rig.send(3, 2);
         EXPECT_EQ(verdict.kind, Kind::retry) << "nobody acknowledged these";
+        EXPECT_EQ(rig.server.connections, 2U) << "a connection with words nobody asked for is given up";
         co_await rig.server.stop();
     });
 }

@@ -122,6 +122,24 @@ TEST(SyslogSink, BytesThatTheServersKernelDoesNotTakeAreNotDelivered)
     });
 }
 
+TEST(SyslogSink, WhatOnlyOurOwnKernelHasIsNotDeliveredEither)
+{
+    run([]() -> Task<> {
+        Rig rig{co_await asio::this_coro::executor};
+        rig.server.reads = false;
+        rig.options.timeout = 200ms;
+        // More than a server's kernel takes for a program that does not read, less than ours holds for it.
+        const auto render = [](std::string& out, std::uint64_t) {
+            out += "1200006 <30>1 -" + std::string(1'199'999, 'x');
+        };
+        const auto batch = batch_of(1, 1, render);
+        const auto verdict = co_await rig.sink().send(batch);
+        EXPECT_EQ(verdict.kind, Kind::retry);
+        EXPECT_TRUE(verdict.reason.contains("did not take all bytes within 200 ms")) << verdict.reason;
+        co_await rig.server.stop();
+    });
+}
+
 TEST(SyslogSink, WhatAServerSaysUnaskedIsDropped)
 {
     run([]() -> Task<> {
