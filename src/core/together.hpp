@@ -4,39 +4,16 @@
 #include "core/first_of.hpp"
 
 #include <span>
-#include <vector>
 
 namespace opsd {
 
 /// Two to their ends. An exception of one ends the other, too.
-inline Task<> both_of(Task<> a, Task<> b)
-{
-    using asio::experimental::awaitable_operators::operator&&;
-    std::exception_ptr thrown;
-    try {
-        co_await (std::move(a) && std::move(b));
-        co_return;
-    } catch (const asio::multiple_exceptions& both) {
-        thrown = both.first_exception();
-    }
-    std::rethrow_exception(thrown);
-}
+Task<> both_of(Task<> a, Task<> b);
 
 /// All to their ends. Halved again and again: a thousand tasks are ten deep.
-inline Task<> all_of(std::span<Task<>> tasks)
-{
-    if (tasks.empty()) co_return;
-    if (tasks.size() == 1) co_return co_await std::move(tasks.front());
-    const auto half = tasks.size() / 2;
-    co_await both_of(all_of(tasks.first(half)), all_of(tasks.subspan(half)));
-}
+Task<> all_of(std::span<Task<>> tasks);
 
-/// The first to end; the others are cancelled and awaited. Of no task none ends.
-inline Task<> first_of(std::span<Task<>> tasks)
-{
-    if (tasks.size() == 1) co_return co_await std::move(tasks.front());
-    const auto half = tasks.size() / 2;
-    co_await first_of(first_of(tasks.first(half)), first_of(tasks.subspan(half)));
-}
+/// The first to end; the others are cancelled and awaited. There must be one.
+Task<> first_of(std::span<Task<>> tasks);
 
 }  // namespace opsd
