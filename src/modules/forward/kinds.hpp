@@ -3,6 +3,7 @@
 
 #include "io/net/client.hpp"
 #include "modules/forward/outputs.hpp"
+#include "pipeline/sinks/http_post.hpp"
 
 #include <string_view>
 
@@ -16,6 +17,13 @@ Result<> check_credentials(const OutputOptions& output, bool any_clear);
 /// At least one address by http:// or https://, and its credentials.
 Result<> check_urls(const OutputOptions& output);
 [[nodiscard]] net::TlsClientOptions tls_of(const OutputOptions& output);
+/// Addresses, TLS and limits; credentials are the kind's own.
+[[nodiscard]] pipeline::HttpTarget http_target(const OutputOptions& output);
+/// The header of user and password; null without a user.
+[[nodiscard]] std::shared_ptr<pipeline::Authorization> basic_of(const OutputOptions& output,
+                                                                const SinkServices& services);
+/// gzip, or nothing.
+[[nodiscard]] pipeline::Compress compress_of(const OutputOptions& output);
 
 // --- kinds_http.cpp
 [[nodiscard]] Kind splunk_kind();

@@ -1,10 +1,7 @@
 // Outputs that speak HTTP to one address: Splunk, Logstash, systemd-journal-remote.
 
-#include "core/gzip.hpp"
 #include "modules/forward/kinds.hpp"
-#include "modules/forward/secret_sink.hpp"
 #include "pipeline/sinks/export_format.hpp"
-#include "pipeline/sinks/http_sender.hpp"
 #include "pipeline/sinks/journal_upload_sink.hpp"
 #include "pipeline/sinks/logstash_http_sink.hpp"
 #include "pipeline/sinks/splunk_hec_sink.hpp"
@@ -16,26 +13,6 @@ Result<> check_one_url(const OutputOptions& output)
 {
     if (output.urls.size() > 1) return wrong(output, "it has several urls; this type takes one");
     return check_urls(output);
-}
-
-pipeline::HttpTarget target_of(const OutputOptions& output)
-{
-    pipeline::HttpTarget target;
-    target.url = output.urls.front();
-    target.tls = tls_of(output);
-    target.timeout = output.timeout;
-    return target;
-}
-
-pipeline::Compress compress_of(const OutputOptions& output)
-{
-    if (!output.gzip) return {};
-    return [](const std::string& plain) { return gzip(plain, gzip_fast); };
-}
-
-std::function<Result<std::string>()> reader_of(config::Secret secret, std::string directory)
-{
-    return [secret = std::move(secret), directory = std::move(directory)] { return secret.read(directory); };
 }
 
 pipeline::EcsOptions document_of(const OutputOptions& output, const pipeline::Labels& labels)
@@ -73,7 +50,7 @@ std::unique_ptr<systemd::EntryWriter> splunk_writer(const OutputOptions& output,
 pipeline::HecSinkOptions splunk_options(const OutputOptions& output)
 {
     pipeline::HecSinkOptions options;
-    options.target = target_of(output);
+    options.target = http_target(output);
     options.acknowledge = output.acknowledge;
     options.compress = compress_of(output);
     return options;
@@ -81,14 +58,14 @@ pipeline::HecSinkOptions splunk_options(const OutputOptions& output)
 
 std::unique_ptr<pipeline::Sink> splunk_sink(const OutputOptions& output, const SinkServices& services)
 {
-    auto make = [options = splunk_options(output), executor = services.executor,
-                 &clock = services.clock](const std::string& token) {
-        auto own = options;
-        own.token = token;
-        return std::make_unique<pipeline::SplunkHecSink>(executor, std::move(own), clock);
+    auto options = splunk_options(output);
+    auto read = [secret = output.token, directory = services.credentials_directory]() -> Result<std::string> {
+        auto token = secret.read(directory);
+        if (!token) return token;
+        return "Splunk " + *token;
     };
-    return std::make_unique<SecretSink>(reader_of(output.token, services.credentials_directory),
-                                        std::move(make), services.disk);
+    options.target.authorization = std::make_shared<pipeline::Authorization>(std::move(read), services.disk);
+    return std::make_unique<pipeline::SplunkHecSink>(services.executor, std::move(options), services.clock);
 }
 
 // --- logstash
@@ -107,27 +84,15 @@ std::unique_ptr<systemd::EntryWriter> logstash_writer(const OutputOptions& outpu
     return std::make_unique<pipeline::EcsWriter>(options);
 }
 
-pipeline::LogstashHttpOptions logstash_options(const OutputOptions& output)
-{
-    pipeline::LogstashHttpOptions options;
-    options.target = target_of(output);
-    options.lines = output.lines;
-    options.compress = compress_of(output);
-    return options;
-}
-
 std::unique_ptr<pipeline::Sink> logstash_sink(const OutputOptions& output, const SinkServices& services)
 {
-    auto make = [options = logstash_options(output), user = output.user, executor = services.executor,
-                 &clock = services.clock](const std::string& password) {
-        auto own = options;
-        if (!user.empty())
-            own.target.headers.emplace_back("Authorization", pipeline::basic_authorization(user, password));
-        return std::make_unique<pipeline::LogstashHttpSink>(executor, std::move(own), clock);
-    };
-    if (output.user.empty()) return make({});
-    return std::make_unique<SecretSink>(reader_of(output.password, services.credentials_directory),
-                                        std::move(make), services.disk);
+    pipeline::LogstashHttpOptions options;
+    options.target = http_target(output);
+    options.target.authorization = basic_of(output, services);
+    options.lines = output.lines;
+    options.compress = compress_of(output);
+    return std::make_unique<pipeline::LogstashHttpSink>(services.executor, std::move(options),
+                                                        services.clock);
 }
 
 // --- journal
@@ -149,7 +114,7 @@ std::unique_ptr<systemd::EntryWriter> journal_writer(const OutputOptions& /*outp
 std::unique_ptr<pipeline::Sink> journal_sink(const OutputOptions& output, const SinkServices& services)
 {
     pipeline::JournalUploadOptions options;
-    options.target = target_of(output);
+    options.target = http_target(output);
     return std::make_unique<pipeline::JournalUploadSink>(services.executor, std::move(options),
                                                          services.clock);
 }
@@ -158,7 +123,10 @@ std::chrono::milliseconds splunk_deadline(const OutputOptions& output)
 {
     return splunk_options(output).deadline();
 }
-std::chrono::milliseconds http_deadline(const OutputOptions& output) { return target_of(output).deadline(); }
+std::chrono::milliseconds http_deadline(const OutputOptions& output)
+{
+    return http_target(output).deadline();
+}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "modules/forward/kinds.hpp"
 
+#include "core/gzip.hpp"
 #include "io/net/url.hpp"
 #include "pipeline/sinks/bulk.hpp"
 #include "pipeline/sinks/elasticsearch.hpp"
@@ -63,38 +64,48 @@ net::TlsClientOptions tls_of(const OutputOptions& output)
     return tls;
 }
 
+pipeline::HttpTarget http_target(const OutputOptions& output)
+{
+    pipeline::HttpTarget target;
+    target.urls = output.urls;
+    target.tls = tls_of(output);
+    target.timeout = output.timeout;
+    target.connections = static_cast<std::size_t>(output.batch.in_flight);
+    return target;
+}
+
+std::shared_ptr<pipeline::Authorization> basic_of(const OutputOptions& output, const SinkServices& services)
+{
+    if (output.user.empty()) return nullptr;
+    auto read = [user = output.user, secret = output.password,
+                 directory = services.credentials_directory]() -> Result<std::string> {
+        auto password = secret.read(directory);
+        if (!password) return password;
+        return pipeline::basic_authorization(user, *password);
+    };
+    return std::make_shared<pipeline::Authorization>(std::move(read), services.disk);
+}
+
+pipeline::Compress compress_of(const OutputOptions& output)
+{
+    if (!output.gzip) return {};
+    return [](const std::string& plain) { return gzip(plain, gzip_fast); };
+}
+
 namespace {
 
-std::vector<std::string> without_slashes(std::vector<std::string> urls)
+/// The header of key or user; null without either.
+std::shared_ptr<pipeline::Authorization> elasticsearch_authorization(const OutputOptions& output,
+                                                                     const SinkServices& services)
 {
-    for (auto& url : urls)
-        url.erase(url.find_last_not_of('/') + 1);
-    return urls;
-}
-
-/// Reads the secret and makes a header of it. Null: there is none.
-std::function<Result<std::string>()> authorization(const OutputOptions& output, const std::string& directory)
-{
-    const bool key = is_set(output.api_key);
-    if (!key && output.user.empty()) return {};
-    return [key, user = output.user, secret = key ? output.api_key : output.password,
-            directory]() -> Result<std::string> {
-        auto text = secret.read(directory);
-        if (!text) return text;
-        return key ? "ApiKey " + *text : pipeline::basic_authorization(user, *text);
+    if (!is_set(output.api_key)) return basic_of(output, services);
+    auto read = [secret = output.api_key,
+                 directory = services.credentials_directory]() -> Result<std::string> {
+        auto key = secret.read(directory);
+        if (!key) return key;
+        return "ApiKey " + *key;
     };
-}
-
-/// One client for each sink: it has its own certificate, and its connections end with it.
-pipeline::HttpSenderParts http_parts(const OutputOptions& output, const SinkServices& services)
-{
-    net::ConnectionOptions connections;
-    connections.idle_per_host = static_cast<std::size_t>(output.batch.in_flight);
-    auto client = std::make_shared<net::HttpClient>(services.executor, tls_of(output), connections);
-    return {.send = [client](net::ClientRequest request) { return client->send(std::move(request)); },
-            .authorization = authorization(output, services.credentials_directory),
-            .reader = services.disk,
-            .packer = services.packer};
+    return std::make_shared<pipeline::Authorization>(std::move(read), services.disk);
 }
 
 // --- elasticsearch
@@ -113,12 +124,10 @@ std::unique_ptr<systemd::EntryWriter> elasticsearch_writer(const OutputOptions& 
 
 std::unique_ptr<pipeline::Sink> elasticsearch_sink(const OutputOptions& output, const SinkServices& services)
 {
-    pipeline::HttpSenderOptions options;
-    options.urls = without_slashes(output.urls);
-    options.compress = output.gzip;
-    options.timeout = output.timeout;
-    return std::make_unique<pipeline::BulkSink>(std::move(options), http_parts(output, services),
-                                                services.clock);
+    auto target = pipeline::bulk_target(http_target(output));
+    target.authorization = elasticsearch_authorization(output, services);
+    pipeline::HttpPoster poster{services.executor, std::move(target), services.clock};
+    return std::make_unique<pipeline::BulkSink>(std::move(poster), compress_of(output));
 }
 
 // --- file

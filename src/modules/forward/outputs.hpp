@@ -19,7 +19,6 @@ struct SinkServices {
     Executor executor;
     Clock& clock;
     WorkerThread& disk;    ///< small files: secrets, file outputs
-    WorkerThread& packer;  ///< compression
     std::string credentials_directory;
 };
 

@@ -1,34 +1,33 @@
 #include "pipeline/sinks/bulk.hpp"
 
 #include "pipeline/sinks/elasticsearch.hpp"
+#include "pipeline/sinks/network.hpp"
 
 namespace opsd::pipeline {
-namespace {
 
-HttpSenderOptions bounded(HttpSenderOptions options)
+HttpTarget bulk_target(HttpTarget target)
 {
-    options.largest_answer = largest_bulk_reply;
-    return options;
+    target.largest_answer = largest_bulk_reply;
+    target.repeatable = true;
+    return target;
 }
 
-}  // namespace
-
-BulkSink::BulkSink(HttpSenderOptions options, HttpSenderParts parts, Clock& clock)
-  : sender_{bounded(std::move(options)), std::move(parts)}
-  , clock_{clock}
+BulkSink::BulkSink(HttpPoster poster, Compress compress)
+  : packer_{std::move(compress)}
+  , poster_{std::move(poster)}
 {}
 
 Task<Verdict> BulkSink::send(const Batch& batch)
 {
     const auto sent = batch.size();
-    std::string target{bulk_path};
-    std::string type{bulk_content_type};
-    auto body = joined(batch);
-    auto answer = co_await sender_.post(std::move(target), std::move(type), std::move(body));
-    if (!answer) co_return std::move(answer).error();
-    const auto after = parse_retry_after(answer->header("retry-after"), clock_.now());
-    auto verdict = read_bulk_reply(static_cast<int>(answer->status), answer->body, sent, after);
-    verdict.answer = answer_text(*answer);
+    HttpBody plain;
+    plain.bytes = joined(batch);
+    plain.type = bulk_content_type;
+    auto body = co_await packer_.pack(std::move(plain));
+    const auto answer = co_await poster_.post(std::string{bulk_path}, std::move(body));
+    if (!answer) co_return verdict_of_error(answer.error());
+    auto verdict = read_bulk_reply(answer->status, answer->body, sent, answer->after);
+    verdict.answer = answer->text();
     co_return verdict;
 }
 

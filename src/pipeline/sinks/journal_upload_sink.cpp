@@ -21,7 +21,11 @@ Task<Verdict> JournalUploadSink::send(const Batch& batch)
     for (int closings = 1;; ++closings) {
         auto copy = body;
         const auto answer = co_await poster_.post(path, std::move(copy));
-        if (answer) co_return verdict_of_status(answer->status, answer->body, answer->after);
+        if (answer) {
+            auto verdict = verdict_of_status(answer->status, answer->body, answer->after);
+            verdict.answer = answer->text();
+            co_return verdict;
+        }
         if (answer.error().code != Errc::unavailable) co_return verdict_of_error(answer.error());
         const bool well = co_await takes_nothing();
         if (!well) co_return verdict_of_error(answer.error());

@@ -15,7 +15,8 @@ constexpr int most_unasked_reads = 16;  // beyond, a far side talks without an e
 
 Verdict verdict_of_error(const Error& error)
 {
-    const bool settings = error.code == Errc::denied || error.code == Errc::invalid_argument;
+    const bool settings =
+        error.code == Errc::denied || error.code == Errc::invalid_argument || error.code == Errc::not_found;
     return settings ? keep(error.message) : retry(error.message);
 }
 

@@ -53,7 +53,6 @@ SplunkHecSink::SplunkHecSink(Executor executor, HecSinkOptions options, Clock& c
   , clock_{clock}
   , packer_{std::move(options_.compress)}
 {
-    options_.target.headers.emplace_back("Authorization", "Splunk " + options_.token);
     options_.target.cookies = true;
     options_.ack_interval = std::max(options_.ack_interval, 1ms);
 }
@@ -85,6 +84,7 @@ Task<Verdict> SplunkHecSink::send(const Batch& batch)
     const auto answer = co_await channel->poster.post(path, std::move(body), std::move(headers));
     if (!answer) co_return verdict_of_error(answer.error());
     auto reply = read_hec_reply(answer->status, answer->body, answer->after);
+    const auto said = answer->text();
     const bool waits = reply.verdict.kind == Verdict::Kind::accepted && reply.ack_id && options_.acknowledge
                        && !acks_disabled_;
     if (waits) {
@@ -94,6 +94,7 @@ Task<Verdict> SplunkHecSink::send(const Batch& batch)
     const bool clean = reply.verdict.kind == Verdict::Kind::accepted
                        || (!waits && reply.verdict.kind != Verdict::Kind::keep);
     if (clean) free_.push_back(std::move(channel));
+    reply.verdict.answer = said;
     co_return reply.verdict;
 }
 

@@ -20,7 +20,6 @@ namespace opsd::pipeline {
 
 struct HecSinkOptions {
     HttpTarget target;        ///< the collector's address without a path: https://splunk:8088
-    std::string token;        ///< never shown
     bool acknowledge = true;  ///< wait for indexers where the token makes them answer
     std::chrono::milliseconds ack_timeout{300'000};  ///< then the batch is sent again
     std::chrono::milliseconds ack_interval{1'000};   ///< until the first question; doubled up to 10 s

@@ -214,7 +214,7 @@ TEST(JournalRemote, WritesEveryEntryWithAllItsFields)
             const auto executor = co_await asio::this_coro::executor;
             const SystemClock clock;
             JournalUploadOptions options;
-            options.target.url = fmt::format("http://127.0.0.1:{}", port);
+            options.target.urls = {fmt::format("http://127.0.0.1:{}", port)};
             JournalUploadSink sink{executor, options, clock};
             ExportWriter writer;
             co_await deliver_all(sink, writer);

@@ -52,11 +52,10 @@ struct FarSides {
     Verdict deliver()
     {
         if (!sink) {
-            HttpSenderParts parts{.send = [this](net::ClientRequest r) { return send(std::move(r)); },
-                                  .authorization = authorization,
-                                  .reader = reader,
-                                  .packer = packer};
-            sink.emplace(options, std::move(parts), clock);
+            if (authorization) target.authorization = std::make_shared<Authorization>(authorization, reader);
+            HttpPoster poster{[this](net::ClientRequest r) { return send(std::move(r)); },
+                              bulk_target(target), clock};
+            sink.emplace(std::move(poster), [](const std::string& plain) { return gzip(plain, gzip_fast); });
         }
         const auto batch = batch_of(numbered(1, 3, render));
         Verdict verdict;
@@ -67,11 +66,10 @@ struct FarSides {
     std::function<void(std::string&, std::uint64_t)> render = [](std::string& out, std::uint64_t n) {
         out += "{\"create\":{}}\n{\"n\":" + std::to_string(n) + "}\n";
     };
-    HttpSenderOptions options{.urls = {"https://a:9200"}};
+    HttpTarget target{.urls = {"https://a:9200"}};
     std::function<Result<std::string>()> authorization;
     ManualClock clock{today};
     WorkerThread reader{"reader"};
-    WorkerThread packer{"packer"};
     std::deque<Result<net::ClientResponse>> answers;
     std::vector<net::ClientRequest> requests;
     std::optional<BulkSink> sink;
@@ -126,7 +124,7 @@ TEST(BulkSink, PacksLargeRequests)
 TEST(BulkSink, AddressesTakeTurnsAndOneThatIsAwayIsPassedOver)
 {
     FarSides far;
-    far.options.urls = {"https://a:9200", "https://b:9200", "https://c:9200"};
+    far.target.urls = {"https://a:9200", "https://b:9200", "https://c:9200"};
     far.deliver();
     far.deliver();
     EXPECT_TRUE(far.requests.at(0).url.starts_with("https://a:9200/"));

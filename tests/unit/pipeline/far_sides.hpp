@@ -76,7 +76,7 @@ protected:
     [[nodiscard]] HttpTarget target() const
     {
         HttpTarget target;
-        target.url = server_.url();
+        target.urls = {server_.url()};
         target.tls = pki_.trusting();
         target.timeout = 5s;
         return target;
@@ -117,7 +117,7 @@ public:
     {
         HecSinkOptions options;
         options.target = target();
-        options.token = "t";
+        options.target.headers.emplace_back("Authorization", "Splunk t");
         options.acknowledge = acknowledge_;
         options.ack_timeout = 5s;
         options.ack_interval = 2ms;

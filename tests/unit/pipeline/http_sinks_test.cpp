@@ -13,7 +13,7 @@ namespace {
 HttpTarget target_of(const WebServer& server, std::string path = {})
 {
     HttpTarget target;
-    target.url = server.url() + path;
+    target.urls = {server.url() + path};
     target.timeout = 2s;
     return target;
 }
@@ -160,7 +160,7 @@ TEST(HttpPoster, SettingsThatCannotWorkAreKept)
         WebServer server{executor, [](const WebRequest&) { return says(200); }};
         for (const auto& url : {"ftp://x"s, "http://user:password@x/"s, "https" + server.url().substr(4)}) {
             LogstashHttpOptions options;
-            options.target.url = url;
+            options.target.urls = {url};
             options.target.tls.ca_file = "/nonexistent/ca.pem";
             options.target.headers = {{"Authorization", "Basic c2VjcmV0"}};
             LogstashHttpSink sink{executor, options, clock};

@@ -25,9 +25,9 @@ struct Rig {
     Rig(const Executor& executor, WebServer::How how, net::TlsContext tls = {})
       : server{executor, std::move(how), std::move(tls)}
     {
-        options.target.url = server.url() + "/";
+        options.target.urls = {server.url() + "/"};
         options.target.timeout = 2s;
-        options.token = secret;
+        options.target.headers.emplace_back("Authorization", std::string{"Splunk "} + secret);
         options.ack_timeout = 2s;
         options.ack_interval = 2ms;
         on = executor;
