@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds watch_interval = 5s;
 constexpr std::size_t most_jobs = 1'024;  // of small writes, waiting
-constexpr std::size_t most_packing = 256;
 
 /// The cursor, and nothing else.
 class CursorWriter final : public systemd::EntryWriter {
@@ -37,12 +36,10 @@ Core::Core(ForwardOptions settings, Services& all, Outside around)
   , services{all}
   , outside{std::move(around)}
   , disk_{"opsd-forward", most_jobs}
-  , packer_{"opsd-fwd-gzip", most_packing}
   , started_{all.clock.now()}
 {
     auto make_sink = [this](const OutputOptions& output) {
-        const SinkServices sink{services.executor, services.clock, disk_, packer_,
-                                services.paths.credentials};
+        const SinkServices sink{services.executor, services.clock, disk_, services.paths.credentials};
         return outside.make_sink(output, sink);
     };
     auto seed = outside.seed;

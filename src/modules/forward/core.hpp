@@ -49,7 +49,6 @@ private:
     void report();
 
     RetiringWorker disk_;
-    RetiringWorker packer_;
     std::vector<std::unique_ptr<Surroundings>> surroundings_;
     std::vector<std::unique_ptr<Output>> outputs_;
     std::string end_;  ///< a cursor

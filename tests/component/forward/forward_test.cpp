@@ -190,7 +190,7 @@ public:
             return follower_.join(std::move(key), std::move(make), std::move(position));
         };
         auto make_sink = [this](const OutputOptions& wanted) {
-            const SinkServices sink{services_.executor, clock_, disk_, packer_, ""};
+            const SinkServices sink{services_.executor, clock_, disk_, ""};
             return find_kind(wanted.type)->sink(wanted, sink);
         };
         around_ = std::make_unique<Surroundings>(Surroundings{
@@ -226,7 +226,6 @@ private:
     systemd::JournalFollower follower_;
     Journal journal_;
     WorkerThread disk_{"disk"};
-    WorkerThread packer_{"packer"};
     std::unique_ptr<Surroundings> around_;
     TaskGroup group_;
 
