@@ -223,6 +223,7 @@ void Source::start_reads(systemd::Manager& manager, TaskGroup& readers)
 Task<> Source::read_one(systemd::Manager& manager, std::string id)
 {
     const auto signals = tracker_.signals(id);
+    const auto gathered = counters_.gathered;
     asked_.insert_or_assign(id, clock_.monotonic());
     ++counters_.reads;
     auto facts = co_await manager.read_unit(systemd::unit_path(id));
@@ -233,8 +234,11 @@ Task<> Source::read_one(systemd::Manager& manager, std::string id)
         read_triggered(id, facts->triggers);
         const bool overtaken = tracker_.signals(id) != signals;
         tracker_.read(id, std::move(*facts), clock_.monotonic(), overtaken);
-        if (overtaken) want_read(id, clock_.monotonic() + reread_pause);
-        held_.erase(systemd::unit_path(id));  // systemd answered after it had sent them
+        const auto held = held_.find(systemd::unit_path(id));
+        // What came since the question may be newer than the answer, which can take two calls.
+        const bool newer = held != held_.end() && held->second.number > gathered;
+        if (overtaken || newer) want_read(id, clock_.monotonic() + reread_pause);
+        if (held != held_.end() && !newer) held_.erase(held);
         parts_.publisher.confirmed();
     }
     parts_.publisher.wake();
@@ -280,6 +284,7 @@ void Source::hold(Holds::iterator it, const systemd::UnitChange& change)
     ++counters_.gathered;
     manager_->linger();
     auto& held = it->second;
+    held.number = counters_.gathered;
     (change.of_unit() ? held.unit : held.own) = change.keep();
     if (clock_.monotonic() >= held.until - parts_.options.flapping.gather / 4) release(it);
 }

@@ -66,6 +66,7 @@ private:
     /// The newest signals of a flapping unit: at most one of each interface.
     struct Held {
         Monotonic until{};
+        std::uint64_t number = 0;  ///< of the newest, of all that were held
         std::unique_ptr<const systemd::UnitChange> own;
         std::unique_ptr<const systemd::UnitChange> unit;
     };

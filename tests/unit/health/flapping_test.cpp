@@ -165,6 +165,28 @@ TEST_F(HealthFlapping, WhatItGoesOnDoingIsLookedAtTogether)
     EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "0");
 }
 
+TEST_F(HealthFlapping, WhatIsHeardWhileItIsReadIsNotForgotten)
+{
+    flap();
+    systemd.change("a.service", [this](UnitFacts& f) {
+        f.active_state = "activating";
+        f.sub_state = "auto-restart";
+        f.state_change_at = clock.monotonic();
+    });
+    advance(10s);
+    ASSERT_EQ(state("a.service")->facts->active_state, "activating");
+    systemd.hold(systemd::FakeCall::read_unit);
+    systemd.reload();  // all is read anew
+    advance(1s);
+    systemd.change("a.service", [this](UnitFacts& f) { began_anew(f); });
+    systemd.release(systemd::FakeCall::read_unit);  // the answer is older than the signal
+    advance(10s);
+    EXPECT_EQ(state("a.service")->facts->active_state, "active");
+    EXPECT_EQ(state("a.service")->facts->sub_state, "running");
+    advance(5min);
+    EXPECT_EQ(metric("opsd_systemd_resync_corrections_total"), "0");
+}
+
 TEST_F(HealthFlapping, TheFirstFailureOfAnotherUnitIsSeenAtOnce)
 {
     options.units.emplace_back("b.service");
