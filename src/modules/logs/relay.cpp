@@ -111,7 +111,7 @@ Task<Response> passed(PassingPtr passing, bool head)
     if (const auto type = answer.head().header("content-type"); !type.empty()) response.type = type;
     copy_headers(answer, response);
     const auto length = answer.length();
-    const bool none = head || answer.head().status == 204 || answer.status == 304;
+    const bool none = head || answer.head().status == 204 || answer.head().status == 304;
     if (none) co_return response;
     if (!length || *length > most_direct) {
         response.producer = [passing](http::StreamWriter& writer) { return stream_on(passing, writer); };
