@@ -8,14 +8,15 @@
 
 namespace opsd {
 
-/// Two to their ends. An exception of one ends the other, too.
+/// Two to their ends, whatever one of them throws; then that is thrown.
 inline Task<> both_of(Task<> a, Task<> b)
 {
     using asio::experimental::awaitable_operators::operator&&;
     std::exception_ptr thrown;
     try {
-        co_await (std::move(a) && std::move(b));
-        co_return;
+        const auto [first, second] = co_await (outcome_of(std::move(a)) && outcome_of(std::move(b)));
+        if (first && second) co_return;
+        thrown = first ? second.error() : first.error();
     } catch (const asio::multiple_exceptions& both) {
         thrown = both.first_exception();
     }
