@@ -1,6 +1,6 @@
 // Out of line, because what asio makes of it takes the compiler two seconds each time.
 
-#include "core/first_of.hpp"
+#include "core/together.hpp"
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/multiple_exceptions.hpp>
@@ -32,6 +32,19 @@ Task<> first_of(Task<> a, Task<> b)
     try {
         const auto either = co_await (outcome_of(std::move(a)) || outcome_of(std::move(b)));
         thrown = std::visit([](const auto& outcome) { return outcome; }, either);
+    } catch (const asio::multiple_exceptions& both) {
+        thrown = both.first_exception();
+    }
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+Task<> both_of(Task<> a, Task<> b)
+{
+    using asio::experimental::awaitable_operators::operator&&;
+    std::exception_ptr thrown;
+    try {
+        const auto [first, second] = co_await (outcome_of(std::move(a)) && outcome_of(std::move(b)));
+        thrown = first ? first : second;
     } catch (const asio::multiple_exceptions& both) {
         thrown = both.first_exception();
     }

@@ -7,7 +7,7 @@
 
 namespace opsd {
 
-/// Two to their ends. An exception of one ends the other, too.
+/// Two to their ends, whatever one of them throws; then that is thrown.
 Task<> both_of(Task<> a, Task<> b);
 
 /// All to their ends. Halved again and again: a thousand tasks are ten deep.
