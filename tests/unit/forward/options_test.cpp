@@ -139,12 +139,12 @@ TEST(ForwardOptions, MistakesAreSentences)
 
 TEST(ForwardOptions, TheSchemaOffersWhatCanBeMade)
 {
-    const auto root = config::parse_yaml("outputs: [{name: x, type: kafka}]", "test.yaml");
+    const auto root = config::parse_yaml("outputs: [{name: x, type: pigeon}]", "test.yaml");
     config::Mistakes mistakes;
     (void)schema().parse(&*root, "forward", mistakes);
     ASSERT_EQ(mistakes.size(), 1U);
     EXPECT_NE(mistakes[0].text.find("elasticsearch"), std::string::npos) << mistakes[0].text;
-    EXPECT_EQ(find_kind("kafka"), nullptr);
+    EXPECT_EQ(find_kind("pigeon"), nullptr);
     for (const auto& kind : kinds())
         EXPECT_EQ(find_kind(kind.name), &kind);
 }
