@@ -466,6 +466,7 @@ TEST_F(HealthRoutes, WhatAFullDiskTookIsToldAlsoAfterAnOrderlyEnd)
 {
     const auto last = last_seen();
     killed_with_an_event();
+    fail_unit("a.service");  // as it is written: nothing waits that would take the loss along
     start_on_a_full_disk();
     store->full.reset();
     stop();
