@@ -111,6 +111,15 @@ GivenIds given_ids(const std::vector<Row>& rows)
     return {.last = as_integer(rows.front().at(0)), .ended = as_integer(rows.front().at(1)) != 0};
 }
 
+Ids go_on(Ids now, const GivenIds& given, std::int64_t first, bool any) noexcept
+{
+    const bool empty = given.last == 0;
+    now.next = any || empty ? std::max(now.next, given.last + 1) : given.last + 1;
+    if (empty) now.lost = std::max(now.lost, first - 1);
+    if (!empty && !given.ended) now.lost = std::max(now.lost, given.last);
+    return now;
+}
+
 std::string placeholders(std::size_t count)
 {
     std::string all;

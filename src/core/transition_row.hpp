@@ -46,6 +46,16 @@ struct GivenIds {
 [[nodiscard]] Statement select_given_ids(std::string_view owner);
 [[nodiscard]] GivenIds given_ids(const std::vector<Row>& rows);
 
+/// Where a run of the daemon stands with its ids.
+struct Ids {
+    std::int64_t next = 1;
+    std::int64_t lost = 0;  ///< the newest that was given and never written
+};
+/// Where it goes on when it learns what earlier runs left behind. Until then its ids came from the clock,
+/// from `first` on: when `any` was given they stay ahead, and over an empty store, which may stand in the
+/// place of a lost one whose ids were given, too.
+[[nodiscard]] Ids go_on(Ids now, const GivenIds& given, std::int64_t first, bool any) noexcept;
+
 /// "?1, ?2, ?3" for three.
 [[nodiscard]] std::string placeholders(std::size_t count);
 

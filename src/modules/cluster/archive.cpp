@@ -3,6 +3,7 @@
 #include "modules/cluster/archive.hpp"
 
 #include "core/first_of.hpp"
+#include "core/transition_row.hpp"
 #include "modules/cluster/archive_rows.hpp"
 
 #include <fmt/format.h>
@@ -81,7 +82,9 @@ Task<Result<>> Archive::begin()
     if (!positions) co_return fail(std::move(positions).error());
     auto rows = co_await store_.read(select_given_ids("cluster"), 1);
     if (!rows) co_return fail(std::move(rows).error());
-    take_up_ids(given_ids(*rows));
+    const auto ids = go_on({.next = next_id_, .lost = lost_}, given_ids(*rows), first_id_, !queue_.empty());
+    next_id_ = ids.next;
+    lost_ = ids.lost;
     auto reserved = co_await reserve();
     if (!reserved) {
         // What cannot be reserved is taken from the clock: the next run would give it again.
@@ -93,17 +96,6 @@ Task<Result<>> Archive::begin()
     begun_ = true;
     news_.cancel();
     co_return Result<>{};
-}
-
-/// Ids given while the store could not be read came from the clock; they stay ahead.
-void Archive::take_up_ids(const GivenIds& given)
-{
-    const auto next = given.last + 1;
-    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
-    const bool empty = given.last == 0;
-    next_id_ = !queue_.empty() || empty ? std::max(next_id_, next) : next;
-    if (empty) lost_ = std::max(lost_, first_id_ - 1);
-    if (!empty && !given.ended) lost_ = std::max(lost_, given.last);
 }
 
 Task<Result<>> Archive::read_positions()

@@ -9,7 +9,6 @@
 // after a kill; a picture is written at most every save_interval, a new member at once, the rest at the end.
 
 #include "core/timeline.hpp"
-#include "core/transition_row.hpp"
 #include "modules/cluster/member_text.hpp"
 #include "modules/cluster/options.hpp"
 #include "opsd/clock.hpp"
@@ -129,7 +128,6 @@ private:
     };
 
     Task<Result<>> read_positions();
-    void take_up_ids(const GivenIds& given);
     Task<Result<>> reserve();
     Task<> write_loop();
     Task<> save_loop();

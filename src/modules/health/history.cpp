@@ -74,7 +74,9 @@ Task<Result<History::Loaded>> History::read_all()
         loaded.acknowledgements.insert_or_assign(as_text(row.at(0)), acknowledgement_from(row));
     auto rows = co_await store_.read(select_given_ids("health"), 1);
     if (!rows) co_return fail(std::move(rows).error());
-    take_up_ids(given_ids(*rows));
+    const auto ids = go_on({.next = next_id_, .lost = lost_}, given_ids(*rows), first_id_, transitions_ > 0);
+    next_id_ = ids.next;
+    lost_ = ids.lost;
     reserved_ = next_id_;
     loaded_ = true;
     auto reserved = co_await reserve();
@@ -83,17 +85,6 @@ Task<Result<History::Loaded>> History::read_all()
     if (!reserved) report_(fmt::format("the history is incomplete: {}", reserved.error().message));
     bell_.ring();
     co_return loaded;
-}
-
-/// Ids given while the store could not be read came from the clock; they stay ahead.
-void History::take_up_ids(const GivenIds& given)
-{
-    const auto next = given.last + 1;
-    // An empty store may be a new one in the place of a lost one, whose ids were given: the clock's stay.
-    const bool empty = given.last == 0;
-    next_id_ = transitions_ > 0 || empty ? std::max(next_id_, next) : next;
-    if (empty) lost_ = std::max(lost_, first_id_ - 1);
-    if (!empty && !given.ended) lost_ = std::max(lost_, given.last);
 }
 
 /// Ids are used for events before their rows are durable: after a kill they must not be given again.
@@ -287,6 +278,7 @@ Task<> History::end()
     co_await flush();
     if (!loaded_ || !queue_.empty() || !waiting_acks_.empty()) co_return;
     ended_ = true;
+    // Where that fails, the next run tells a gap that is none.
     (void)co_await store_.write(note_end("health", lost_));
 }
 

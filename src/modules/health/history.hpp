@@ -11,7 +11,6 @@
 // not be written from start to kill; what is queued and acknowledged while the store cannot be opened or
 // written is written when it can be.
 
-#include "core/transition_row.hpp"
 #include "modules/health/bell.hpp"
 #include "modules/health/tracker.hpp"
 #include "opsd/log.hpp"
@@ -153,7 +152,6 @@ private:
     Task<Result<>> remove(std::vector<Statement> statements);
     Task<Result<std::int64_t>> count_rows();
     void forget_old_folds();
-    void take_up_ids(const GivenIds& given);
     Task<Result<>> reserve();
     [[nodiscard]] std::vector<Op> queued_for(const HistoryQuery& query) const;
     static std::vector<Statement> statements(const Op& op);

@@ -64,6 +64,42 @@ protected:
         });
         until([&] { return done; });
     }
+    /// Two units, and the id of the event that a reader saw last.
+    std::int64_t last_seen()
+    {
+        two_units();
+        const auto reader = listen();
+        fail_unit("a.service");
+        advance(1s);
+        const auto id = reader->ids().back();
+        leave(*reader);
+        return id;
+    }
+    /// opsd is killed before an event that readers are told is written: its id.
+    std::int64_t killed_with_an_event()
+    {
+        const auto reader = listen();
+        store->broken = Error{Errc::unavailable, "cannot write: killed"};  // nothing more reaches the disk
+        run_unit("a.service");
+        advance(20ms);
+        const auto id = reader->ids().back();
+        leave(*reader);
+        stop();
+        store->broken.reset();
+        return id;
+    }
+    void start_on_a_full_disk()
+    {
+        store->full = Error{Errc::unavailable, "cannot write: no room"};
+        start();
+        advance(1s);
+    }
+    std::string told_after(std::int64_t last)
+    {
+        const auto reader = listen("", std::to_string(last));
+        leave(*reader);
+        return reader->text;
+    }
     static constexpr std::string_view gap = "event: missed\ndata: {\"count\":null}\n\n";
     std::list<http::Stream> producers;
     int open = 0;
@@ -385,20 +421,14 @@ TEST_F(HealthRoutes, FoldedEventsAreNoGap)
 
 TEST_F(HealthRoutes, AReaderOfAStoreThatWasLostIsTold)
 {
-    two_units();
-    const auto first = listen();
-    fail_unit("a.service");
-    advance(1s);
-    const auto last = std::to_string(first->ids().back());
-    leave(*first);
+    const auto last = last_seen();
     stop();
     empty_the_store();
     for (int i = 0; i < 2; ++i) {  // also when nothing happened before opsd is started again
         start();
         advance(1s);
-        const auto second = listen("", last);
-        EXPECT_NE(second->text.find(gap), std::string::npos) << second->text;
-        leave(*second);
+        const auto text = told_after(last);
+        EXPECT_NE(text.find(gap), std::string::npos) << text;
         stop();
     }
     start();
@@ -406,36 +436,20 @@ TEST_F(HealthRoutes, AReaderOfAStoreThatWasLostIsTold)
 
 TEST_F(HealthRoutes, AReaderWhoseEventsAKillMayHaveTakenIsTold)
 {
-    two_units();
-    const auto first = listen();
-    fail_unit("a.service");
-    advance(1s);
-    const auto written = first->ids().back();
-    store->broken = Error{Errc::unavailable, "cannot write: killed"};  // nothing more reaches the disk
-    run_unit("a.service");
-    advance(20ms);
-    const auto told = first->ids().back();
-    ASSERT_GT(told, written);
-    leave(*first);
-    stop();
-    store->broken.reset();
+    const auto written = last_seen();
+    const auto taken = killed_with_an_event();
+    ASSERT_GT(taken, written);
     start();
     advance(1s);
-    for (const auto last : {written, told}) {
-        const auto second = listen("", std::to_string(last));
-        EXPECT_NE(second->text.find(gap), std::string::npos) << last << second->text;
-        leave(*second);
+    for (const auto last : {written, taken}) {
+        const auto text = told_after(last);
+        EXPECT_NE(text.find(gap), std::string::npos) << last << text;
     }
 }
 
 TEST_F(HealthRoutes, AnOrderlyRestartIsNoGap)
 {
-    two_units();
-    const auto first = listen();
-    fail_unit("a.service");
-    advance(1s);
-    const auto last = first->ids().back();
-    leave(*first);
+    const auto last = last_seen();
     for (int i = 0; i < 2; ++i) {
         run_unit("a.service");
         stop();  // the last is written at the end
@@ -450,44 +464,24 @@ TEST_F(HealthRoutes, AnOrderlyRestartIsNoGap)
 
 TEST_F(HealthRoutes, WhatAFullDiskTookIsToldAlsoAfterAnOrderlyEnd)
 {
-    two_units();
-    const auto first = listen();
-    fail_unit("a.service");
-    advance(1s);
-    const auto last = first->ids().back();
-    leave(*first);
-    store->broken = Error{Errc::unavailable, "cannot write: killed"};
-    run_unit("a.service");
-    advance(20ms);
-    stop();
-    store->broken.reset();
-    store->full = Error{Errc::unavailable, "cannot write: no room"};
-    start();
-    advance(1s);
+    const auto last = last_seen();
+    killed_with_an_event();
+    fail_unit("a.service");  // as it is written: nothing waits that would take the loss along
+    start_on_a_full_disk();
     store->full.reset();
     stop();
     start();
     advance(1s);
-    const auto second = listen("", std::to_string(last));
-    EXPECT_NE(second->text.find(gap), std::string::npos) << second->text;
-    leave(*second);
+    const auto text = told_after(last);
+    EXPECT_NE(text.find(gap), std::string::npos) << text;
 }
 
 TEST_F(HealthRoutes, IdsOfARunThatCouldWriteNothingAreNotGivenAgain)
 {
-    two_units();
-    fail_unit("a.service");
-    advance(1s);
+    last_seen();
     stop();
-    store->full = Error{Errc::unavailable, "cannot write: no room"};
-    start();
-    advance(1s);
-    const auto first = listen();
-    run_unit("a.service");
-    advance(20ms);
-    const auto told = first->ids().back();
-    leave(*first);
-    stop();
+    start_on_a_full_disk();
+    const auto told = killed_with_an_event();
     store->full.reset();
     start();
     advance(1s);
