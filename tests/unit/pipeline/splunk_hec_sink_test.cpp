@@ -27,7 +27,7 @@ struct Rig {
     {
         options.target.urls = {server.url() + "/"};
         options.target.timeout = 2s;
-        options.target.headers.emplace_back("Authorization", std::string{"Splunk "} + secret);
+        options.target.headers.emplace_back("Authorization", "Splunk " + std::string{secret});
         options.ack_timeout = 2s;
         options.ack_interval = 2ms;
         on = executor;
