@@ -156,6 +156,15 @@ class NoLoss(unittest.TestCase):
         self.arrives(rig)
         rig.judge(self, ENTRIES)
 
+    def test_a_clock_that_steps_back_within_one_file(self):
+        rig = self.rig(0)
+        parts = 10
+        each = ENTRIES // parts
+        rig.write("".join(export_text(i * each, each, START - i * 60_000_000) for i in range(parts)))
+        rig.killed_at_random(KILLS // 2, ENTRIES, seed=7)
+        self.arrives(rig)
+        rig.judge(self, ENTRIES)
+
     def test_a_journal_file_that_is_damaged_in_its_middle(self):
         rig = self.rig(0)
         third = ENTRIES // 3

@@ -65,7 +65,18 @@ Result<CursorParts> parse_cursor(std::string_view cursor)
                         cursor.substr(0, 200)));
     return CursorParts{.sequence_id = std::string{*sequence_id},
                        .sequence = *sequence,
+                       .boot_id = std::string{*boot},
+                       .monotonic = *monotonic,
                        .realtime = static_cast<std::int64_t>(*realtime)};
+}
+
+bool surely_before(std::string_view cursor, std::string_view other)
+{
+    const auto one = parse_cursor(cursor);
+    const auto two = parse_cursor(other);
+    if (!one || !two) return false;
+    if (one->sequence_id == two->sequence_id) return one->sequence < two->sequence;
+    return one->boot_id == two->boot_id && one->monotonic < two->monotonic;
 }
 
 }  // namespace opsd::systemd

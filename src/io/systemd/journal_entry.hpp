@@ -44,12 +44,18 @@ public:
 struct CursorParts {
     std::string sequence_id;     ///< whose numbers they are
     std::uint64_t sequence = 0;  ///< counts all entries of that sequence
-    std::int64_t realtime = 0;   ///< microseconds since the epoch
+    std::string boot_id;
+    std::uint64_t monotonic = 0;  ///< microseconds since that boot
+    std::int64_t realtime = 0;    ///< microseconds since the epoch
 };
 
 /// Do the cursors name the same entry? It has another sequence number once journald has copied it from /run
 /// to /var.
 [[nodiscard]] bool same_entry(std::string_view cursor, std::string_view other) noexcept;
+
+/// Does the entry come before the other whatever the clock says: by number in one sequence, by the time since
+/// the boot in one boot? False when neither tells.
+[[nodiscard]] bool surely_before(std::string_view cursor, std::string_view other);
 
 /// Errc::invalid_argument when it is no cursor.
 [[nodiscard]] Result<CursorParts> parse_cursor(std::string_view cursor);

@@ -38,6 +38,20 @@ std::uint64_t unsigned_of(std::int64_t value)
     return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
 }
 
+/// To the entry of that cursor or, when it is gone, to the next: 1, and its cursor. 0: there is none.
+/// A file without anything later since the boot is entered by the wall clock (systemd 252), which may have
+/// been set back: what was before the cursor is passed over then, or readers would go round in circles.
+int seek_entry(sd_journal* journal, const std::string& cursor, std::string& found)
+{
+    int r = sd_journal_seek_cursor(journal, cursor.c_str());
+    while (r >= 0 && (r = sd_journal_next(journal)) > 0) {
+        const int read = read_cursor(journal, found);
+        if (read < 0) return read;
+        if (same_entry(found, cursor) || !surely_before(found, cursor)) return 1;
+    }
+    return r;
+}
+
 }  // namespace
 
 int read_cursor(sd_journal* journal, std::string& cursor)
@@ -185,12 +199,9 @@ int JournalReading::seek_position(sd_journal* journal, At& at)
 {
     at = At::before;
     if (position_.empty()) return sd_journal_seek_head(journal);
-    int r = sd_journal_seek_cursor(journal, position_.c_str());
-    if (r >= 0) r = sd_journal_next(journal);
-    if (r <= 0) return r;
     std::string found;
-    r = read_cursor(journal, found);
-    if (r < 0) return r;
+    const int r = seek_entry(journal, position_, found);
+    if (r <= 0) return r;
     const bool is_it = same_entry(found, position_);
     if (!is_it || inclusive_) at = At::current;
     inclusive_ = false;
@@ -200,12 +211,9 @@ int JournalReading::seek_position(sd_journal* journal, At& at)
 /// Sees without matches what follows the position: if that entry is gone, others are, too.
 int JournalReading::note_loss(sd_journal* journal, JournalSlice& out) const
 {
-    int r = sd_journal_seek_cursor(journal, position_.c_str());
-    if (r >= 0) r = sd_journal_next(journal);
-    if (r <= 0) return r;
     std::string found;
-    r = read_cursor(journal, found);
-    if (r < 0 || same_entry(found, position_)) return r;
+    const int r = seek_entry(journal, position_, found);
+    if (r <= 0 || same_entry(found, position_)) return std::min(r, 0);
     const auto then = parse_cursor(position_);
     const auto now = parse_cursor(found);
     const bool comparable = then && now && then->sequence_id == now->sequence_id;

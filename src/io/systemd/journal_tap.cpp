@@ -51,6 +51,8 @@ int JournalTap::next(bool& found)
         r = buffer_.read(handle_.get(), field_bytes);
         if (r == -EBADMSG || r == -EIO || r == -ENODATA) continue;
         if (r < 0) return r;
+        // The wall clock may have led to what was before (journal_reading.cpp: seek_entry).
+        if (!sought_.empty() && surely_before(buffer_.cursor(), sought_)) continue;
         const bool seen = !sought_.empty() && same_entry(sought_, buffer_.cursor());
         sought_.clear();
         if (seen) continue;
