@@ -45,6 +45,8 @@ struct Caller {
     Role role = Role::none;
     std::string via;      ///< "peer", "token", "jwt", "certificate", "loopback", ""
     std::string address;  ///< of the peer, "unix" on the socket
+    bool foreign =
+        false;  ///< his credentials are another issuer's: to others they may be worth something, too
     [[nodiscard]] bool may_read() const noexcept { return role >= Role::viewer; }
 };
 
@@ -78,6 +80,13 @@ struct Request {
     /// and ids, before it acts where it can; never a secret.
     mutable Params object;
 };
+
+/// His Authorization as Mesos or Marathon may see it: one of another issuer. "" for what is opsd's own (a
+/// token, a login), which in other hands would be a key to opsd.
+[[nodiscard]] inline std::string_view foreign_authorization(const Request& request) noexcept
+{
+    return request.caller.foreign ? request.headers.get("authorization") : std::string_view{};
+}
 
 /// Handed to a streaming handler.
 class StreamWriter {

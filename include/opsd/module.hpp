@@ -10,6 +10,7 @@
 #include "opsd/feed.hpp"
 #include "opsd/http.hpp"
 #include "opsd/log.hpp"
+#include "opsd/log_access.hpp"
 #include "opsd/model.hpp"
 #include "opsd/store.hpp"
 #include "opsd/telemetry.hpp"
@@ -29,6 +30,7 @@ struct Board {
     Latest<Cluster> cluster;                   ///< written by module cluster
     Latest<std::string> mesos_id;              ///< of the leading Mesos master, written by module cluster
     Latest<std::vector<ModuleState>> modules;  ///< written by the daemon
+    LogAccess log_access;                      ///< written by module logs; loop thread only
 };
 
 /// What happened, for whoever listens.

@@ -193,7 +193,7 @@ Result<Caller> TokenStore::check_jwt(std::string_view text, std::span<const RsaK
         }
         role = std::min(role, user->role);
     }
-    return Caller{claims->subject, role, "jwt", {}};
+    return Caller{claims->subject, role, "jwt", {}, !claims->own};
 }
 
 Task<Result<Login>> TokenStore::verify_user(std::string name, std::string password)

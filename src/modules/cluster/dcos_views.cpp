@@ -129,7 +129,8 @@ Task<Response> report(Shared views, const Request& request)
     auto refusal = co_await refreshed(views, request);
     if (refusal) co_return std::move(*refusal);
     const auto snapshot = snapshot_of(*views);
-    const ReportOptions options{.with_journal = request.caller.may_read(), .full = request.query.has("full")};
+    const ReportOptions options{.with_journal = views->services.board.log_access.everything(request.caller),
+                                .full = request.query.has("full")};
     const auto size = views->report_sizes.of(*snapshot, options);
     if (size <= views->options.answers.bytes / 2) {
         WantedAnswer wanted{.key = fmt::format("report {} {}", options.with_journal, options.full),
@@ -215,7 +216,7 @@ Task<Response> unit_node(Shared views, const Request& request)
     std::string out;
     JsonText json{out};
     append_unit_node(json, *found.member, *its, health_in_unit(views->options, *found.member, *its),
-                     request.caller.may_read());
+                     shows_entries(*views, *its, request.caller));
     co_return shown(views, request, snapshot, std::move(out), found.member.get());
 }
 
@@ -259,7 +260,7 @@ Task<Response> node_unit(Shared views, const Request& request)
     if (its == nullptr) co_return not_found(request.path_params.get("unit"));
     std::string out;
     JsonText json{out};
-    append_node_unit(json, *found.member, *its, request.caller.may_read());
+    append_node_unit(json, *found.member, *its, shows_entries(*views, *its, request.caller));
     co_return shown(views, request, snapshot, std::move(out), found.member.get());
 }
 

@@ -124,7 +124,7 @@ Task<Response> its_units(Shared views, const Request& request)
     append_counts(json, unit_counts(*found.member));
     json.key("units").open('[');
     for (const auto& unit : found.member->units)
-        append_member_unit(json, *found.member, unit, request.caller.may_read());
+        append_member_unit(json, *found.member, unit, shows_entries(*views, unit, request.caller));
     json.close(']').close('}');
     co_return dated(Response::json(out + "\n"), *views, *snapshot, found.member.get());
 }
@@ -141,7 +141,7 @@ Task<Response> its_unit(Shared views, const Request& request)
                                                 request.path_params.get("unit"), found.member->address));
     std::string out;
     JsonText json{out};
-    append_member_unit(json, *found.member, *unit, request.caller.may_read());
+    append_member_unit(json, *found.member, *unit, shows_entries(*views, *unit, request.caller));
     co_return dated(Response::json(out + "\n"), *views, *snapshot, found.member.get());
 }
 
@@ -151,7 +151,14 @@ Task<Response> explain(Shared views, const Request& request)
     const auto snapshot = snapshot_of(*views);
     auto found = find_node(snapshot->value, request, false);
     if (found.problem) co_return std::move(*found.problem);
-    const auto path = fmt::format("/api/v1/units/{}/explain", request.path_params.get("unit"));
+    const auto unit = request.path_params.get("unit");
+    if (!views->services.board.log_access.entries_of(unit, request.caller)) {
+        co_return Response::problem(
+            Error{Errc::denied,
+                  "cannot explain the unit: its journal is part of that, which your role may not read "
+                  "(logs.allow)"});
+    }
+    const auto path = fmt::format("/api/v1/units/{}/explain", unit);
     auto response = co_await views->actions.fetch(found.member, path);
     co_return response;
 }

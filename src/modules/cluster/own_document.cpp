@@ -83,7 +83,7 @@ Task<Response> OwnDocument::answer(const Request& request)
     Asked asked;
     asked.held = request.headers.get("if-none-match");
     asked.partial = http::is_set(request, "partial");
-    asked.with_journal = request.caller.may_read();
+    asked.with_journal = board_.log_access.everything(request.caller);
     const auto wanted = http::wait_preference(request);
     if (wanted) asked.wait = std::min<std::chrono::milliseconds>(*wanted, max_wait_);
     auto response = respond(asked);

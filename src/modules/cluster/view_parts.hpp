@@ -32,6 +32,9 @@ struct FoundNode {
 /// `plain`: text as the DC/OS program answers, else problem+json.
 [[nodiscard]] FoundNode find_node(const Cluster& cluster, const Request& request, bool plain);
 
+/// May the caller read the journal lines of that unit, as this node's logs.allow has it?
+[[nodiscard]] bool shows_entries(const Views& views, const MemberUnit& unit, const http::Caller& caller);
+
 /// The cluster's health, and why it is not 0. A cluster of which not everybody is known is not healthy,
 /// whatever those say who are.
 struct Verdict {

@@ -99,6 +99,11 @@ Task<Result<Response>> kept_answer(Shared views, WantedAnswer wanted)
     co_return with_age(Response::shared(std::move(answer->content)), *views, answer->confirmed);
 }
 
+bool shows_entries(const Views& views, const MemberUnit& unit, const http::Caller& caller)
+{
+    return views.services.board.log_access.entries_of(unit.label->id, caller);
+}
+
 Task<std::optional<Response>> refreshed(Shared views, const Request& request)
 {
     if (!wants_newest(request)) co_return std::nullopt;

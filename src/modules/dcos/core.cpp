@@ -32,13 +32,7 @@ std::optional<std::string> Core::shown_to_masters(const http::Request& request) 
 {
     if (options.mesos.authorization == "own") return std::nullopt;
     if (options.mesos.authorization == "none") return std::string{};
-    return authorization_of(request);
-}
-
-std::string authorization_of(const http::Request& request)
-{
-    const auto header = request.headers.get("authorization");
-    return header == "token=" ? std::string{} : std::string{header};
+    return std::string{foreign_authorization(request)};
 }
 
 }  // namespace opsd::dcos

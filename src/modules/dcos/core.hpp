@@ -62,7 +62,4 @@ struct Core {
     Counters counters;
 };
 
-/// The caller's Authorization; "" for none, and for the empty token of the DC/OS command line.
-[[nodiscard]] std::string authorization_of(const http::Request& request);
-
 }  // namespace opsd::dcos

@@ -60,7 +60,7 @@ Task<Response> ask_marathon(CorePtr core, const Request& request, std::string pa
     question.timeout = options.mesos.timeout;
     question.max_body = static_cast<std::size_t>(options.mesos.max_answer.count);
     question.headers.emplace_back("Accept", "application/json");
-    auto shown = authorization_of(request);
+    std::string shown{foreign_authorization(request)};
     const bool show = options.marathon.pass_authorization && !options.marathon.url.empty() && !shown.empty();
     if (show) question.headers.emplace_back("Authorization", std::move(shown));
     auto opened = co_await core->marathon_client.open(std::move(question), options.mesos.idle_timeout);

@@ -125,6 +125,10 @@ Task<Response> agent_files(CorePtr core, const Request& request, const char* ver
     std::string id{request.path_params.get("agent")};
     if (!is_agent_id(id))
         co_return Response::problem(400, "cannot look for the agent: its id has letters, digits and - only");
+    if (!core->services.board.log_access.tasks(request.caller)) {
+        co_return Response::problem(Error{
+            Errc::denied, "cannot read the files of tasks: your role may read some units only (logs.allow)"});
+    }
     if (!core->mesos.configured()) co_return Response::problem(core->mesos.masters().error());
     auto slot = Core::take_place(core);
     if (!slot) co_return Response::problem(slot.error());

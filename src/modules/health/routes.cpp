@@ -38,8 +38,8 @@ std::vector<std::string_view> words(std::string_view list)
 Task<Response> dcos(std::shared_ptr<Core> core, const Request& request)
 {
     const auto& board = core->services.board;
-    co_return Response::shared(
-        core->dcos.get(board.health, board.identity, request.caller.may_read(), takes_gzip(request)));
+    co_return Response::shared(core->dcos.get(
+        board.health, board.identity, board.log_access.everything(request.caller), takes_gzip(request)));
 }
 
 Task<Response> node(std::shared_ptr<Core> core, const Request&)
@@ -87,7 +87,8 @@ Task<Response> unit(std::shared_ptr<Core> core, const Request& request)
     auto found = find_unit(*core, request);
     if (found.problem) co_return std::move(*found.problem);
     const auto& now = core->services.board.health.get()->value;
-    auto body = unit_json(*found.unit, now, request.caller.may_read());
+    const bool with_journal = core->services.board.log_access.entries_of(found.unit->id, request.caller);
+    auto body = unit_json(*found.unit, now, with_journal);
     co_return Response::shared(http::make_content(std::move(body), "application/json", takes_gzip(request)));
 }
 
@@ -95,7 +96,15 @@ Task<Response> explain_unit(std::shared_ptr<Core> core, const Request& request)
 {
     auto found = find_unit(*core, request);
     if (found.problem) co_return std::move(*found.problem);
-    const bool readable = core->services.board.health.get()->value.systemd_readable;
+    const auto& board = core->services.board;
+    if (!board.log_access.entries_of(found.unit->id, request.caller)) {
+        co_return Response::problem(Error{
+            Errc::denied,
+            fmt::format(
+                "cannot explain {}: its journal is part of that, which your role may not read (logs.allow)",
+                found.unit->id)});
+    }
+    const bool readable = board.health.get()->value.systemd_readable;
     auto answer = co_await core->explainer.ask(std::move(found.unit), readable);
     co_return answer;
 }

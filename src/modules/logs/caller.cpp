@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::string_view role_header = "x-opsd-role";
 constexpr std::string_view mesos_header = "x-opsd-mesos-authorization";
-constexpr std::string_view own_token = "Bearer opsd_";
 
 http::Role role_named(std::string_view word)
 {
@@ -28,14 +27,16 @@ std::string authorization_for_mesos(const http::Request& request)
 {
     if (const auto* shown = request.headers.find(mesos_header)) return *shown;
     // The Authorization of a question that was passed on is that of the node that passed it on.
-    const auto value = was_forwarded(request) ? std::string_view{} : request.headers.get("authorization");
-    return std::string{value.starts_with(own_token) ? std::string_view{} : value};
+    return was_forwarded(request) ? std::string{} : std::string{foreign_authorization(request)};
 }
 
 http::Role role_of(const http::Request& request)
 {
     const auto* said = request.headers.find(role_header);
-    return said == nullptr ? request.caller.role : std::min(request.caller.role, role_named(*said));
+    if (said == nullptr) return request.caller.role;
+    // Who passes a question on may read: a lesser role, or a word that is none, means the least that may.
+    const auto least = std::max(role_named(*said), http::Role::viewer);
+    return std::min(request.caller.role, least);
 }
 
 net::ClientRequest forwarded(const http::Request& request, std::string target)

@@ -14,11 +14,11 @@ namespace opsd::logs {
 inline constexpr std::string_view forwarded_header = "dcos-forwarded";
 [[nodiscard]] bool was_forwarded(const http::Request& request);
 
-/// What Mesos is shown: X-Opsd-Mesos-Authorization of the caller, else his Authorization. "" when he has
-/// none, or when it is a token of opsd, which is nothing to Mesos.
+/// What Mesos is shown: X-Opsd-Mesos-Authorization of the caller, else foreign_authorization(). "" when he
+/// has none.
 [[nodiscard]] std::string authorization_for_mesos(const http::Request& request);
 
-/// What he may do: the lesser of his role and the one that the passing node gives him.
+/// What he may do: the lesser of his role and the one that the passing node gives him, a viewer at least.
 [[nodiscard]] http::Role role_of(const http::Request& request);
 
 /// The same question for another node: what it must know of the caller, and what it needs to answer alike.

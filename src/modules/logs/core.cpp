@@ -1,6 +1,7 @@
 #include "modules/logs/core.hpp"
 
 #include "core/first_of.hpp"
+#include "modules/logs/units.hpp"
 
 #include <utility>
 
@@ -25,7 +26,9 @@ Core::Core(LogsOptions settings, Services& all, Outside around)
   , tasks{all.executor, all.clock, outside.elsewhere.mesos_state,
           mesos::LookupOptions{.timeout = options.tasks.find_timeout, .keep = options.tasks.keep}}
   , finish_event_{all.executor, never}
-{}
+{
+    services.board.log_access = access_of(options);
+}
 
 QueryContext Core::context() const
 {

@@ -125,7 +125,9 @@ Schema<LogsOptions> schema()
                between(Bytes{4 * 1024}, Bytes{1 << 20}))
         .field(&LogsOptions::fields, "fields",
                "Fields whose values /system/v1/logs/v1/fields lists; \"*\" for all")
-        .list(&LogsOptions::allow, "allow", "Which units a role may read; a role without a list reads all",
+        .list(&LogsOptions::allow, "allow",
+              "Which units a role may read, here and where other answers show lines of the journal or "
+              "files of tasks; a role without a list reads all. The token of the cluster is a viewer's",
               allow_schema())
         .section(&LogsOptions::follow, "follow", "How the journal is followed", follow_schema())
         .section(&LogsOptions::tasks, "tasks", "The logs of tasks", tasks_schema())

@@ -77,21 +77,23 @@ Task<> gather(net::Incoming& from, std::optional<Result<std::string>>& body)
     }
 }
 
-void copy_headers(const net::Incoming& from, Response& to)
+void copy_headers(const net::Incoming& from, const http::Caller& caller, Response& to)
 {
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 8> names{
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 7> names{
         {{"location", "Location"},
          {"cache-control", "Cache-Control"},
          {"content-disposition", "Content-Disposition"},
          {"retry-after", "Retry-After"},
          {"x-journal-lost", "X-Journal-Lost"},
          {"x-journal-skip-next", "X-Journal-Skip-Next"},
-         {"x-journal-skip-prev", "X-Journal-Skip-Prev"},
-         {"access-control-allow-origin", "Access-Control-Allow-Origin"}}};
+         {"x-journal-skip-prev", "X-Journal-Skip-Prev"}}};
     for (const auto& [lower, name] : names) {
         const auto value = from.head().header(lower);
         if (!value.empty()) to.with(std::string{name}, std::string{value});
     }
+    // There we are the caller; a page may not read through us what it may not read here (answer.cpp).
+    const bool any_page = !from.head().header("access-control-allow-origin").empty();
+    if (any_page && caller.via != "loopback") to.with("Access-Control-Allow-Origin", "*");
 }
 
 Response not_reached(Core& core, const std::string& address, const Error& error)
@@ -101,7 +103,7 @@ Response not_reached(Core& core, const std::string& address, const Error& error)
                                    fmt::format("cannot ask {}: {}", address, error.message)});
 }
 
-Task<Response> passed(PassingPtr passing, bool head)
+Task<Response> passed(PassingPtr passing, const Request& request)
 {
     auto& answer = *passing->incoming;
     auto& core = *passing->core;
@@ -109,8 +111,9 @@ Task<Response> passed(PassingPtr passing, bool head)
     Response response;
     response.status = answer.head().status;
     if (const auto type = answer.head().header("content-type"); !type.empty()) response.type = type;
-    copy_headers(answer, response);
+    copy_headers(answer, request.caller, response);
     const auto length = answer.length();
+    const bool head = request.method == http::Method::head;
     const bool none = head || answer.head().status == 204 || answer.head().status == 304;
     if (none) co_return response;
     if (!length || *length > most_direct) {
@@ -258,10 +261,9 @@ Task<Response> pass_on(CorePtr core, const Request& request, MemberPtr node, std
     if (!answer) co_return not_reached(*core, node->address, answer.error());
     if (const auto why = refusal_of(node->address, **answer); !why.empty())
         co_return Response::problem(502, why);
-    const bool head = request.method == http::Method::head;
     auto passing = std::make_shared<Passing>(
         Passing{std::move(core), std::move(*slot), node->address, std::move(*answer)});
-    co_return co_await passed(std::move(passing), head);
+    co_return co_await passed(std::move(passing), request);
 }
 
 std::vector<http::Route> relay_routes(const CorePtr& core, const std::vector<http::Route>& here)

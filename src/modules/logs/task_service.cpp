@@ -161,9 +161,9 @@ Task<> look_again(Core& core)
 
 bool may_read_tasks(const LogsOptions& options, http::Role role)
 {
-    if (!allowed_for(options, role)) return true;
-    const auto rule = std::ranges::find(options.allow, to_string(role), &AllowRule::role);
-    return rule != options.allow.end() && rule->tasks;
+    const auto access = access_of(options);
+    const auto* rule = access.rule(role);
+    return rule == nullptr || rule->tasks;
 }
 
 std::shared_ptr<TaskLogs> task_logs(const std::shared_ptr<Core>& core)

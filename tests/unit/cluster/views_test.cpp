@@ -88,6 +88,18 @@ TEST_F(DcosViews, JournalLinesAreForViewersOnly)
     }
 }
 
+TEST_F(DcosViews, JournalLinesAreNotForARoleThatMayNotReadThem)
+{
+    board.log_access.restricted = {{Role::viewer, [](std::string_view unit) { return unit == "a.service"; }}};
+    for (const auto* path : {"/system/health/v1/units/b.service/nodes/10.0.0.10",
+                             "/system/health/v1/nodes/10.0.0.10/units/b.service", "/system/health/v1/report",
+                             "/api/v1/nodes/h10/units", "/api/v1/nodes/h10/units/b.service"}) {
+        EXPECT_EQ(text(path, Role::viewer).find("secret"), std::string::npos) << path;
+        EXPECT_NE(text(path, Role::operator_).find("secret"), std::string::npos) << path;
+    }
+    EXPECT_EQ(ask("/api/v1/nodes/h10/units/b.service/explain", Role::viewer).status, 403U);
+}
+
 TEST_F(DcosViews, ADeadNodeStaysAndDoesNotHideARealFailure)
 {
     kill("10.0.0.9");

@@ -162,6 +162,7 @@ struct DcosNode {
         EXPECT_NE(match.route, nullptr) << target;
         if (match.route == nullptr) co_return http::Response{};
         request.path_params = std::move(match.params);
+        request.caller = caller;
         route = match.route;
         auto response = co_await match.route->handler(request);
         co_return response;
@@ -200,6 +201,8 @@ struct DcosNode {
     std::unique_ptr<DcosModule> module;
     std::shared_ptr<const http::Router> router;
     const http::Route* route = nullptr;
+    /// Whose credentials may be worth something to Mesos, too.
+    http::Caller caller{.role = http::Role::admin, .foreign = true};
     TaskGroup group;
 };
 

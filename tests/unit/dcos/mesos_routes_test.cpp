@@ -347,6 +347,54 @@ TEST(DcosMesos, FilesAreAskedOfTheAgentByItsPid)
     });
 }
 
+TEST(DcosMesos, FilesOfTasksAreKeptFromWhomTheLogsAreKept)
+{
+    run([]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        HttpStub agent{executor, always(answer(200, "{}"))};
+        HttpStub leader{executor, leader_with_agents(agent.port())};
+        DcosNode node{executor};
+        node.know({leader.url()});
+        co_await node.settle();
+        node.board.log_access.restricted = {
+            {http::Role::viewer, [](std::string_view) { return true; }, false}};
+        node.caller.role = http::Role::viewer;
+        for (const auto* verb : {"debug", "browse?path=/x", "read?path=/x&offset=0", "download?path=/x"}) {
+            const auto refused = co_await node.get("/agent/" + agent_id + "/files/" + verb);
+            EXPECT_EQ(refused.status, 403U) << verb;
+            EXPECT_TRUE(refused.body.contains("logs.allow")) << refused.body;
+        }
+        EXPECT_TRUE(agent.asked.empty());
+        node.caller.role = http::Role::operator_;
+        const auto read = co_await node.get("/agent/" + agent_id + "/files/read?path=/x&offset=0");
+        EXPECT_EQ(read.status, 200U);
+        co_await node.stop();
+        co_await agent.stop();
+        co_await leader.stop();
+    });
+}
+
+TEST(DcosMesos, OpsdsOwnTokensAreShownToNobody)
+{
+    DcosOptions options;
+    options.mesos.authorization = "caller";
+    run([&]() -> Task<> {
+        const auto executor = co_await asio::this_coro::executor;
+        HttpStub leader{executor, leader_with_agents(1)};
+        DcosNode node{executor, options};
+        node.caller.foreign = false;
+        node.know({leader.url()});
+        co_await node.settle();
+        for (const auto* own : {"token=opsd_1_2", "bearer opsd_1_2", "token=a.login.of-ours"}) {
+            const auto state = co_await node.get("/mesos/master/state", {{"authorization", own}});
+            EXPECT_EQ(state.status, 200U);
+            EXPECT_FALSE(leader.asked.back().head.contains("Authorization")) << own;
+        }
+        co_await node.stop();
+        co_await leader.stop();
+    });
+}
+
 TEST(DcosMesos, AnUnknownAgentIsLookedForOnceMoreAndThen404)
 {
     DcosOptions options;

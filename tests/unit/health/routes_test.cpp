@@ -130,6 +130,18 @@ TEST_F(HealthRoutes, JournalLinesAreForViewersOnly)
     }
 }
 
+TEST_F(HealthRoutes, JournalLinesAreNotForARoleThatMayNotReadThem)
+{
+    two_units();
+    board.log_access.restricted = {{Role::viewer, [](std::string_view unit) { return unit == "a.service"; }}};
+    for (const auto* path : {"/system/health/v1", "/api/v1/units/b.service"}) {
+        EXPECT_EQ(body_of(ask(Method::get, path, Role::viewer)).find("secret"), std::string::npos) << path;
+        EXPECT_NE(body_of(ask(Method::get, path, Role::operator_)).find("secret"), std::string::npos) << path;
+    }
+    EXPECT_EQ(ask(Method::get, "/api/v1/units/b.service/explain", Role::viewer).status, 403U);
+    EXPECT_NE(ask(Method::get, "/api/v1/units/b.service/explain", Role::operator_).status, 403U);
+}
+
 TEST_F(HealthRoutes, TheDcosAnswerIsRenderedOncePerVersion)
 {
     two_units();

@@ -168,6 +168,7 @@ protected:
         asked.request.query = std::move(parsed->query);
         asked.request.caller.role = role;
         asked.request.caller.via = via;
+        asked.request.caller.foreign = true;
         for (const auto& [name, value] : headers)
             asked.request.headers.add(name, value);
         auto match = router->find(http::Method::get, asked.request.path);

@@ -234,6 +234,7 @@ http::Request request_with(Headers headers, http::Role role = http::Role::operat
 {
     http::Request request;
     request.caller.role = role;
+    request.caller.foreign = true;
     for (auto& [name, value] : headers)
         request.headers.add(name, value);
     return request;
@@ -245,7 +246,9 @@ TEST(LogsCaller, APassedOnRoleCanOnlyTakeAway)
     EXPECT_EQ(role_of(request_with({})), Role::operator_);
     EXPECT_EQ(role_of(request_with({{"x-opsd-role", "viewer"}})), Role::viewer);
     EXPECT_EQ(role_of(request_with({{"x-opsd-role", "admin"}})), Role::operator_);
-    EXPECT_EQ(role_of(request_with({{"x-opsd-role", "emperor"}})), Role::none);
+    EXPECT_EQ(role_of(request_with({{"x-opsd-role", "emperor"}})), Role::viewer);
+    EXPECT_EQ(role_of(request_with({{"x-opsd-role", "none"}})), Role::viewer);
+    EXPECT_EQ(role_of(request_with({{"x-opsd-role", "local"}}, Role::viewer)), Role::viewer);
     const auto next = forwarded(request_with({{"x-opsd-role", "viewer"}}), "/x");
     const AskedNode asked{"", next};
     EXPECT_EQ(asked.header("x-opsd-role"), "viewer");
@@ -255,8 +258,11 @@ TEST(LogsCaller, APassedOnRoleCanOnlyTakeAway)
 TEST(LogsCaller, MesosIsShownTheCallersOwnAuthorization)
 {
     EXPECT_EQ(authorization_for_mesos(request_with({{"authorization", "token=abc"}})), "token=abc");
-    EXPECT_EQ(authorization_for_mesos(request_with({{"authorization", "Bearer opsd_1_2"}})), "")
-        << "a token of opsd is nothing to Mesos";
+    for (const auto* own : {"Bearer opsd_1_2", "bearer opsd_1_2", "token=opsd_1_2", "token=of.our.login"}) {
+        auto request = request_with({{"authorization", own}});
+        request.caller.foreign = false;
+        EXPECT_EQ(authorization_for_mesos(request), "") << "a token of opsd is a key to opsd: " << own;
+    }
     EXPECT_EQ(authorization_for_mesos(request_with(
                   {{"authorization", "Bearer opsd_1_2"}, {"x-opsd-mesos-authorization", "Basic abc"}})),
               "Basic abc")

@@ -120,6 +120,7 @@ struct Node {
                 request.query.add(name, value);
             request.headers.add("accept", accept);
             request.headers.add("authorization", "token=abc");
+            request.caller.foreign = true;
             if (!last_event_id.empty()) request.headers.add("last-event-id", last_event_id);
             response = co_await match.route->handler(request);
         });

@@ -72,6 +72,33 @@ TEST(LogsUnits, ARoleReadsWhatItsListAllows)
     EXPECT_EQ(allowed_for(options, http::Role::viewer), nullptr);
 }
 
+TEST(LogsUnits, WhatIsLessThanAViewerReadsNoMoreThanAViewer)
+{
+    LogsOptions options;
+    options.allow = {{"viewer", {"a.service"}}};
+    for (const auto role : {http::Role::none, http::Role::local, http::Role::viewer})
+        EXPECT_NE(allowed_for(options, role), nullptr) << to_string(role);
+}
+
+TEST(LogsUnits, WhateverShowsEntriesElsewhereObeysTheSameLists)
+{
+    const auto caller = [](http::Role role) { return http::Caller{.role = role}; };
+    LogsOptions options;
+    EXPECT_TRUE(access_of(options).everything(caller(http::Role::viewer)));
+    EXPECT_FALSE(access_of(options).everything(caller(http::Role::local))) << "who may not read at all";
+    options.allow = {{"viewer", {"a.service", "ok-*"}}, {"operator", {"*"}}};
+    const auto access = access_of(options);
+    EXPECT_FALSE(access.everything(caller(http::Role::viewer)));
+    EXPECT_TRUE(access.entries_of("ok-1.service", caller(http::Role::viewer)));
+    EXPECT_FALSE(access.entries_of("b.service", caller(http::Role::viewer)));
+    EXPECT_FALSE(access.entries_of("a.service", caller(http::Role::local)));
+    EXPECT_FALSE(access.tasks(caller(http::Role::viewer)));
+    EXPECT_TRUE(access.everything(caller(http::Role::operator_)));
+    EXPECT_TRUE(access.tasks(caller(http::Role::admin)));
+    options.allow[0].tasks = true;
+    EXPECT_TRUE(access_of(options).tasks(caller(http::Role::viewer)));
+}
+
 TEST(LogsOptions, AListOfUnitsIsChecked)
 {
     EXPECT_TRUE(checked("{}"));
