@@ -18,17 +18,18 @@ build_packages=(
 )
 test_packages=(
     clang-format-19 clang-tidy-19 libclang-rt-19-dev libgmock-dev libgtest-dev
-    dpkg-dev faketime file g++ git lintian openssl python3 systemd-journal-remote wrk
+    dpkg-dev faketime file g++ git lintian openssl python3 wrk
     # ZooKeeper servers for component tests: the jars only, the package "zookeeper" would bring a user and a service
     default-jre-headless libzookeeper-java
     # receivers for the sinks' component tests: kcat, and the libraries of those that are unpacked below
-    kcat libestr0 libfastjson4 libmicrohttpd12
+    kcat libcurl4 libestr0 libfastjson4 libmicrohttpd12
 )
 # package:file, used from build/tools where the package is not installed
 tools=(
     prometheus-node-exporter:usr/bin/prometheus-node-exporter prometheus:usr/bin/promtool
     rsyslog:usr/sbin/rsyslogd
     rsyslog-openssl:usr/lib/$(uname -m)-linux-gnu/rsyslog/lmnsd_ossl.so
+    rsyslog-elasticsearch:usr/lib/$(uname -m)-linux-gnu/rsyslog/omelasticsearch.so
     systemd-journal-remote:lib/systemd/systemd-journal-remote
 )
 

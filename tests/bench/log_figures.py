@@ -2,11 +2,13 @@
 systemd-journal-remote made, read over HTTP; and a live journal in a systemd node, followed. Needs build/release (target
 opsd), and root for the systemd node.
 
-    log_figures.py [--short] [figure ...]      figures: tail export follow followers forward
+    log_figures.py [--short] [figure ...]      figures: tail export task follow followers forward
 """
 
 import contextlib
 import http.client
+import http.server
+import json
 import os
 import re
 import shutil
@@ -16,10 +18,11 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "cluster"))
-from harness import Connection, Node, eventually  # noqa: E402
+from harness import Connection, Node, eventually, tool  # noqa: E402
 from bulk_server import BulkServer  # noqa: E402
 from no_loss import Rig  # noqa: E402
 
@@ -27,8 +30,9 @@ TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)),
 OPSD = os.path.join(os.environ.get("OPSD_BUILD", os.path.join(TOP, "build/release")), "src/opsd")
 SHORT = "--short" in sys.argv[1:]
 ENTRIES = 100_000 if SHORT else 500_000
-GATEWAYD = "/lib/systemd/systemd-journal-gatewayd"
-REMOTE = "/lib/systemd/systemd-journal-remote"
+GATEWAYD = tool("/lib/systemd/systemd-journal-gatewayd")
+REMOTE = tool("/lib/systemd/systemd-journal-remote")
+MODULE = f"/usr/lib/{os.uname().machine}-linux-gnu/rsyslog/imjournal.so"   # of rsyslog itself
 PORT, PEER_PORT = 19061, 19062
 MISSED = []
 
@@ -68,12 +72,12 @@ def make_journal(directory):
 
 
 @contextlib.contextmanager
-def daemon(directory, journal):
+def daemon(directory, journal, settings=""):
     """opsd on this machine's loopback, reading that journal alone."""
     config = os.path.join(directory, "opsd.yaml")
     with open(config, "w", encoding="utf-8") as file:
         file.write(f"http: {{listen: [{{address: 127.0.0.1, port: {PORT}}}], socket: {directory}/opsd.sock, "
-                   "anonymous: viewer}\n")
+                   "anonymous: viewer}\n" + settings)
     none = f"{directory}/none"
     command = [OPSD, "daemon", "--config", config, "--config-dir", none, "--state-dir", f"{directory}/state", "--bus",
                f"unix:path={none}", "--units-dir", none, "--journal-dir", journal]
@@ -177,6 +181,59 @@ def export(directory, journal):
     journalctl = few / (end.children_user - begin.children_user + end.children_system - begin.children_system)
     row("JSON entries per CPU second over HTTP", ">= 250,000", f"{ours:,.0f}", ours >= 250_000,
         f"gatewayd {theirs:,.0f} ({ours / theirs:.1f} times), journalctl {journalctl:,.0f}")
+
+
+class TaskFiles(http.server.BaseHTTPRequestHandler):
+    """The files API of a Mesos agent, for one file."""
+
+    protocol_version = "HTTP/1.1"
+    file, reads = None, 0
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+        offset, length = int(query.get("offset", 0)), min(int(query.get("length", 65536)), 65536)
+        data = ""
+        if offset >= 0:
+            self.file.seek(offset)
+            data = self.file.read(length).decode("latin-1")
+        else:
+            offset = os.fstat(self.file.fileno()).st_size
+        TaskFiles.reads += 1
+        body = json.dumps({"data": data, "offset": offset}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def task(directory, journal):
+    """The last lines of a file of 1 GB in a task's sandbox."""
+    rounds = 100 if SHORT else 1_000
+    os.makedirs(f"{directory}/mesos/meta/slaves/S1")
+    os.symlink(f"{directory}/mesos/meta/slaves/S1", f"{directory}/mesos/meta/slaves/latest")
+    with open(f"{directory}/stdout", "wb+") as file:
+        file.truncate(1_000_000_000 - 1_000_000)
+        file.seek(0, os.SEEK_END)
+        file.write(b"".join(b"line %d of a task that writes much\n" % i for i in range(30_000)))
+        file.flush()
+        TaskFiles.file = file
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), TaskFiles)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        agent = f"http://127.0.0.1:{server.server_address[1]}"
+        path = "/system/v1/logs/v2/task/frameworks/f/executors/e/runs/c/stdout?cursor=END&skip=-60"
+        with daemon(directory, journal, f"logs: {{tasks: {{agent: '{agent}', work_dir: {directory}/mesos}}}}\n"):
+            eventually(lambda: answers(PORT, path))
+            TaskFiles.reads = 0
+            took = statistics.median(last_sixty(PORT, path, {}, rounds))
+            reads = TaskFiles.reads / (rounds + 10)
+        server.shutdown()
+        server.server_close()
+    row("last 60 lines of a task's file of 1 GB, p50; reads", "< 10 ms", f"{took:.2f} ms; {reads:.1f}", took < 10,
+        "with the agent's API in Python")
 
 
 # Writes numbered entries to the node's journald, each with the time at which it was written.
@@ -296,6 +353,37 @@ class Counter:
         BulkServer.send(handler, 200, b'{"errors":false,"items":[' + b",".join([b'{"create":{"status":201}}'] * count) + b"]}")
 
 
+def rsyslog(directory, journal):
+    """Entries per CPU second of the peer. imjournal reads the machine's journal only: it is given ours as that."""
+    server, counter = BulkServer(), Counter()
+    server.answer = counter.answer
+    server.listener.RequestHandlerClass.do_GET = lambda handler: BulkServer.send(handler, 200, b"{}")
+    modules = os.path.dirname(tool(f"/usr/lib/{os.uname().machine}-linux-gnu/rsyslog/omelasticsearch.so"))
+    home = f"{directory}/rsyslog"
+    os.mkdir(home)
+    with open(f"{home}/conf", "w", encoding="utf-8") as file:
+        file.write(f"""global(workDirectory="{home}")
+module(load="imjournal" StateFile="{home}/state" PersistStateInterval="1000" ratelimit.interval="0"
+       IgnorePreviousMessages="off")
+action(type="omelasticsearch" server="127.0.0.1" serverport="{server.port}" bulkmode="on" searchIndex="logs" searchType="_doc"
+       queue.type="linkedlist" queue.size="100000" queue.dequeuebatchsize="1000" action.resumeretrycount="-1")
+""")
+    with open("/etc/machine-id", encoding="utf-8") as file:
+        machine = file.read().strip()
+    script = (f"mount -t tmpfs none /var/log && mkdir -p /var/log/journal/{machine} && "
+              f"mount --bind {journal} /var/log/journal/{machine} && exec {tool('/usr/sbin/rsyslogd')} -n -i {home}/pid "
+              f"-f {home}/conf -M {modules}:{os.path.dirname(tool(MODULE))}")
+    with open(f"{home}/log", "wb") as log:
+        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=log, stderr=log)
+    try:
+        eventually(lambda: counter.items >= ENTRIES, 300, 0.05, what="rsyslog has forwarded all")
+        return ENTRIES / cpu(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
+        server.__exit__()
+
+
 def written(pid):
     with open(f"/proc/{pid}/io", encoding="utf-8") as file:
         return int(re.search(r"^write_bytes: (\d+)", file.read(), re.M).group(1))
@@ -319,8 +407,9 @@ def forward(directory, journal):
         if status["acknowledged"] != ENTRIES:
             raise RuntimeError(f"{status['acknowledged']} of {ENTRIES} entries are acknowledged")
         rate = ENTRIES / used
+        peer = rsyslog(directory, journal)
         row("forwarded to _bulk, entries per CPU second", ">= 150,000", f"{rate:,.0f}", rate >= 150_000,
-            "rsyslog imjournal+omelasticsearch 29,700 on record")
+            f"rsyslog imjournal+omelasticsearch {peer:,.0f} ({rate / peer:.1f} times)")
         row("  RssAnon at most, all of opsd", "<= 64 MiB", f"{most:.1f} MiB", most <= 64)
         time.sleep(5)
         before = written(rig.process.pid)
@@ -330,12 +419,13 @@ def forward(directory, journal):
 
 
 def main():
-    wanted = [word for word in sys.argv[1:] if not word.startswith("-")] or ["tail", "export", "follow", "followers", "forward"]
+    wanted = [word for word in sys.argv[1:] if not word.startswith("-")] or ["tail", "export", "task", "follow", "followers",
+                                                                              "forward"]
     directory = tempfile.mkdtemp(prefix="opsd-log-figures.")
     try:
-        if {"tail", "export", "forward"} & set(wanted):
+        if {"tail", "export", "task", "forward"} & set(wanted):
             journal = make_journal(directory)
-            for figure in (tail, export, forward):
+            for figure in (tail, export, task, forward):
                 if figure.__name__ in wanted:
                     figure(directory, journal)
         if {"follow", "followers"} & set(wanted):

@@ -228,11 +228,18 @@ class DcosCli:
         if auth:
             all_headers.append(("Authorization", f"token={self.token}"))
         all_headers += list(headers) + [("Accept-Encoding", "gzip")]
-        self.requests.append((method, path))
-        wire = Wire(self.connect())
-        wire.send(method, path, self.host, all_headers, body)
-        status, answered = wire.head()
-        return wire, status, answered
+        for _ in range(10):
+            self.requests.append((method, path))
+            wire = Wire(self.connect())
+            wire.send(method, path, self.host, all_headers, body)
+            status, answered = wire.head()
+            if status != 303:
+                return wire, status, answered
+            wire.sock.close()
+            path = answered["location"]
+            if not path.startswith("/"):
+                raise CliError(f"sent to another host: {path}")
+        raise CliError("stopped after 10 redirects")
 
     def request(self, method, path, headers=(), body=None, **more):
         wire, status, answered = self._open(method, path, headers, body, **more)
@@ -491,7 +498,14 @@ class DcosCli:
     def follow(self, where, component="", lines=10, filters=()):
         """A generator of (cursor, entry); closing it drops the connection."""
         headers = [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")]
-        wire, status, answered = self._open("GET", self._log_path(where, component, lines, filters), headers, agent=False)
+        yield from self._follow(self._log_path(where, component, lines, filters), headers)
+
+    def follow_task(self, name, file="stdout", lines=10):
+        path = f"/system/v1/logs/v2/task/{self.task(name)['id']}/file/{file}?cursor=END&skip=-{lines}"
+        yield from self._follow(path, [("Accept", "text/event-stream"), ("Cache-Control", "no-cache")])
+
+    def _follow(self, path, headers):
+        wire, status, answered = self._open("GET", path, headers, agent=False)
         try:
             if status != 200:
                 self._good(Reply(status, answered, b""))

@@ -133,14 +133,22 @@ class Agent(Http):
         now = state()
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query)
+        sandbox = now["sandbox"]
         if url.path == "/files/debug":
-            sandbox = now["sandbox"]
             folder = f"/frameworks/{ID}-0000/executors/ticker/runs/{now['run']}"
             self.answer_json({folder: sandbox, f"/var/lib/mesos/slave/slaves/{AGENT}{folder}": sandbox, "/slave/log": "/var/log/mesos"})
             return
         path = query.get("path", [""])[0]
         if not os.path.normpath(path).startswith(now["sandbox"]) or not os.path.exists(path):
             self.answer(404)
+        elif url.path == "/files/read":
+            offset = int(query["offset"][0])
+            with open(path, "rb") as file:
+                data = b""
+                if offset >= 0:
+                    file.seek(offset)
+                    data = file.read(min(int(query.get("length", ["65536"])[0]), 65536))
+            self.answer_json({"data": data.decode("latin-1"), "offset": offset if offset >= 0 else os.path.getsize(path)})
         elif url.path == "/files/browse":
             names = sorted(os.listdir(path))
             self.answer_json([{"gid": "root", "uid": "root", "mode": "-rw-r--r--", "mtime": 1795365706.0, "nlink": 1,
@@ -156,7 +164,7 @@ class Agent(Http):
 class Marathon(Http):
     def do_GET(self):
         now = state()
-        app = {"id": "/data/hdfs", "labels": {"DCOS_PACKAGE_FRAMEWORK_NAME": "hdfs"}, "tasks": [{"id": "data_hdfs.1"}]}
+        app = {"id": "/data/hdfs", "labels": {"DCOS_PACKAGE_FRAMEWORK_NAME": "hdfs"}, "tasks": [{"id": "ticker"}]}
         answers = {"/v2/leader": {"leader": now["self"].split(":")[0] + ":8080"}, "/v2/apps": {"apps": [app]},
                    "/v2/apps/data/hdfs": {"app": app}}
         if self.path in answers:

@@ -36,6 +36,14 @@ def environment(**more):
     return {k: v for k, v in os.environ.items() if not k.startswith("OPSD_") or k.startswith("OPSD_TESTBED_")} | more
 
 
+def tool(path):
+    """A program or module of Debian's, where its package is installed or where dependencies.sh unpacked it."""
+    for place in (path, f"{TOP}/build/tools{path}"):
+        if os.path.exists(place):
+            return place
+    raise FileNotFoundError(f"{path} is not there; run packaging/dependencies.sh")
+
+
 def run(*command, check=True, timeout=60, stdin=None):
     """Runs a command and returns its result with text in stdout and stderr."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin, check=False,

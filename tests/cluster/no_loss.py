@@ -12,10 +12,10 @@ import tempfile
 import time
 
 from bulk_server import BulkServer
-from harness import OPSD, TOP, Connection, eventually
+from harness import OPSD, TOP, Connection, eventually, tool
 
 
-REMOTE = "/lib/systemd/systemd-journal-remote"
+REMOTE = tool("/lib/systemd/systemd-journal-remote")
 BATCH = 500
 
 

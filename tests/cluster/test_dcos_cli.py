@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -10,13 +9,14 @@ import threading
 import unittest
 import zipfile
 
-from cluster import AGENT, OPEN, SOON, Group, ask, master_config, metric, module_reason, put, run_stub
+from cluster import AGENT, OPEN, SOON, Group, master_config, metric, module_reason, put, run_stub
 from dcos_client import GET_AGENTS, CliError, DcosCli
 from fake_dcos import AGENT as AGENT_ID
 from harness import TOP, NodeTest, eventually
 
 RUN = "088b8a02-2fff-408e-a5d9-d738c7d38acc"   # of the captured task "ticker"
-SANDBOX = "/run/sandbox"
+WORK = "/var/lib/mesos/slave"
+SANDBOX = f"{WORK}/slaves/{AGENT_ID}/frameworks/{AGENT_ID[:-3]}-0000/executors/ticker/runs/{RUN}"
 VIEWERS = OPEN.replace("http:\n", "http:\n  anonymous: viewer\n")
 # Only the standby is written down; the leader is where it sends to.
 SOURCES = """
@@ -45,12 +45,6 @@ def succeeds(what):
         return None
 
 
-def has_route(node, path):
-    def shape(pattern):
-        return re.sub(r"\{[^}]*\}", "{}", pattern)
-    return shape(path) in map(shape, ask(node, "/api/openapi.json")["paths"])
-
-
 class CommandLine(unittest.TestCase):
     """master1 runs opsd, the leading Mesos master with a standby, and Marathon; agent1 a Mesos agent. Nobody logs in."""
 
@@ -61,7 +55,7 @@ class CommandLine(unittest.TestCase):
         cls.at, cls.agent_at = cls.group.addresses["master1"], cls.group.addresses["agent1"]
         members = [cls.at, cls.agent_at]
         cls.master.configure(master_config(members, sources=SOURCES).replace(OPEN, VIEWERS) + DCOS)
-        cls.agent.configure(AGENT.replace(OPEN, VIEWERS))
+        cls.agent.configure(AGENT.replace(OPEN, VIEWERS) + f"logs: {{tasks: {{agent: 'http://{cls.agent_at}:5051'}}}}\n")
         cls.mesos = {"leader": f"{cls.at}:5050", "fixtures": "/run/fixtures", "agent": cls.agent_at, "megabytes": 0,
                      "sandbox": SANDBOX, "run": RUN}
         cls.start_stubs()
@@ -74,8 +68,10 @@ class CommandLine(unittest.TestCase):
             shutil.copytree(os.path.join(TOP, "tests/fixtures/mesos"), f"{node.root}/run/fixtures")
         os.mkdir(f"{cls.master.root}/run/plugins")
         plugin_zip(f"{cls.master.root}/run/plugins/dcos-core-cli.zip")
-        os.mkdir(f"{cls.agent.root}{SANDBOX}")
-        for name, text in (("stdout", "out line 1\n"), ("stderr", "err line 1\n"), ("odd;name", "odd\n")):
+        os.makedirs(f"{cls.agent.root}{SANDBOX}")
+        os.makedirs(f"{cls.agent.root}{WORK}/meta/slaves/{AGENT_ID}")
+        os.symlink(f"{WORK}/meta/slaves/{AGENT_ID}", f"{cls.agent.root}{WORK}/meta/slaves/latest")
+        for name, text in (("stdout", "out line 1\n"), ("stderr", "err line 1\n"), ("odd;name", "odd\n"), ("grown", "first\n")):
             with open(f"{cls.agent.root}{SANDBOX}/{name}", "w", encoding="utf-8") as file:
                 file.write(text)
         cls.tell()
@@ -98,10 +94,6 @@ class CommandLine(unittest.TestCase):
 
     def cli(self, token=""):
         return DcosCli(self.master.tcp, token=token)
-
-    def needs(self, path):
-        if not has_route(self.master, path):
-            self.skipTest(f"the route {path} does not exist yet")
 
     # --- setup
 
@@ -129,7 +121,7 @@ class CommandLine(unittest.TestCase):
 
     def test_task_ls_and_download(self):
         cli = self.cli()
-        self.assertEqual([f["path"].rsplit("/", 1)[1] for f in cli.task_ls("ticker")], ["odd;name", "stderr", "stdout"])
+        self.assertEqual([f["path"].rsplit("/", 1)[1] for f in cli.task_ls("ticker")], ["grown", "odd;name", "stderr", "stdout"])
         self.assertEqual(cli.task_download("ticker")["stdout"], b"out line 1\n")
         self.assertIn(("GET", f"/agent/{AGENT_ID}/files/debug"), cli.requests)
         with self.assertRaisesRegex(CliError, "HTTP 404 error"):
@@ -149,7 +141,7 @@ class CommandLine(unittest.TestCase):
 
     def test_service_of_a_package_is_found_by_marathon(self):
         cli = self.cli()
-        self.assertEqual(cli.service_task("hdfs"), "data_hdfs.1")
+        self.assertEqual(cli.service_task("hdfs"), "ticker")
         self.assertEqual(cli.requests, [("GET", "/service/marathon/v2/apps"), ("GET", "/service/marathon/v2/apps/data/hdfs")])
 
     # --- dcos node
@@ -204,16 +196,14 @@ class CommandLine(unittest.TestCase):
                 said = reply.json()[field]
                 self.assertRegex(said[0] if isinstance(said, list) else said, "^cannot [^.]*$")
 
-    # --- logs: their routes belong to module logs
+    # --- logs
 
     def test_node_log_of_the_leader(self):
-        self.needs("/system/v1/leader/mesos/logs/v2/component")
         self.assertEqual(len(self.cli().node_log("leader", lines=5)), 5)
         entries = self.cli().node_log("leader", component="opsd", lines=3, filters=("PRIORITY:6",))
         self.assertEqual({e["fields"]["_SYSTEMD_UNIT"] for e in entries if "_SYSTEMD_UNIT" in e["fields"]}, {"opsd.service"})
 
     def test_node_log_follow_brings_what_is_written(self):
-        self.needs("/system/v1/leader/mesos/logs/v2/component")
         stream = self.cli().follow("leader", lines=1)
         next(stream)
         self.master.exec("logger", "--", "a line to follow")
@@ -225,14 +215,29 @@ class CommandLine(unittest.TestCase):
         stream.close()
 
     def test_node_log_of_an_agent(self):
-        self.needs("/system/v1/agent/{agent}/logs/v2/component")
         self.assertEqual(len(self.cli().node_log(AGENT_ID, lines=3)), 3)
 
     def test_service_log_marathon(self):
-        self.needs("/system/v1/leader/mesos/logs/v2/component/{unit}")
         self.master.exec("systemd-run", "--wait", "--unit=dcos-marathon", "echo", "marathon speaks")
         entries = eventually(lambda: succeeds(self.cli().service_log_marathon), SOON)
         self.assertIn("marathon speaks", [e["fields"].get("MESSAGE") for e in entries])
+
+    def test_task_log_is_found_at_the_agent(self):
+        cli = self.cli()
+        self.assertEqual(eventually(lambda: succeeds(lambda: cli.task_log("ticker")), SOON), "out line 1\n")
+        self.assertEqual(cli.task_log("ticker", "stderr"), "err line 1\n")
+        self.assertEqual(cli.service_log("hdfs"), "out line 1\n")
+        with self.assertRaisesRegex(CliError, "HTTP 404 error"):
+            cli.task_log("ticker", "missing")
+
+    def test_task_log_follow_brings_what_is_written(self):
+        eventually(lambda: succeeds(lambda: self.cli().task_log("ticker", "grown")), SOON)
+        stream = self.cli().follow_task("ticker", "grown", lines=1)
+        self.assertEqual(next(stream)[1]["fields"]["MESSAGE"], "first")
+        with open(f"{self.agent.root}{SANDBOX}/grown", "a", encoding="utf-8") as file:
+            file.write("second\n")
+        self.assertEqual(next(stream)[1]["fields"]["MESSAGE"], "second")
+        stream.close()
 
     def test_service_log_marathon_asks_marathon_and_stays_here(self):
         cli = self.cli()
@@ -366,8 +371,8 @@ class WithTheRealCli(unittest.TestCase):
         self.dcos("service", "list")
         for words in (("node", "metrics", "summary", AGENT_ID), ("node", "diagnostics", "list"), ("diagnostics", "list")):
             self.assertIn("501", self.dcos(*words, status=1))
-        if has_route(self.master, "/system/v1/leader/mesos/logs/v2/component"):
-            self.assertTrue(self.dcos("node", "log", "--leader", "--lines", "5"))
+        self.assertTrue(self.dcos("node", "log", "--leader", "--lines", "5"))
+        self.assertIn("out line 1", self.dcos("task", "log", "ticker"))
 
 
 if __name__ == "__main__":
