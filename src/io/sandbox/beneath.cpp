@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <memory>
@@ -21,6 +22,8 @@ namespace {
 
 /// A folder full of links must not hold us.
 constexpr std::size_t looked_at_per_entry = 16;
+/// Of a path, in an error.
+constexpr std::size_t max_shown = 1024;
 
 Error open_error(const std::string& name, int number, std::string_view permit)
 {
@@ -66,26 +69,21 @@ UniqueFd open_at(int root, const std::string& path, int flags)
     return UniqueFd{static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how))};
 }
 
-/// Nothing: it may be opened.
-Result<> check_kind(const struct stat& now, std::string_view name)
+/// What it is, when it is what may be opened.
+Result<struct stat> check_kind(int descriptor, std::string_view name)
 {
     const auto refused = [name](std::string_view why) {
         return fail(Errc::invalid_argument, fmt::format("cannot open {}: {}", name, why));
     };
-    if (S_ISDIR(now.st_mode)) return {};
+    struct stat now{};
+    if (::fstat(descriptor, &now) != 0) return fail(files::system_error("look at", std::string{name}, errno));
+    if (S_ISDIR(now.st_mode)) return now;
     if (S_ISLNK(now.st_mode)) return refused("it is a symbolic link, and links of tasks are not followed");
     if (!S_ISREG(now.st_mode)) return refused("it is neither a plain file nor a folder");
     // A task can give any file of its file system that its user may write a name in its sandbox.
     if (now.st_nlink > 1)
         return refused("it is a hard link: it has another name, which may be anybody's file; copy the file "
                        "instead of linking it");
-    return {};
-}
-
-Result<struct stat> stat_of(int descriptor, std::string_view name)
-{
-    struct stat now{};
-    if (::fstat(descriptor, &now) != 0) return fail(files::system_error("look at", std::string{name}, errno));
     return now;
 }
 
@@ -113,7 +111,11 @@ struct CloseFolder {
 
 std::string name_of(const std::string& folder, std::string_view path)
 {
-    return path.empty() ? folder : fmt::format("{}/{}", folder, path);
+    auto name = path.empty() ? folder : fmt::format("{}/{}", folder, path.substr(0, max_shown));
+    // A task names its files as it likes; terminals and logs see this.
+    std::ranges::replace_if(
+        name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, '?');
+    return name;
 }
 
 bool well_formed(std::string_view path) noexcept
@@ -128,14 +130,18 @@ bool well_formed(std::string_view path) noexcept
     }
 }
 
+Error malformed(const std::string& folder)
+{
+    return {Errc::invalid_argument,
+            fmt::format("cannot open a file below {}: its path has an empty part, \".\" or \"..\", or is too "
+                        "long",
+                        folder)};
+}
+
 Result<UniqueFd> open_beneath(const std::string& folder, std::string_view path, std::string_view permit)
 {
     const auto name = name_of(folder, path);
-    if (!path.empty() && !well_formed(path))
-        return fail(Errc::invalid_argument,
-                    fmt::format("cannot open a file below {}: its path has an empty part, \".\" or \"..\", "
-                                "or is too long",
-                                folder));
+    if (!path.empty() && !well_formed(path)) return fail(malformed(folder));
     // To go through it needs less than to read it.
     const int how = path.empty() ? O_RDONLY : O_PATH;
     UniqueFd root{::open(folder.c_str(), how | O_DIRECTORY | O_CLOEXEC)};
@@ -143,23 +149,20 @@ Result<UniqueFd> open_beneath(const std::string& folder, std::string_view path, 
     if (path.empty()) return root;
     // First without opening: a device or a FIFO would notice.
     const std::string below{path};
-    const auto found = open_at(root.get(), below, O_PATH);
-    if (!found) return fail(open_error(name, errno, permit));
-    const auto now = stat_of(found.get(), name);
-    if (!now) return fail(now.error());
-    const auto good = check_kind(*now, name);
-    if (!good) return fail(good.error());
-    auto opened = open_at(root.get(), below, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-    if (!opened) return fail(open_error(name, errno, permit));
+    UniqueFd opened;
+    for (const int flags : {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY}) {
+        opened = open_at(root.get(), below, flags);
+        if (!opened) return fail(open_error(name, errno, permit));
+        const auto good = check_kind(opened.get(), name);
+        if (!good) return fail(good.error());
+    }
     return opened;
 }
 
 Result<OpenFile> examine(UniqueFd descriptor, std::string_view name)
 {
-    const auto now = stat_of(descriptor.get(), name);
+    const auto now = check_kind(descriptor.get(), name);
     if (!now) return fail(now.error());
-    const auto good = check_kind(*now, name);
-    if (!good) return fail(good.error());
     return OpenFile{
         std::move(descriptor), {now->st_dev, now->st_ino}, static_cast<std::uint64_t>(now->st_size)};
 }

@@ -28,10 +28,13 @@ using KindOf = std::function<std::optional<bool>(int folder, const std::string& 
 [[nodiscard]] Result<std::vector<FolderEntry>> entries_of(UniqueFd folder, std::string_view name,
                                                           std::size_t most, const KindOf& kind_of);
 
-/// "FOLDER/PATH", for errors.
+/// "FOLDER/PATH", for errors: cut, without control characters.
 [[nodiscard]] std::string name_of(const std::string& folder, std::string_view path);
 
 /// Is it written as Opener::open() wants it? "" is not.
 [[nodiscard]] bool well_formed(std::string_view path) noexcept;
+
+/// The error of a path that is not.
+[[nodiscard]] Error malformed(const std::string& folder);
 
 }  // namespace opsd::sandbox

@@ -1,7 +1,5 @@
 #include "io/sandbox/beneath.hpp"
 
-#include <fmt/format.h>
-
 namespace opsd::sandbox {
 namespace {
 
@@ -15,9 +13,7 @@ public:
 
     Result<OpenFile> open(std::string_view path) override
     {
-        if (path.empty())
-            return fail(Errc::invalid_argument,
-                        fmt::format("cannot open a file below {}: no path is given", folder_));
+        if (path.empty()) return fail(malformed(folder_));
         auto opened = open_beneath(folder_, path, permit);
         if (!opened) return fail(std::move(opened).error());
         return examine(std::move(*opened), name_of(folder_, path));
