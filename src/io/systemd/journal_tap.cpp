@@ -9,6 +9,13 @@ constexpr std::size_t piece = 64 * 1024;
 constexpr std::size_t most_at_once = 1024 * 1024;  // then it is the turn of others
 constexpr std::size_t field_bytes = 1024 * 1024;
 
+void append(TapText& to, TapText more)
+{
+    to.text += more.text;
+    to.entries += more.entries;
+    to.position = std::move(more.position);
+}
+
 }  // namespace
 
 JournalTap::JournalTap(const std::string& directory, MatchGroups matches, std::unique_ptr<EntryWriter> writer,
@@ -86,7 +93,7 @@ int JournalTap::read_news(const std::function<void(TapText)>& take, bool& more)
     return r;
 }
 
-int JournalTap::join(const std::string& position, std::size_t most, Joining& joining)
+int JournalTap::join(const std::string& position, JoinLimits limits, Joining& joining)
 {
     if (same_entry(position, position_)) return 0;
     int r = seek(position);
@@ -96,13 +103,15 @@ int JournalTap::join(const std::string& position, std::size_t most, Joining& joi
     while (r >= 0 && found) {
         r = next(found);
         if (r < 0 || !found) break;
-        if (++count > most) {
-            joining.too_far = true;
+        if (count++ < limits.entries) write(read);
+        if (count > limits.entries || joining.newcomer.text.size() + read.text.size() > limits.bytes) {
+            joining = {.newcomer = {}, .all = {}, .too_far = true};
             return seek(position_);
         }
-        write(read);
         // All of it up to the place where the others are is for the newcomer; what is behind that, for all.
-        if (same_entry(read.position, position_)) joining.newcomer = std::exchange(read, {});
+        // The place may be an entry that the matches never show: then the last one before it is looked for.
+        const bool seen = same_entry(read.position, position_) || surely_before(read.position, position_);
+        if (seen) append(joining.newcomer, std::exchange(read, {}));
     }
     if (r < 0) {
         handle_.close();  // and back to the position by refresh()

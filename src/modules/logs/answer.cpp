@@ -23,6 +23,13 @@ std::string lost_word(const systemd::JournalLoss& loss)
     return loss.entries ? std::to_string(*loss.entries) : std::string{"unknown"};
 }
 
+/// What says that the answer goes on, and is no part of it; "" where the format has no such thing.
+std::string_view alive_sign(Format format)
+{
+    if (format == Format::json) return "\n";
+    return is_sse(format) ? ": ping\n\n" : "";
+}
+
 /// Document around entries that each begin with ",\n".
 std::string document(std::string_view entries)
 {
@@ -66,7 +73,8 @@ Task<Result<std::string>> packed(Core& core, std::string text)
     co_return result;
 }
 
-/// Joins slices until there is something to say, or nothing more will come; a follower has to wait for none.
+/// Joins slices until there is something to say, or nothing more will come; a follower has to wait for none,
+/// but for where he begins.
 Task<Result<JournalSlice>> first_slice(Flow& flow)
 {
     auto& core = *flow.core;
@@ -74,6 +82,7 @@ Task<Result<JournalSlice>> first_slice(Flow& flow)
     std::optional<systemd::JournalLoss> loss;
     std::int64_t skipped = 0;
     for (;;) {
+        flow.asked = core.services.clock.now();
         auto slice = co_await flow.next(slice_limits(flow.query));
         core.count(slice);
         if (!slice) co_return slice;
@@ -81,8 +90,9 @@ Task<Result<JournalSlice>> first_slice(Flow& flow)
         if (slice->loss && !loss) loss = slice->loss;
         slice->loss = loss;
         slice->skipped = skipped;
-        const bool enough = slice->entries > 0 || slice->ended || flow.query.follow
-                            || core.services.clock.monotonic() >= deadline;
+        const bool begun = flow.query.follow && !slice->position.empty();
+        const bool enough =
+            slice->entries > 0 || slice->ended || begun || core.services.clock.monotonic() >= deadline;
         if (enough) co_return slice;
     }
 }
@@ -93,6 +103,7 @@ public:
     RangeStream(std::shared_ptr<Flow> flow, http::StreamWriter& writer)
       : flow_{std::move(flow)}
       , writer_{writer}
+      , written_{flow_->core->services.clock.monotonic()}
     {}
 
     Task<> run()
@@ -124,10 +135,17 @@ private:
     Task<bool> give(JournalSlice& slice)
     {
         auto& core = *flow_->core;
-        if (core.finished()) co_return false;
+        if (core.finished() || !tell_loss(core, slice, flow_->query.format)) co_return false;
         auto text = std::move(slice.text);
-        if (slice.loss) text.insert(0, loss_text(*slice.loss, flow_->query.format));
-        if (text.empty()) co_return true;
+        const auto now = core.services.clock.monotonic();
+        if (text.empty()) {
+            const auto sign = alive_sign(flow_->query.format);
+            if (sign.empty() || now - written_ < sign_of_life) co_return true;
+            written_ = now;
+            const auto alive = co_await writer_.write(sign);
+            co_return alive.has_value();
+        }
+        written_ = now;
         core.count(slice.entries, text.size());
         flow_->bytes += text.size();
         if (flow_->bytes > core.options.max_answer.count) {
@@ -149,6 +167,7 @@ private:
     std::shared_ptr<Flow> flow_;
     http::StreamWriter& writer_;
     bool begun_ = false;
+    Monotonic written_;
 };
 
 Task<> stream_range(std::shared_ptr<Flow> flow, http::StreamWriter& writer)
@@ -213,22 +232,43 @@ systemd::SliceLimits slice_limits(const LogQuery& query)
     return limits;
 }
 
-std::string loss_text(const systemd::JournalLoss& loss, Format format)
+std::string loss_text(const systemd::JournalLoss& loss, Format format, WallTime now)
 {
     const auto number = loss.entries ? std::to_string(*loss.entries) : std::string{"null"};
+    const auto sentence =
+        fmt::format("-- {} entries were deleted before they could be read --", lost_word(loss));
     switch (format) {
     case Format::sse:
         return http::sse({}, "lost", fmt::format("{{\"entries\":{}}}", number));
-    // The DC/OS command line takes every event's data for an entry.
+    // The DC/OS command line takes every event's data for an entry, and reads neither types nor comments.
+    // Without an id: who comes again goes on after the last true entry.
     case Format::dcos_sse:
-        return fmt::format(": lost {} entries\n\n", lost_word(loss));
+        return http::sse({}, {},
+                         fmt::format("{{\"fields\":{{\"MESSAGE\":\"{}\",\"PRIORITY\":\"4\","
+                                     "\"SYSLOG_IDENTIFIER\":\"opsd\"}},\"realtime_timestamp\":{}}}",
+                                     sentence, now.time_since_epoch().count()));
+    case Format::json:
+        return fmt::format(",\n{{\"lost\":{}}}", number);
     case Format::ndjson:
         return fmt::format("{{\"lost\":{}}}\n", number);
     case Format::text:
-        return fmt::format("-- {} entries were deleted before they could be read --\n", lost_word(loss));
+        return sentence + "\n";
     default:
         return {};
     }
+}
+
+bool tell_loss(const Core& core, JournalSlice& slice, Format format)
+{
+    if (!slice.loss) return true;
+    if (!tells_loss(format)) {
+        core.services.log.warning("cut off an answer: {} entries were deleted before they could be read, and "
+                                  "its format ({}) has no word for that",
+                                  lost_word(*slice.loss), to_string(format));
+        return false;
+    }
+    slice.text.insert(0, loss_text(*slice.loss, format, core.services.clock.now()));
+    return true;
 }
 
 Response refusal(const Error& error, Style style)

@@ -10,6 +10,10 @@
 
 namespace opsd::logs {
 
+/// How long a node that looks for entries says nothing to the one that asked it: a document may have empty
+/// lines between its entries, and whoever sees none of them either may give the node up.
+inline constexpr Duration sign_of_life{1'500};
+
 /// Whose headers and errors an answer has.
 enum class Style { v1, v2, own };
 
@@ -24,6 +28,7 @@ struct Flow {
     ReadSlots::Slot slot;
     LogQuery query;
     NextSlice next;
+    WallTime asked{};                            ///< when the last slice was
     std::optional<systemd::JournalSlice> first;  ///< read before the answer began
     std::uint64_t bytes = 0;                     ///< given
 };
@@ -43,7 +48,14 @@ Task<> follow(std::shared_ptr<Flow> flow, http::StreamWriter& writer);
 
 /// How much is read at a time for it.
 [[nodiscard]] systemd::SliceLimits slice_limits(const LogQuery& query);
+/// Whether the format has a word for a gap.
+[[nodiscard]] constexpr bool tells_loss(Format format) noexcept
+{
+    return format != Format::dcos_text && format != Format::dcos_json && format != Format::export_;
+}
 /// How a gap is told within a stream; "" where the format has no word for it.
-[[nodiscard]] std::string loss_text(const systemd::JournalLoss& loss, Format format);
+[[nodiscard]] std::string loss_text(const systemd::JournalLoss& loss, Format format, WallTime now);
+/// Puts that before the slice's text. False: it cannot be told, so that the answer must not end as if whole.
+[[nodiscard]] bool tell_loss(const Core& core, systemd::JournalSlice& slice, Format format);
 
 }  // namespace opsd::logs

@@ -29,6 +29,33 @@ std::string sentence_of(const std::string& body)
     return has ? problem["detail"].get<std::string>() : "cannot read its log";
 }
 
+std::string_view lost_header(const NodeAnswer& node)
+{
+    if (node.incoming) return node.incoming->head().header("x-journal-lost");
+    if (node.own)
+        for (const auto& [name, value] : node.own->headers)
+            if (name == "X-Journal-Lost") return value;
+    return {};
+}
+
+/// How many, when it says a number.
+std::optional<std::uint64_t> number_in(std::string_view text)
+{
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+/// The line that stands for what the head of a node's answer says was lost before it.
+std::optional<std::string> lost_in_head(const NodeAnswer& node)
+{
+    const auto header = lost_header(node);
+    if (header.empty()) return std::nullopt;
+    const auto number = number_in(header);
+    return fmt::format("{{\"lost\":{}}}", number ? std::to_string(*number) : "null");
+}
+
 }  // namespace
 
 void Many::add(MemberPtr member, std::optional<std::string> position)
@@ -51,7 +78,10 @@ Request Many::question(const NodeAnswer& node, Stage stage) const
     one.caller.role = role_of(request_);
     one.id = request_.id;
     one.headers.add("user-agent", "opsd");
-    const bool from_place = stage == Stage::follow || resumed_;
+    const bool from_place = stage == Stage::follow || resumed_ || !node.position.empty();
+    // A node that was away when the others gave their past has its own to give still.
+    const bool owes_past = !resumed_ && node.position.empty() && query_.range.since;
+    const auto from = owes_past ? *query_.range.since : begun_at_;
     for (const auto& [name, value] : request_.query) {
         const bool ours = name == "node" || name == "format" || name == "cursor" || name == "follow";
         const bool begins = name == "since" || name == "lines";
@@ -60,8 +90,7 @@ Request Many::question(const NodeAnswer& node, Stage stage) const
     if (stage == Stage::follow) one.query.add("follow", "true");
     one.query.add("format", stage == Stage::follow ? "ndjson" : "json");
     if (!node.position.empty()) one.query.add("cursor", node.position);
-    if (from_place && node.position.empty())
-        one.query.add("since", fmt::format("@{}", begun_at_ / 1'000'000));
+    if (from_place && node.position.empty()) one.query.add("since", fmt::format("@{}", from / 1'000'000));
     if (first_) one.query.add("lines", std::to_string(*first_));
     return one;
 }
@@ -77,6 +106,9 @@ Task<> Many::open(NodeAnswer& node, Stage stage)
         co_await open_here(node, std::move(asked));
     else
         co_await open_there(node, asked);
+    // What is followed says it within.
+    const auto lost = stage == Stage::past ? lost_in_head(node) : std::nullopt;
+    if (lost) node.lines.push_front({.json = *lost, .time = 0, .cursor = {}, .arrived = now()});
     touch();
 }
 
@@ -143,14 +175,9 @@ Response Many::response()
     bool some_lost = false;
     for (const auto& node : nodes_) {
         if (node->state == NodeAnswer::State::failed) missing.push_back(node->member->address);
-        std::string_view count = node->incoming ? node->incoming->head().header("x-journal-lost") : "";
-        if (node->own)
-            for (const auto& [name, value] : node->own->headers)
-                if (name == "X-Journal-Lost") count = value;
+        const auto count = lost_header(*node);
         some_lost = some_lost || !count.empty();
-        std::uint64_t number = 0;
-        std::from_chars(count.data(), count.data() + count.size(), number);
-        lost += number;
+        lost += number_in(count).value_or(0);
     }
     response.with("Cache-Control", "no-store");
     if (some_lost) response.with("X-Journal-Lost", lost == 0 ? "unknown" : std::to_string(lost));
@@ -161,14 +188,37 @@ Response Many::response()
 
 namespace {
 
-/// Where the client goes on; without places everything begins anew.
-Result<Places> places_of(const Core& core, const Request& request)
+/// The client's place: its name and text, "" without one.
+std::pair<std::string_view, std::string_view> place_in(const Request& request)
 {
     const auto last = request.headers.get("last-event-id");
-    const auto text = last.empty() ? request.query.get("cursor") : last;
-    if (text.empty()) return Places{};
-    return parse_places(last.empty() ? "cursor" : "Last-Event-ID", text,
-                        static_cast<std::size_t>(core.options.nodes.most));
+    if (!last.empty()) return {"Last-Event-ID", last};
+    return {"cursor", request.query.get("cursor")};
+}
+
+/// Where the client goes on; without a time everything begins anew.
+struct GoingOn {
+    Places places;
+    std::optional<std::int64_t> newest;  ///< the time of the newest of them
+};
+
+Result<GoingOn> going_on(const Core& core, const Request& request)
+{
+    const auto [name, text] = place_in(request);
+    GoingOn from;
+    if (text.empty()) return from;
+    if (is_places(text)) {
+        auto places = parse_places(name, text, static_cast<std::size_t>(core.options.nodes.most));
+        if (!places) return fail(std::move(places).error());
+        from.places = std::move(*places);
+        from.newest = newest_of(from.places);
+        return from;
+    }
+    // Of an answer of one node, which it does not name: all go on from its time.
+    const auto cursor = cursor_of(name, text);
+    if (!cursor) return fail(cursor.error());
+    from.newest = newest_of({{"", *cursor}});
+    return from;
 }
 
 /// The question without the place, which no single journal knows.
@@ -181,6 +231,24 @@ Request without_place(const Request& request)
     for (const auto& [name, value] : request.headers)
         if (name != "last-event-id") bare.headers.add(name, value);
     return bare;
+}
+
+/// An id has a place of every node, and comes back in a request's head (http.limits.header, 16 KiB).
+Result<> check_id(const std::vector<MemberPtr>& nodes)
+{
+    constexpr std::size_t longest_cursor = 140;
+    constexpr std::size_t longest_id = 14U * 1024;
+    std::size_t size = 1;
+    std::size_t fit = 0;
+    for (const auto& node : nodes) {
+        size += node->address.size() + longest_cursor + 2;
+        if (size <= longest_id) ++fit;
+    }
+    if (size <= longest_id) return {};
+    return fail(Errc::invalid_argument,
+                fmt::format("cannot follow {} nodes at once: the id by which a client comes again would not "
+                            "fit into the head of a request; follow {} of them, or read them without follow",
+                            nodes.size(), fit));
 }
 
 Result<> check(const Core& core, const LogQuery& query)
@@ -201,29 +269,32 @@ Result<> check(const Core& core, const LogQuery& query)
 
 }  // namespace
 
+bool goes_on_with_several(const Request& request) { return is_places(place_in(request).second); }
+
 Task<Response> answer_of_many(std::shared_ptr<Core> core, const Request& request, ChosenNodes chosen)
 {
     tell_audit(request);
-    const auto places = places_of(*core, request);
-    if (!places) co_return refusal(places.error(), Style::own);
-    const bool resumed = !places->empty();
+    const auto from = going_on(*core, request);
+    if (!from) co_return refusal(from.error(), Style::own);
     auto query = own_query(without_place(request), core->context());
     if (!query) co_return refusal(query.error(), Style::own);
     // After a place lines= are the next ones; a client that comes again wants all it missed.
     std::optional<std::uint64_t> first;
     if (request.query.has("lines") && query->range.skip < 0 && request.headers.get("last-event-id").empty())
         first = static_cast<std::uint64_t>(-query->range.skip);
-    const auto good = check(*core, *query);
+    auto good = check(*core, *query);
+    if (good && query->follow) good = check_id(chosen.nodes);
     if (!good) co_return refusal(good.error(), Style::own);
     auto slot = core->streams.take();
     if (!slot) co_return refusal(slot.error(), Style::own);
     auto many = std::make_shared<Many>(core, std::move(*slot), request, std::move(*query));
     for (auto& member : chosen.nodes) {
-        const auto known = places->find(member->address);
-        many->add(std::move(member), known == places->end() ? std::nullopt : std::optional{known->second});
+        const auto known = from->places.find(member->address);
+        many->add(std::move(member),
+                  known == from->places.end() ? std::nullopt : std::optional{known->second});
     }
     many->incomplete(std::move(chosen.incomplete));
-    if (resumed) many->resume(newest_of(*places), first);
+    if (from->newest) many->resume(*from->newest, first);
     auto refused = co_await many->begin();
     if (refused) co_return std::move(*refused);
     co_return many->response();

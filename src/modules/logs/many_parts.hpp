@@ -34,6 +34,7 @@ struct NodeAnswer {
     std::deque<NodeLine> lines;
     std::string position;  ///< of what was taken; "" before anything was
     std::string reason;    ///< why it failed
+    std::string torn;      ///< why its document broke off; "": it did not
     bool told = false;     ///< that it is missing
 };
 
@@ -57,10 +58,10 @@ public:
     void incomplete(std::string why) { incomplete_ = std::move(why); }
     /// It goes on from places that an earlier answer gave: `newest` is the time of the newest of them. With
     /// all that was missed, or with the first so many lines.
-    void resume(std::optional<std::int64_t> newest, std::optional<std::uint64_t> first)
+    void resume(std::int64_t newest, std::optional<std::uint64_t> first)
     {
         resumed_ = true;
-        begun_at_ = newest.value_or(0);
+        begun_at_ = newest;
         newest_.reset();
         first_ = first;
     }
@@ -80,10 +81,12 @@ private:
     Task<> open_there(NodeAnswer& node, const http::Request& question);
     [[nodiscard]] http::Request question(const NodeAnswer& node, Stage stage) const;
     Task<> read(NodeAnswer& node, Stage stage);
+    Task<> read_past(NodeAnswer& node);
     Task<> read_there(NodeAnswer& node, Stage stage);
     Task<> read_here(NodeAnswer& node);
     Task<> reader(NodeAnswer& node);
     Task<bool> take(NodeAnswer& node, std::string_view bytes);
+    void broke_off(NodeAnswer& node, Stage stage, std::string reason);
     void fail_node(NodeAnswer& node, std::string reason);
 
     Task<> write_all();

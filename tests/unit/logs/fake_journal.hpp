@@ -85,8 +85,10 @@ public:
 
     std::vector<FakeEntry> entries;
     std::size_t slice_entries = 1'000;  ///< looked at in one slice
-    std::optional<Error> broken;        ///< readings fail
-    std::optional<Error> no_follow;     ///< joining fails
+    bool skips_in_slices = false;       ///< the first one only goes a part of the way
+    std::function<Task<>()> before_slice;
+    std::optional<Error> broken;     ///< readings fail
+    std::optional<Error> no_follow;  ///< joining fails
     std::vector<systemd::JournalRange> ranges;
     std::vector<systemd::FollowKey> keys;
     int subscribers = 0;
@@ -98,6 +100,8 @@ private:
         std::unique_ptr<systemd::EntryWriter> writer;
         std::optional<std::uint64_t> after = {};  ///< the sequence number all up to which was seen
         std::uint64_t given = 0;
+        std::int64_t skipped_later = 0;
+        bool beyond = false;  ///< an entry later than `until` was seen
     };
 
     static bool matches(const FakeEntry& entry, const systemd::MatchGroups& groups)
@@ -173,33 +177,43 @@ private:
     Task<Result<systemd::JournalSlice>> next(Reading& reading)
     {
         co_await asio::post(executor_, asio::use_awaitable);
+        if (before_slice) co_await before_slice();
         ++slices;
         if (broken) co_return fail(*broken);
         systemd::JournalSlice slice;
         const auto& range = reading.range;
-        if (!reading.after) begin(reading, slice);
+        if (!reading.after) {
+            begin(reading, slice);
+            if (skips_in_slices && slice.skipped != 0) {
+                reading.skipped_later = slice.skipped - slice.skipped / 2;
+                slice.skipped /= 2;
+                co_return slice;
+            }
+        } else {
+            slice.skipped = std::exchange(reading.skipped_later, 0);
+            if (!entries.empty() && *reading.after > 0 && *reading.after + 1 < entries.front().sequence)
+                slice.loss = systemd::JournalLoss{entries.front().sequence - *reading.after - 1};
+        }
         std::size_t looked_at = 0;
         slice.ended = true;
         for (const auto& entry : entries) {
             if (entry.sequence <= *reading.after) continue;
-            const bool full = range.limit && reading.given >= *range.limit;
-            const bool past = range.until && entry.realtime > *range.until;
-            if (full || past) {
-                slice.complete = true;
-                break;
-            }
+            if (range.limit && reading.given >= *range.limit) break;
             if (++looked_at > slice_entries) {
                 slice.ended = false;
                 break;
             }
             reading.after = entry.sequence;
             const bool early = range.since && entry.realtime < *range.since;
-            if (early || !matches(entry, range.matches) || !write(*reading.writer, entry, slice.text))
+            const bool late = range.until && entry.realtime > *range.until;
+            reading.beyond = reading.beyond || late;
+            if (early || late || !matches(entry, range.matches) || !write(*reading.writer, entry, slice.text))
                 continue;
             ++slice.entries;
             ++reading.given;
         }
         if (range.limit && reading.given >= *range.limit) slice.ended = slice.complete = true;
+        slice.complete = slice.complete || (slice.ended && reading.beyond);
         if (*reading.after > 0) slice.position = cursor_at(*reading.after);
         co_return slice;
     }

@@ -3,61 +3,13 @@
 #include "modules/logs/node_lines.hpp"
 #include "modules/logs/nodes.hpp"
 
-#include "other_nodes.hpp"
+#include "many_nodes.hpp"
 
 namespace opsd::logs {
 namespace {
 
 using namespace test;
 using nlohmann::json;
-
-const std::string all = "/api/v1/logs?node=all";
-
-/// A line as the node writes it; `at` in seconds.
-std::string line(int at, const std::string& cursor = {})
-{
-    const auto number = std::to_string(at);
-    return R"({"fields":{"MESSAGE":"message )" + number + R"(","_HOSTNAME":"h","PRIORITY":"6"},"cursor":")"
-           + (cursor.empty() ? cursor_at(static_cast<std::uint64_t>(at)) : cursor)
-           + R"(","monotonic_timestamp":1,"realtime_timestamp":)" + number + "000000}";
-}
-
-std::string document(const std::vector<int>& times, const std::string& cursor = cursor_at(77))
-{
-    std::string text = "{\"entries\":[";
-    for (const auto at : times)
-        text += (text.ends_with('[') ? "\n" : ",\n") + line(at);
-    return text + "\n],\"cursor\":\"" + cursor + "\"}\n";
-}
-
-class LogsMany : public LogsCluster {
-protected:
-    /// The next answer of the node is a document with these.
-    std::shared_ptr<Script> past(const std::string& address, const std::vector<int>& times)
-    {
-        auto one = script(address);
-        one->pieces = {document(times)};
-        return one;
-    }
-    std::shared_ptr<Script> follow(const std::string& address)
-    {
-        auto one = script(address);
-        one->ends = false;
-        return one;
-    }
-    [[nodiscard]] std::string asked_of(const std::string& address, std::size_t which = 0) const
-    {
-        for (const auto& one : asked)
-            if (one.address == address && which-- == 0) return one.request.url;
-        return "(nothing)";
-    }
-    /// The last id of what a client got.
-    static std::string last_id(const std::string& text)
-    {
-        const auto at = text.rfind("id: ") + 4;
-        return text.substr(at, text.find('\n', at) - at);
-    }
-};
 
 TEST_F(LogsMany, AllNodesAreAskedAndTheirEntriesMergedByTime)
 {
@@ -157,6 +109,57 @@ TEST_F(LogsMany, ANodeThatIsTornOrStopsIsNamedAndTheOthersGoOn)
     EXPECT_EQ(metric("opsd_logs_unreached_total"), 2);
 }
 
+TEST_F(LogsMany, ANodeThatIsCutOffWhileItWaitsIsAskedAgainFromItsPlace)
+{
+    const auto torn = Error{Errc::unavailable, "cannot read on: torn"};
+    auto first = script("10.0.0.2");
+    first->pieces = {"{\"entries\":[\n" + line(2) + ",\n" + line(3) + ",\n{\"fie"};
+    first->breaks = torn;
+    auto second = script("10.0.0.2");
+    second->pieces = {"{\"entries\":[\n" + line(5) + "\n"};
+    second->breaks = torn;
+    auto third = past("10.0.0.2", {8});
+    third->headers.emplace_back("x-journal-lost", "2");
+    past("10.0.0.3", {1, 4, 6});
+    const auto& client = listen("/api/v1/logs?node=agents&format=ndjson&since=@0");
+    EXPECT_TRUE(client.ended && client.whole);
+    EXPECT_EQ(numbers(client.text), "1,2,3,4,5,6,8") << client.text;
+    EXPECT_EQ(client.count("missing"), 0);
+    EXPECT_EQ(client.count("\"lost\":2"), 1);
+    EXPECT_TRUE(asked_of("10.0.0.2", 1).starts_with("/api/v1/logs?format=json&cursor=s%3Da"))
+        << asked_of("10.0.0.2", 1);
+    EXPECT_TRUE(asked_of("10.0.0.2", 1).contains("%3Bi%3D3%3B"));
+    EXPECT_TRUE(asked_of("10.0.0.2", 2).contains("%3Bi%3D5%3B"));
+
+    // Without getting on it is asked once more only.
+    for (int i = 0; i < 3; ++i)
+        script("10.0.0.2")->breaks = torn;
+    past("10.0.0.3", {1});
+    const auto& again = listen("/api/v1/logs?node=agents&format=ndjson&since=@0");
+    EXPECT_TRUE(again.ended && again.whole);
+    EXPECT_EQ(again.count("\"missing\":{\"node\":\"10.0.0.2\",\"reason\":\"cannot read on: torn\"}"), 1);
+    EXPECT_EQ(scripts["10.0.0.2"].size(), 1U);
+}
+
+TEST_F(LogsMany, ANodeThatShowsThatItLooksForEntriesIsWaitedFor)
+{
+    auto slow = follow("10.0.0.2");
+    slow->pieces = {"{\"entries\":[\n" + line(2)};
+    past("10.0.0.3", {3});
+    const auto& client = listen("/api/v1/logs?node=agents&format=ndjson&since=@0");
+    for (int i = 0; i < 5; ++i) {
+        advance(4s);
+        slow->say("\n");
+        settle();
+        EXPECT_EQ(numbers(client.text), "2") << "as soon as its line ends";
+    }
+    slow->say(",\n" + line(4) + "\n],\"cursor\":\"" + cursor_at(4) + "\"}\n");
+    settle();
+    EXPECT_EQ(numbers(client.text), "2,3,4");
+    EXPECT_TRUE(client.ended && client.whole);
+    EXPECT_EQ(client.count("missing"), 0);
+}
+
 TEST_F(LogsMany, WhatIsNoAnswerOfOpsdIsNotTakenForOne)
 {
     for (const auto* text : {"<html>\n", "{\"a\":1}\n", "[]\n", "{}\n",
@@ -201,156 +204,6 @@ TEST(LogsNodeLines, PlacesComeBackAsTheyWent)
     for (const auto* wrong : {"", "@a", "@~x", "@a~x", "s=1", "@10.0.0.2~", "@,"})
         EXPECT_FALSE(parse_places("cursor", wrong, 9)) << wrong;
     EXPECT_EQ(newest_of({}), std::nullopt);
-}
-
-// --- following
-
-TEST_F(LogsMany, FollowingGoesOnWhereThePastEnded)
-{
-    journal.add_messages(3);
-    past("10.0.0.2", {2});
-    past("10.0.0.3", {});
-    auto second = follow("10.0.0.2");
-    auto third = follow("10.0.0.3");
-    auto& client = listen(all + "&follow&format=sse&lines=3");
-    settle();
-    EXPECT_EQ(numbers(client.text), "2,2,3");
-    EXPECT_EQ(asked_of("10.0.0.2", 0), "/api/v1/logs?lines=3&format=json");
-    EXPECT_TRUE(asked_of("10.0.0.2", 1).starts_with("/api/v1/logs?follow=true&format=ndjson&cursor=s%3Daa"))
-        << asked_of("10.0.0.2", 1);
-    second->say(line(10) + "\n");
-    settle();
-    EXPECT_EQ(numbers(client.text), "2,2,3") << "an earlier one of another node may come";
-    third->say(line(9) + "\n");
-    settle();
-    advance(300ms);
-    EXPECT_EQ(numbers(client.text), "2,2,3,9,10");
-    journal.add_messages(1);
-    settle();
-    advance(300ms);
-    EXPECT_EQ(numbers(client.text), "2,2,3,9,10,4") << "later than logs.nodes.settle is late";
-    EXPECT_FALSE(client.whole);
-    client.leave();
-    settle();
-    EXPECT_TRUE(client.ended);
-    EXPECT_TRUE(second->waiting.empty() && third->waiting.empty());
-    EXPECT_EQ(journal.subscribers, 0);
-}
-
-TEST_F(LogsMany, TheIdCarriesThePlaceOfEveryNode)
-{
-    journal.add_messages(2);
-    past("10.0.0.2", {2});
-    past("10.0.0.3", {3});
-    follow("10.0.0.2");
-    follow("10.0.0.3");
-    auto& client = listen(all + "&follow&format=sse&lines=2");
-    settle();
-    const auto id = last_id(client.text);
-    const auto places = parse_places("id", id, 9);
-    ASSERT_TRUE(places) << id;
-    EXPECT_EQ(places->at("10.0.0.2"), cursor_at(2));
-    EXPECT_EQ(places->at("10.0.0.3"), cursor_at(3));
-    client.leave();
-    settle();
-    asked.clear();
-
-    journal.add_messages(1);  // while nobody listens
-    auto second = follow("10.0.0.2");
-    follow("10.0.0.3");
-    auto& again = listen(all + "&follow&format=sse&lines=2", {{"last-event-id", id}});
-    EXPECT_TRUE(asked_of("10.0.0.3")
-                    .ends_with("cursor=" + std::string{"s%3D"} + std::string(32, 'a') + "%3Bi%3D3%3Bb%3D"
-                               + std::string(32, 'a') + "%3Bm%3D3%3Bt%3D2dc6c0%3Bx%3Dcc"))
-        << asked_of("10.0.0.3");
-    EXPECT_FALSE(asked_of("10.0.0.3").contains("lines")) << "all that was missed";
-    second->say(line(5) + "\n");
-    settle();
-    advance(300ms);
-    EXPECT_EQ(numbers(again.text), "3,5");
-}
-
-TEST_F(LogsMany, LinesThatAreFollowedSayWhereToGoOn)
-{
-    past("10.0.0.2", {});
-    past("10.0.0.3", {});
-    auto second = follow("10.0.0.2");
-    follow("10.0.0.3");
-    auto& client = listen("/api/v1/logs?node=agents&follow&format=ndjson");
-    second->say(line(5) + "\n");
-    settle();
-    advance(300ms);
-    const auto entry = json::parse(client.text);
-    EXPECT_EQ(entry["node"], "10.0.0.2");
-    EXPECT_EQ(parse_places("resume", entry["resume"].get<std::string>(), 9)->at("10.0.0.2"), cursor_at(5));
-}
-
-TEST_F(LogsMany, ANodeThatComesBackGoesOnWhereItLeftOff)
-{
-    past("10.0.0.2", {});
-    past("10.0.0.3", {});
-    auto second = follow("10.0.0.2");
-    follow("10.0.0.3");
-    auto& client = listen("/api/v1/logs?node=agents&follow&format=sse");
-    second->say(line(5) + "\n");
-    settle();
-    advance(300ms);
-    second->breaks = Error{Errc::unavailable, "cannot read on: unplugged"};
-    second->wake();
-    settle();
-    EXPECT_EQ(client.count("event: missing\ndata: {\"node\":\"10.0.0.2\",\"reason\":\"cannot read on: "
-                           "unplugged\"}"),
-              1)
-        << client.text;
-    advance(5s);
-    EXPECT_EQ(client.count("event: missing"), 1) << "said once, however often it is asked";
-    auto again = follow("10.0.0.2");
-    advance(5s);
-    EXPECT_EQ(client.count("event: back\ndata: {\"node\":\"10.0.0.2\"}"), 1) << client.text;
-    EXPECT_TRUE(asked.back().request.url.contains("cursor=s%3Da")) << asked.back().request.url;
-    again->say(line(6) + "\n");
-    settle();
-    advance(300ms);
-    EXPECT_EQ(numbers(client.text), "5,6");
-}
-
-TEST_F(LogsMany, SilenceIsFilledWithPings)
-{
-    past("10.0.0.2", {});
-    past("10.0.0.3", {});
-    follow("10.0.0.2");
-    follow("10.0.0.3");
-    auto& client = listen("/api/v1/logs?node=agents&follow&format=sse");
-    advance(16s);
-    EXPECT_EQ(client.count(": ping"), 1) << client.text;
-}
-
-TEST_F(LogsMany, NoMoreIsReadThanIsTaken)
-{
-    past("10.0.0.2", {});
-    past("10.0.0.3", {});
-    auto second = follow("10.0.0.2");
-    follow("10.0.0.3");
-    auto& client = listen("/api/v1/logs?node=agents&follow&format=sse");
-    client.blocked = true;
-    for (int i = 1; i < 20; ++i)
-        second->say(line(i) + "\n");
-    settle();
-    advance(1s);
-    EXPECT_LE(second->taken, 3);
-    client.unblock();
-    for (int i = 0; i < 40; ++i)
-        advance(300ms);
-    EXPECT_EQ(second->taken, 19);
-    EXPECT_EQ(client.count("\"MESSAGE\""), 19);
-}
-
-TEST_F(LogsMany, ANodeGivesARoleNoMoreThanThisOne)
-{
-    past("10.0.0.2", {});
-    past("10.0.0.3", {});
-    (void)ask("/api/v1/logs?node=agents", {}, http::Role::viewer);
-    EXPECT_EQ(asked.at(0).header("x-opsd-role"), "viewer");
 }
 
 // --- who is meant

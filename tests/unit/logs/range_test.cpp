@@ -127,6 +127,21 @@ TEST_F(LogsRange, ReverseIsTheSameFromTheEnd)
     EXPECT_EQ(std::ranges::count(forward, ','), 449);
 }
 
+TEST_F(LogsRange, ALongSkipThatTakesSlicesLeadsToTheSamePlace)
+{
+    journal.add_messages(450);
+    journal.skips_in_slices = true;
+    const auto response = ask(v1 + "/range/?skip_prev=3&cursor=" + cursor_at(448));
+    EXPECT_EQ(numbers(response.body), "446,447,448,449,450");
+    EXPECT_EQ(header(response, "X-Journal-Skip-Prev"), "3");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))), "6");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
+    EXPECT_EQ(ask(v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
+    const auto stream = ask(v1 + "/stream/?skip_prev=5", {{"accept", "text/event-stream"}});
+    EXPECT_EQ(header(stream, "X-Journal-Skip-Prev"), "5");
+}
+
 TEST_F(LogsRange, ADownloadIsAGzipFileInPieces)
 {
     journal.slice_entries = 10;
@@ -159,6 +174,11 @@ TEST_F(LogsRange, FieldsThatAreListedHaveTheirValues)
     router.reset();
     stop();
     EXPECT_EQ(get(v1 + "/fields/_UID"), R"(["0"])");
+    for (const auto* wrong : {"a", "__CURSOR", "A%3DB"}) {
+        const auto response = ask(v1 + "/fields/" + wrong);
+        EXPECT_EQ(response.status, 400U) << wrong;
+        EXPECT_TRUE(response.body.contains("no name of a field")) << response.body;
+    }
 }
 
 TEST_F(LogsRange, BadQuestionsAre400InTheClientsManner)
@@ -188,6 +208,46 @@ TEST_F(LogsRange, WhatWasDeletedIsToldInTheHead)
     EXPECT_EQ(header(response, "X-Journal-Lost"), "4");
     EXPECT_EQ(metric("opsd_logs_lost_entries_total"), 4);
     EXPECT_EQ(metric("opsd_logs_gaps_total"), 1);
+}
+
+TEST_F(LogsRange, WhatIsDeletedWhileItIsReadIsToldWithin)
+{
+    journal.slice_entries = 4;
+    const std::pair<const char*, const char*> table[] = {
+        {"json", ",\n{\"lost\":6},\n"},
+        {"ndjson", "\n{\"lost\":6}\n"},
+        {"text", "\n-- 6 entries were deleted before they could be read --\n"}};
+    for (const auto& [format, words] : table) {
+        journal.entries.clear();
+        journal.add_messages(20);
+        auto response = ask(std::string{"/api/v1/logs?lines=all&format="} + format);
+        journal.vacuum(10);
+        const auto& client = open(std::move(response));
+        EXPECT_EQ(client.count(words), 1) << client.text;
+        EXPECT_TRUE(client.ended && client.whole) << format;
+        if (std::string_view{format} == "json")
+            EXPECT_EQ(json::parse(client.text)["entries"].size(), 4U + 1 + 10);
+    }
+}
+
+TEST_F(LogsRange, AHoleThatAFormatCannotTellIsNotGivenAsIfWhole)
+{
+    journal.slice_entries = 4;
+    const std::pair<std::string, Headers> table[] = {{component, {}},
+                                                     {component, {{"accept", "application/json"}}},
+                                                     {v1 + "/range/download", {}},
+                                                     {"/api/v1/logs?lines=all&format=export", {}}};
+    for (const auto& [target, headers] : table) {
+        journal.entries.clear();
+        journal.add_messages(20);
+        auto response = ask(target, headers);
+        journal.vacuum(10);
+        const auto& client = open(std::move(response));
+        for (int i = 0; i < 5'000 && !client.ended; ++i)
+            io.restart(), io.run_one_for(1ms);
+        EXPECT_TRUE(client.ended) << target;
+        EXPECT_FALSE(client.whole) << target;
+    }
 }
 
 TEST_F(LogsRange, AJournalThatCannotBeReadIs503AndTheModuleSaysWhy)
@@ -250,6 +310,28 @@ TEST_F(LogsRange, AReadingThatFailsMidwayEndsTorn)
     auto& client = open(std::move(response));
     EXPECT_TRUE(client.ended);
     EXPECT_FALSE(client.whole);
+}
+
+TEST_F(LogsRange, ADocumentShowsThatItsEntriesAreStillLookedFor)
+{
+    journal.slice_entries = 1;
+    for (const auto* message : {"message 1", "-", "-", "-", "-", "-", "message 7"})
+        journal.add({{"MESSAGE", message}});
+    for (const auto& [format, signs] : {std::pair{"json", 2}, std::pair{"ndjson", 0}}) {
+        journal.before_slice = nullptr;
+        auto response = ask(std::string{"/api/v1/logs?lines=all&grep=message&format="} + format);
+        journal.before_slice = [this] { return clock.sleep_for(1s); };
+        const auto& client = open(std::move(response));
+        const auto writes = client.writes;
+        for (int i = 0; i < 5; ++i)
+            advance(1s);
+        EXPECT_EQ(client.writes - writes, signs) << client.text;
+        for (int i = 0; i < 3; ++i)
+            advance(1s);
+        EXPECT_TRUE(client.ended && client.whole);
+        EXPECT_EQ(numbers(client.text), "1,7");
+        if (signs > 0) EXPECT_EQ(json::parse(client.text)["entries"].size(), 2U) << client.text;
+    }
 }
 
 TEST_F(LogsRange, OurJsonIsOneDocument)
