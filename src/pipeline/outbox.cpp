@@ -172,6 +172,7 @@ void Outbox::settle_records(const Sequence& records, Verdict& verdict, Monotonic
         return;
     }
     Sequence failed;
+    Sequence suspects;
     for (std::size_t i = 0; i < records.size(); ++i) {
         switch (verdict.fates[i]) {
         case Fate::accepted:
@@ -180,12 +181,19 @@ void Outbox::settle_records(const Sequence& records, Verdict& verdict, Monotonic
         case Fate::retry:
             failed.push_back(records[i]);
             break;
+        case Fate::suspect:
+            suspects.push_back(records[i]);
+            break;
         case Fate::refused:
             const auto reason = verdict.reasons.find(i);
             refuse(records[i], reason == verdict.reasons.end() ? verdict.reason : std::move(reason->second));
             break;
         }
     }
+    if (suspects.size() > 1)
+        divide(suspects);
+    else if (!suspects.empty())
+        refuse(suspects.front(), verdict.reason);
     if (failed.size() < records.size() && !doubtful()) failures_ = 0;
     if (failed.empty()) {
         not_before_ = {};

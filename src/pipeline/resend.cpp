@@ -40,7 +40,7 @@ std::optional<bool> taken(const Verdict& verdict)
     if (verdict.kind == Kind::refused || verdict.kind == Kind::too_large) return false;
     if (verdict.kind != Kind::records || verdict.fates.size() != 1 || verdict.fates[0] == Fate::retry)
         return std::nullopt;
-    return verdict.fates[0] == Fate::accepted;
+    return verdict.fates[0] == Fate::accepted;  // alone, a suspect is guilty
 }
 
 }  // namespace

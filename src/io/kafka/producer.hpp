@@ -54,6 +54,7 @@ enum class Outcome : std::uint8_t {
     retry,      ///< not in time, or not now
     too_large,  ///< for the brokers, alone or with the others of its batch
     refused,    ///< never
+    suspect,    ///< refused with all others of its broker's batch, because of one of them
     kept,       ///< until somebody changes something: credentials, rights, topic
 };
 

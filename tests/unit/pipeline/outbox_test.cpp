@@ -411,3 +411,27 @@ TEST(Outbox, WhatWasPendingInAnEarlierOneIsNotCountedTwice)
     EXPECT_EQ(box.counters.in, 20U);
     box.adds_up();
 }
+
+TEST(Outbox, SuspectsAreAskedAboutInHalvesUntilTheGuiltyOneIsAlone)
+{
+    Box box;
+    box.read(1, 6);
+    box.now += 1s;
+    EXPECT_EQ(box.send(), "1;2;3;4;5;6;");
+    constexpr auto suspect = Fate::suspect;
+    box.answer(fates({yes, suspect, suspect, suspect, suspect, yes}));
+    EXPECT_EQ(box.outbox.refused(10, today).size(), 0U);
+    EXPECT_EQ(box.send(), "2;3;") << "at once: nothing is wrong with the far side";
+    box.answer(accepted());
+    EXPECT_EQ(box.send(), "4;5;");
+    box.answer(refused("one of them"));
+    EXPECT_EQ(box.send(), "4;");
+    box.answer(fates({suspect}));
+    EXPECT_EQ(box.outbox.refused(10, today).size(), 1U) << "alone it is guilty";
+    box.outbox.buried(1, 0);
+    box.adds_up();
+    EXPECT_EQ(box.send(), "5;");
+    box.answer(accepted());
+    EXPECT_EQ(box.position(), "p6");
+    EXPECT_EQ(box.counters.dead_lettered, 1U);
+}
