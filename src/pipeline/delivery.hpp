@@ -106,6 +106,8 @@ public:
     void stop();
 
     [[nodiscard]] DeliveryStatus status() const;
+    /// What is sent beside it to the same far side is within the same rate.
+    [[nodiscard]] RateLimit& rate() noexcept { return rate_; }
 
 private:
     Task<> begin();

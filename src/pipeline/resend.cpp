@@ -4,11 +4,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace opsd::pipeline {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::size_t remove_at_once = 100;
 
@@ -24,13 +28,45 @@ Batch batch_of(const DeadLetter& letter)
     return batch;
 }
 
-Task<Result<std::uint64_t>> remove(std::shared_ptr<DeadLetterFile> file, WorkerThread& worker,
-                                   std::set<std::string> ids)
-{
-    auto job = [file = std::move(file), ids = std::move(ids)] { return file->remove(ids); };
-    auto removed = co_await worker.run(std::move(job));
-    co_return removed;
-}
+/// Letters that were taken, on their way out of the file.
+class Taken {
+public:
+    Taken(std::shared_ptr<DeadLetterFile> file, WorkerThread& worker, Clock& clock,
+          std::chrono::milliseconds interval)
+      : file_{std::move(file)}
+      , worker_{worker}
+      , clock_{clock}
+      , interval_{interval}
+      , written_{clock.monotonic()}
+    {}
+
+    /// Each time the whole file is written again, so some go together when they come fast.
+    Task<Result<>> add(std::string id)
+    {
+        ids_.insert(std::move(id));
+        const bool due = ids_.size() >= remove_at_once || clock_.monotonic() - written_ >= interval_;
+        if (!due) co_return Result<>{};
+        auto removed = co_await remove();
+        co_return removed;
+    }
+    Task<Result<>> remove()
+    {
+        if (ids_.empty()) co_return Result<>{};
+        auto job = [file = file_, ids = std::exchange(ids_, {})] { return file->remove(ids); };
+        const auto removed = co_await worker_.run(std::move(job));
+        written_ = clock_.monotonic();
+        if (!removed) co_return fail(removed.error());
+        co_return Result<>{};
+    }
+
+private:
+    std::shared_ptr<DeadLetterFile> file_;
+    WorkerThread& worker_;
+    Clock& clock_;
+    std::chrono::milliseconds interval_;
+    Monotonic written_{};
+    std::set<std::string> ids_;
+};
 
 /// Was the one record of the request accepted (true), refused (false), or is the answer not about it?
 std::optional<bool> taken(const Verdict& verdict)
@@ -43,40 +79,75 @@ std::optional<bool> taken(const Verdict& verdict)
     return verdict.fates[0] == Fate::accepted;  // alone, a suspect is guilty
 }
 
+std::chrono::milliseconds until(Monotonic end, Clock& clock)
+{
+    return std::max(std::chrono::floor<std::chrono::milliseconds>(end - clock.monotonic()), 0ms);
+}
+
+/// How long the next letter may take; 0: none may begin any more, the rest is too short for an answer.
+Task<std::chrono::milliseconds> my_turn(ResendLimits limits, Monotonic end, Clock& clock)
+{
+    for (;;) {
+        const auto left = until(end, clock);
+        if (left <= limits.budget / 8) co_return 0ms;
+        const auto pause = limits.rate == nullptr ? 0ms : limits.rate->wait(clock.monotonic());
+        if (pause <= 0ms) co_return std::min(left, limits.deadline);
+        if (pause >= left) co_return 0ms;
+        co_await clock.sleep_for(pause);
+    }
+}
+
+/// Those that were asked for and can be sent.
+std::vector<const DeadLetter*> chosen(const LetterList& list, const std::set<std::string>& ids,
+                                      Resent& resent)
+{
+    std::vector<const DeadLetter*> letters;
+    for (const auto& letter : list.letters) {
+        if (!ids.empty() && !ids.contains(letter.id)) continue;
+        if (letter.bytes.empty())
+            ++resent.without;
+        else
+            letters.push_back(&letter);
+    }
+    return letters;
+}
+
 }  // namespace
 
 Task<Result<Resent>> resend(std::shared_ptr<DeadLetterFile> file, WorkerThread& worker, Sink& sink,
-                            Clock& clock, std::chrono::milliseconds deadline, std::set<std::string> ids)
+                            Clock& clock, ResendLimits limits, std::set<std::string> ids)
 {
+    const auto end = clock.monotonic() + limits.budget;
     auto job = [file] { return file->list(); };
-    auto list = co_await worker.run(std::move(job));
-    if (!list) co_return fail(std::move(list).error());
+    const auto list = co_await worker.run(std::move(job));
+    if (!list) co_return fail(list.error());
     Resent resent;
-    std::set<std::string> done;
-    for (auto letter = list->letters.begin(); letter != list->letters.end(); ++letter) {
-        if (!ids.empty() && !ids.contains(letter->id)) continue;
-        if (letter->bytes.empty()) {
-            ++resent.without;
-            continue;
+    const auto letters = chosen(*list, ids, resent);
+    resent.left = letters.size();
+    Taken gone{file, worker, clock, limits.remove_interval};
+    for (const auto* letter : letters) {
+        const auto deadline = co_await my_turn(limits, end, clock);
+        if (deadline == 0ms) {
+            resent.error = fmt::format("cannot send more within {}: {} letters are left; ask again to go on",
+                                       human_duration(limits.budget), resent.left);
+            break;
         }
         const auto batch = batch_of(*letter);
+        if (limits.rate != nullptr) limits.rate->spend(batch.bytes(), clock.monotonic());
         const auto verdict = co_await send_within(sink, batch, clock, deadline);
         const auto outcome = taken(verdict);
         if (!outcome) {
             resent.error = fmt::format("cannot send dead letter {} again: {}", letter->id, verdict.reason);
             break;
         }
+        --resent.left;
         ++(*outcome ? resent.accepted : resent.refused);
-        if (*outcome) done.insert(letter->id);
-        if (done.size() < remove_at_once) continue;
-        auto sent = std::exchange(done, {});
-        auto removed = co_await remove(file, worker, std::move(sent));
-        if (!removed) co_return fail(std::move(removed).error());
+        if (!*outcome) continue;
+        const auto removed = co_await gone.add(letter->id);
+        if (!removed) co_return fail(removed.error());
     }
-    if (!done.empty()) {
-        auto removed = co_await remove(file, worker, std::move(done));
-        if (!removed) co_return fail(std::move(removed).error());
-    }
+    const auto removed = co_await gone.remove();
+    if (!removed) co_return fail(removed.error());
     co_return resent;
 }
 

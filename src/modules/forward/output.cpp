@@ -268,8 +268,11 @@ Task<Result<pipeline::Resent>> Output::resend(std::set<std::string> ids)
     if (!free) co_return fail(free.error());
     const At asking{asking_};
     const auto sink = around_.make_sink(options_);
-    auto resent = co_await pipeline::resend(letters_, around_.disk, *sink, around_.services.clock,
-                                            options_.timeout, std::move(ids));
+    pipeline::ResendLimits limits;
+    limits.deadline = kind_.deadline(options_);
+    limits.rate = &delivery_.rate();
+    auto resent = co_await pipeline::resend(letters_, around_.disk, *sink, around_.services.clock, limits,
+                                            std::move(ids));
     if (resent) resent_ += resent->accepted;
     co_return resent;
 }

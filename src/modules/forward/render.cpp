@@ -139,7 +139,7 @@ std::string resent_json(const std::string& output, const pipeline::Resent& resen
     JsonText json{out};
     json.open('{').text("output", output).number("accepted", signed_of(resent.accepted));
     json.number("refused", signed_of(resent.refused)).number("without_bytes", signed_of(resent.without));
-    json.text("error", resent.error).close('}');
+    json.number("left", signed_of(resent.left)).text("error", resent.error).close('}');
     out += '\n';
     return out;
 }
