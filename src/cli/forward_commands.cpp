@@ -26,7 +26,7 @@ std::string path_of(const std::string& output, const char* verb)
 Colour colour_of(const std::string& state)
 {
     if (state == "running") return Colour::green;
-    if (state == "kept") return Colour::red;
+    if (state == "kept" || state == "failed") return Colour::red;
     return Colour::yellow;
 }
 

@@ -90,6 +90,11 @@ const Family families[] = {
      [](const Row& r) {
          return of(r.status.delivery.state == pipeline::DeliveryStatus::State::kept ? 1 : 0);
      }},
+    {"opsd_forward_failed", Kind::gauge,
+     "1: the journal cannot be read, or refused entries cannot be kept: it does not go on.",
+     [](const Row& r) {
+         return of(r.status.delivery.state == pipeline::DeliveryStatus::State::failed ? 1 : 0);
+     }},
     {"opsd_forward_last_success_timestamp_seconds", Kind::gauge, "When the far side last took something.",
      [](const Row& r) { return seconds_of(r.status.delivery.last_success_at); }},
     {"opsd_forward_position_timestamp_seconds", Kind::gauge, "When the entry at the position was received.",

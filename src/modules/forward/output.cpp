@@ -283,7 +283,7 @@ OutputStatus Output::status() const
     status.delivery = delivery_.status();
     status.paused = paused_.value_or(false);
     status.replaying = replay_ != nullptr;
-    status.at_end = source_.at_end();
+    status.at_end = status.delivery.at_end;
     status.redacted = redaction_->count();
     status.held_back = filter_->held_back();
     status.damaged = source_.damaged();
