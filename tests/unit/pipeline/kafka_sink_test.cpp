@@ -310,6 +310,9 @@ TEST(KafkaProperties, AreIdempotentAcknowledgedByAllAndVerified)
     EXPECT_EQ(value("message.max.bytes"), "1000000");
     EXPECT_EQ(value("queue.buffering.max.messages"), "10000");
     EXPECT_EQ(value("queue.buffering.max.kbytes"), "15625");
+    settings.queue_bytes = 128'000;
+    settings.message_bytes = 4'096'000;
+    EXPECT_EQ(value("queue.buffering.max.kbytes"), "8000") << "a message has to fit in";
     EXPECT_EQ(value("security.protocol"), "plaintext");
     EXPECT_EQ(value("sasl.password"), "(none)");
     settings.secure = true;
