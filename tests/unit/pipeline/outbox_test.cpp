@@ -435,3 +435,53 @@ TEST(Outbox, SuspectsAreAskedAboutInHalvesUntilTheGuiltyOneIsAlone)
     EXPECT_EQ(box.position(), "p6");
     EXPECT_EQ(box.counters.dead_lettered, 1U);
 }
+
+TEST(Outbox, OneRecordThatIsTooLargeDoesNotMakeAllRequestsSmall)
+{
+    Box box;
+    box.read(1, 40);
+    EXPECT_EQ(box.send(), "1;2;3;4;5;6;7;8;9;10;");
+    box.answer(too_large("413"));
+    EXPECT_EQ(box.send(), "1;2;3;4;5;");
+    box.answer(accepted());
+    EXPECT_EQ(box.send(), "6;7;8;9;10;");
+    box.answer(too_large("413"));
+    for (const auto* half : {"6;7;", "6;"}) {
+        EXPECT_EQ(box.send(), half);
+        box.answer(too_large("413"));
+    }
+    EXPECT_EQ(box.outbox.refused(10, today).size(), 1U);
+    box.outbox.buried(1, 0);
+    for (const auto* rest : {"7;", "8;9;10;"}) {
+        EXPECT_EQ(box.send(), rest);
+        box.answer(accepted());
+    }
+    box.save();
+    EXPECT_EQ(box.send(), "11;12;13;14;15;16;17;18;19;20;") << "as before";
+}
+
+TEST(Outbox, WhenAllHalvesPassRequestsStaySmall)
+{
+    Box box;
+    box.read(1, 40);
+    box.send();
+    box.answer(too_large("413"));
+    for (int i = 0; i < 2; ++i) {
+        box.send();
+        box.answer(accepted());
+    }
+    box.save();
+    EXPECT_EQ(box.send(), "11;12;13;14;15;");
+    box.answer(too_large("413"));
+    EXPECT_EQ(box.send(), "11;12;");
+    box.answer(too_large("413"));
+    EXPECT_EQ(box.send(), "11;");
+    box.answer(too_large("413"));
+    box.outbox.buried(1, 0);
+    EXPECT_EQ(box.send(), "12;");
+    box.answer(accepted());
+    EXPECT_EQ(box.send(), "13;14;15;");
+    box.answer(accepted());
+    box.save();
+    EXPECT_EQ(box.send(), "16;17;18;19;20;") << "what was right before it, not more";
+}
