@@ -485,3 +485,21 @@ TEST(Outbox, WhenAllHalvesPassRequestsStaySmall)
     box.save();
     EXPECT_EQ(box.send(), "16;17;18;19;20;") << "what was right before it, not more";
 }
+
+TEST(Outbox, ASuccessDoesNotUndoWhatTheFarSideAskedFor)
+{
+    auto options = Box::small();
+    options.in_flight = 2;
+    Box box{options};
+    box.read(1, 30);
+    EXPECT_EQ(box.send(), "1;2;3;4;5;6;7;8;9;10;");
+    const auto first = box.last;
+    EXPECT_EQ(box.send(), "11;12;13;14;15;16;17;18;19;20;");
+    box.answer(retry("429", 30s));
+    EXPECT_GE(box.pause(), 30s);
+    box.outbox.settle(first, accepted(), box.now);
+    EXPECT_GE(box.pause(), 30s) << "it holds for all requests";
+    EXPECT_EQ(box.send(), "later");
+    box.now += 31s;
+    EXPECT_EQ(box.send(), "11;12;13;14;15;16;17;18;19;20;");
+}
