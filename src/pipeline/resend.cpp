@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
-#include <vector>
 
 namespace opsd::pipeline {
 namespace {
@@ -15,6 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t remove_at_once = 100;
+constexpr std::size_t page_bytes = 4 * 1024 * 1024;  // of letters held at a time
 
 Batch batch_of(const DeadLetter& letter)
 {
@@ -97,57 +97,85 @@ Task<std::chrono::milliseconds> my_turn(ResendLimits limits, Monotonic end, Cloc
     }
 }
 
-/// Those that were asked for and can be sent.
-std::vector<const DeadLetter*> chosen(const LetterList& list, const std::set<std::string>& ids,
-                                      Resent& resent)
-{
-    std::vector<const DeadLetter*> letters;
-    for (const auto& letter : list.letters) {
-        if (!ids.empty() && !ids.contains(letter.id)) continue;
-        if (letter.bytes.empty())
-            ++resent.without;
-        else
-            letters.push_back(&letter);
+/// One resend at work: page by page, so that a large file is never held.
+class Resending {
+public:
+    Resending(std::shared_ptr<DeadLetterFile> file, WorkerThread& worker, Sink& sink, Clock& clock,
+              ResendLimits limits, std::set<std::string> ids)
+      : file_{std::move(file)}
+      , worker_{worker}
+      , sink_{sink}
+      , clock_{clock}
+      , limits_{limits}
+      , ids_{std::move(ids)}
+      , end_{clock.monotonic() + limits.budget}
+      , gone_{file_, worker, clock, limits.remove_interval}
+    {}
+    Task<Result<Resent>> run()
+    {
+        for (bool first = true;; first = false) {
+            auto job = [file = file_, ids = ids_, asked = asked_] {
+                return file->page(ids, asked, page_bytes);
+            };
+            const auto page = co_await worker_.run(std::move(job));
+            if (!page) co_return fail(page.error());
+            resent_.left = page->letters.size() + page->more;
+            if (first) resent_.without = page->without;
+            for (const auto& letter : page->letters) {
+                const auto sent = co_await send(letter);
+                if (!sent) co_return fail(sent.error());
+                if (!resent_.error.empty()) break;
+            }
+            const auto removed = co_await gone_.remove();
+            if (!removed) co_return fail(removed.error());
+            if (page->more == 0 || !resent_.error.empty()) co_return resent_;
+        }
     }
-    return letters;
-}
+
+private:
+    Task<Result<>> send(const DeadLetter& letter)
+    {
+        const auto deadline = co_await my_turn(limits_, end_, clock_);
+        if (deadline == 0ms) {
+            resent_.error = fmt::format("cannot send more within {}: {} letters are left; ask again to go on",
+                                        human_duration(limits_.budget), resent_.left);
+            co_return Result<>{};
+        }
+        const auto batch = batch_of(letter);
+        if (limits_.rate != nullptr) limits_.rate->spend(batch.bytes(), clock_.monotonic());
+        const auto verdict = co_await send_within(sink_, batch, clock_, deadline);
+        const auto outcome = taken(verdict);
+        if (!outcome) {
+            resent_.error = fmt::format("cannot send dead letter {} again: {}", letter.id, verdict.reason);
+            co_return Result<>{};
+        }
+        asked_.insert(letter.id);
+        --resent_.left;
+        ++(*outcome ? resent_.accepted : resent_.refused);
+        if (!*outcome) co_return Result<>{};
+        auto removed = co_await gone_.add(letter.id);
+        co_return removed;
+    }
+
+    std::shared_ptr<DeadLetterFile> file_;
+    WorkerThread& worker_;
+    Sink& sink_;
+    Clock& clock_;
+    ResendLimits limits_;
+    std::set<std::string> ids_;
+    std::set<std::string> asked_;  ///< about in this run
+    Monotonic end_;
+    Resent resent_;
+    Taken gone_;
+};
 
 }  // namespace
 
 Task<Result<Resent>> resend(std::shared_ptr<DeadLetterFile> file, WorkerThread& worker, Sink& sink,
                             Clock& clock, ResendLimits limits, std::set<std::string> ids)
 {
-    const auto end = clock.monotonic() + limits.budget;
-    auto job = [file] { return file->list(); };
-    const auto list = co_await worker.run(std::move(job));
-    if (!list) co_return fail(list.error());
-    Resent resent;
-    const auto letters = chosen(*list, ids, resent);
-    resent.left = letters.size();
-    Taken gone{file, worker, clock, limits.remove_interval};
-    for (const auto* letter : letters) {
-        const auto deadline = co_await my_turn(limits, end, clock);
-        if (deadline == 0ms) {
-            resent.error = fmt::format("cannot send more within {}: {} letters are left; ask again to go on",
-                                       human_duration(limits.budget), resent.left);
-            break;
-        }
-        const auto batch = batch_of(*letter);
-        if (limits.rate != nullptr) limits.rate->spend(batch.bytes(), clock.monotonic());
-        const auto verdict = co_await send_within(sink, batch, clock, deadline);
-        const auto outcome = taken(verdict);
-        if (!outcome) {
-            resent.error = fmt::format("cannot send dead letter {} again: {}", letter->id, verdict.reason);
-            break;
-        }
-        --resent.left;
-        ++(*outcome ? resent.accepted : resent.refused);
-        if (!*outcome) continue;
-        const auto removed = co_await gone.add(letter->id);
-        if (!removed) co_return fail(removed.error());
-    }
-    const auto removed = co_await gone.remove();
-    if (!removed) co_return fail(removed.error());
+    Resending resending{std::move(file), worker, sink, clock, limits, std::move(ids)};
+    auto resent = co_await resending.run();
     co_return resent;
 }
 

@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds patience = 10s;       // of a replay with wh
 constexpr std::chrono::milliseconds probe_deadline = 8s;  // less than a command waits for its answer
 constexpr std::chrono::milliseconds trouble_pause = 5s;
 constexpr std::size_t largest_state = 4096;
+constexpr std::size_t longest_preview = 1'000;  // of a dead letter
 constexpr std::string_view state_paused = "paused\n";
 constexpr std::string_view state_running = "running\n";
 
@@ -135,8 +136,10 @@ Task<> Output::run()
 Task<> Output::remember()
 {
     while (!paused_) {
-        auto job = [directory = around_.directory, file = path("state")] {
-            return read_state(directory, file);
+        auto job = [directory = around_.directory, file = path("state"), letters = letters_] {
+            auto state = read_state(directory, file);
+            if (state) static_cast<void>(letters->list({0, 0}));  // to know how many there are
+            return state;
         };
         auto was = co_await around_.disk.run(std::move(job));
         trouble_ = was ? std::string{} : was.error().message;
@@ -252,12 +255,12 @@ Task<Result<Verdict>> Output::test()
     co_return verdict;
 }
 
-Task<Result<pipeline::LetterList>> Output::letters()
+Task<Result<pipeline::LetterList>> Output::letters(std::size_t most)
 {
     const auto free = ask();
     if (!free) co_return fail(free.error());
     const At asking{asking_};
-    auto job = [file = letters_] { return file->list(); };
+    auto job = [file = letters_, most] { return file->list({most, longest_preview}); };
     auto list = co_await around_.disk.run(std::move(job));
     co_return list;
 }
@@ -288,6 +291,7 @@ OutputStatus Output::status() const
     status.held_back = filter_->held_back();
     status.damaged = source_.damaged();
     status.resent = resent_;
+    status.letters = letters_->count();
     status.trouble = trouble_;
     return status;
 }

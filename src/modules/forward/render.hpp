@@ -16,9 +16,8 @@ namespace opsd::forward {
 void append_output(std::string& out, const OutputOptions& options, const OutputStatus& status,
                    const Lag& lag);
 
-/// Dead letters, newest first, `limit` at most; all of them are counted. What they hold is shortened.
-[[nodiscard]] std::string letters_json(const std::string& output, const pipeline::LetterList& list,
-                                       std::size_t limit);
+/// Dead letters, newest first; all of them are counted.
+[[nodiscard]] std::string letters_json(const std::string& output, const pipeline::LetterList& list);
 
 [[nodiscard]] std::string verdict_json(const std::string& output, const pipeline::Verdict& verdict);
 [[nodiscard]] std::string resent_json(const std::string& output, const pipeline::Resent& resent);

@@ -446,13 +446,13 @@ TEST(Outbox, OneRecordThatIsTooLargeDoesNotMakeAllRequestsSmall)
     box.answer(accepted());
     EXPECT_EQ(box.send(), "6;7;8;9;10;");
     box.answer(too_large("413"));
-    for (const auto* half : {"6;7;", "6;"}) {
+    for (const auto* half : {"6;7;8;", "6;7;", "6;"}) {
         EXPECT_EQ(box.send(), half);
         box.answer(too_large("413"));
     }
     EXPECT_EQ(box.outbox.refused(10, today).size(), 1U);
     box.outbox.buried(1, 0);
-    for (const auto* rest : {"7;", "8;9;10;"}) {
+    for (const auto* rest : {"7;", "8;", "9;10;"}) {
         EXPECT_EQ(box.send(), rest);
         box.answer(accepted());
     }
@@ -473,15 +473,15 @@ TEST(Outbox, WhenAllHalvesPassRequestsStaySmall)
     box.save();
     EXPECT_EQ(box.send(), "11;12;13;14;15;");
     box.answer(too_large("413"));
-    EXPECT_EQ(box.send(), "11;12;");
-    box.answer(too_large("413"));
-    EXPECT_EQ(box.send(), "11;");
-    box.answer(too_large("413"));
+    for (const auto* half : {"11;12;13;", "11;12;", "11;"}) {
+        EXPECT_EQ(box.send(), half);
+        box.answer(too_large("413"));
+    }
     box.outbox.buried(1, 0);
-    EXPECT_EQ(box.send(), "12;");
-    box.answer(accepted());
-    EXPECT_EQ(box.send(), "13;14;15;");
-    box.answer(accepted());
+    for (const auto* rest : {"12;", "13;", "14;15;"}) {
+        EXPECT_EQ(box.send(), rest);
+        box.answer(accepted());
+    }
     box.save();
     EXPECT_EQ(box.send(), "16;17;18;19;20;") << "what was right before it, not more";
 }
