@@ -26,7 +26,7 @@ std::string path_of(const std::string& output, const char* verb)
 Colour colour_of(const std::string& state)
 {
     if (state == "running") return Colour::green;
-    if (state == "kept") return Colour::red;
+    if (state == "kept" || state == "failed") return Colour::red;
     return Colour::yellow;
 }
 
@@ -49,7 +49,7 @@ void print_output(const json& output)
         if (!value.empty()) fmt::print("{:>16}  {}\n", name, value);
     };
     for (const auto* name :
-         {"in", "acknowledged", "pending", "dead_lettered", "lost", "redacted", "held_back", "sent_bytes"})
+         {"in", "acknowledged", "pending", "dead_lettered", "dead_letters", "lost", "redacted", "held_back", "sent_bytes"})
         field(name, std::to_string(number(output, name)));
     field("lag", lag_of(output));
     field("position", text(output, "position"));
@@ -71,7 +71,7 @@ void print_table(const json& outputs, const Style& style)
                    {state, colour_of(state)},
                    {std::to_string(number(output, "acknowledged"))},
                    {std::to_string(number(output, "pending"))},
-                   {std::to_string(number(output, "dead_lettered"))},
+                   {std::to_string(number(output, "dead_letters"))},
                    {std::to_string(number(output, "lost"))},
                    {lag_of(output)},
                    {text(output, "error")}});

@@ -2,19 +2,25 @@
 
 #include "io/files/files.hpp"
 #include "pipeline/checksum.hpp"
+#include "pipeline/letter_lines.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <functional>
+#include <iterator>
+#include <list>
 #include <map>
+#include <utility>
 
 namespace opsd::pipeline {
 namespace {
 
 constexpr std::string_view mark = "letter1";
 constexpr std::size_t smallest_half = 1024 * 1024;
+constexpr std::size_t longest_line = 32 * 1024 * 1024;  // of a file whose cap was larger once
 
 /// Tabs and line breaks stand between fields and lines, so not within them.
 void append_field(std::string& out, std::string_view text)
@@ -68,15 +74,46 @@ bool read_number(std::string_view text, int base, Number& number)
     return ec == std::errc{} && end == text.data() + text.size();
 }
 
-template <class Take>
-void each_line(std::string_view text, Take take)
-{
-    while (!text.empty()) {
-        const auto end = std::min(text.find('\n'), text.size());
-        if (end > 0) take(text.substr(0, end));
-        text.remove_prefix(std::min(end + 1, text.size()));
+/// Each id once, its newest; of those the newest so many.
+class Newest {
+public:
+    explicit Newest(LetterLimits limits) : limits_{limits} {}
+
+    void add(DeadLetter letter)
+    {
+        hashes_.push_back(std::hash<std::string>{}(letter.id));
+        const auto known = places_.find(letter.id);
+        if (known != places_.end()) erase(known->second);
+        ListedLetter listed{std::move(letter), 0};
+        listed.size = listed.bytes.size();
+        if (listed.bytes.size() > limits_.bytes) listed.bytes = listed.bytes.substr(0, limits_.bytes);
+        letters_.push_back(std::move(listed));
+        places_[letters_.back().id] = std::prev(letters_.end());
+        if (letters_.size() > limits_.letters) erase(letters_.begin());
     }
-}
+    LetterList take(std::uint64_t torn)
+    {
+        LetterList list;
+        std::ranges::sort(hashes_);
+        list.count = hashes_.size() - std::ranges::unique(hashes_).size();
+        list.torn = torn;
+        std::ranges::move(letters_, std::back_inserter(list.letters));
+        return list;
+    }
+
+private:
+    using Letters = std::list<ListedLetter>;
+    void erase(Letters::iterator letter)
+    {
+        places_.erase(letter->id);
+        letters_.erase(letter);
+    }
+
+    LetterLimits limits_;
+    Letters letters_;
+    std::map<std::string, Letters::iterator> places_;
+    std::vector<std::size_t> hashes_;  ///< of all ids: 8 bytes a letter, whatever its size
+};
 
 class WorkerLetterBox final : public LetterBox {
 public:
@@ -133,13 +170,30 @@ Result<DeadLetter> parse_letter(std::string_view line)
 DeadLetterFile::DeadLetterFile(std::string path, std::size_t cap)
   : path_{std::move(path)}
   , half_{std::max(cap / 2, smallest_half)}
+  , longest_{std::max(half_, longest_line)}
 {}
 
-Result<std::string> DeadLetterFile::text_of(const std::string& path) const
+std::optional<std::uint64_t> DeadLetterFile::count() const noexcept
 {
-    auto text = files::read_file(path, 2 * half_);
-    if (!text && text.error().code == Errc::not_found) return std::string{};
-    return text;
+    const auto count = count_.load(std::memory_order_relaxed);
+    return count < 0 ? std::nullopt : std::optional{static_cast<std::uint64_t>(count)};
+}
+
+/// However large it is: `cap` may have been lowered since it was written.
+Result<std::uint64_t> DeadLetterFile::count_lines(const std::string& path) const
+{
+    std::uint64_t count = 0;
+    const auto add = [&count](std::string_view line) { count += parse_letter(line) ? 1U : 0U; };
+    const auto read = each_line(path, longest_, add);
+    if (!read) return fail(read.error());
+    return count;
+}
+
+/// Best effort: a file that cannot be read says so where that matters.
+void DeadLetterFile::know_count() const
+{
+    const auto list = this->list({0, 0});
+    if (!list) count_ = -1;
 }
 
 Result<std::uint64_t> DeadLetterFile::bury(const std::vector<DeadLetter>& letters)
@@ -160,52 +214,94 @@ Result<std::uint64_t> DeadLetterFile::bury(const std::vector<DeadLetter>& letter
         size += line.size() + 1;
         lines.push_back(std::move(line));
     }
-    // When PATH is full it becomes PATH.1, and what was there is gone.
-    std::error_code none;
-    const auto present = std::filesystem::file_size(path_, none);
-    std::uint64_t dropped = 0;
-    if (!none && present > 0 && present + size > half_) {
-        const auto old = text_of(path_ + ".1");
-        if (!old) return fail(old.error());
-        each_line(*old, [&dropped](std::string_view line) { dropped += parse_letter(line) ? 1U : 0U; });
-    }
-    auto appended = files::append_lines(path_, lines, half_, 0600);
+    if (!count()) know_count();
+    auto appended = append(lines, size);
     if (!appended) return fail(std::move(appended).error().wrap("keep refused records"));
+    const auto dropped = std::exchange(dropped_, 0);
+    if (const auto known = count())
+        count_ = static_cast<std::int64_t>(*known + lines.size() - std::min(*known, dropped));
     return dropped;
 }
 
-Result<LetterList> DeadLetterFile::list() const
+/// When PATH is full it becomes PATH.1, and what was there is gone: but not before the new lines are kept, so
+/// that a full disk costs nothing.
+Result<> DeadLetterFile::append(const std::vector<std::string>& lines, std::size_t size)
 {
-    LetterList list;
-    std::map<std::string, std::size_t> place;
-    for (const auto& path : {path_ + ".1", path_}) {
-        const auto text = text_of(path);
-        if (!text) return fail(text.error());
-        each_line(*text, [&](std::string_view line) {
-            auto letter = parse_letter(line);
-            if (!letter) {
-                ++list.torn;
-                return;
-            }
-            const auto [at, fresh] = place.emplace(letter->id, list.letters.size());
-            if (fresh)
-                list.letters.push_back(std::move(*letter));
-            else
-                list.letters[at->second] = std::move(*letter);
-        });
+    std::error_code none;
+    const auto present = std::filesystem::file_size(path_, none);
+    // One byte more, should a torn line have to be ended first.
+    if (none || present == 0 || present + size + 1 <= half_)
+        return files::append_lines(path_, lines, half_, 0600);
+    const auto old = count_lines(path_ + ".1");
+    if (!old) return fail(old.error());
+    const auto next = path_ + ".next";
+    auto written = files::write_atomic(next, fmt::format("{}\n", fmt::join(lines, "\n")), 0600);
+    if (!written) return written;
+    for (const auto& [from, to] : {std::pair{path_, path_ + ".1"}, std::pair{next, path_}}) {
+        std::filesystem::rename(from, to, none);
+        if (none) return fail(files::system_error("rename", from, none.value()));
+        if (from == path_) dropped_ += *old;
     }
+    return files::sync_directory(files::parent_of(path_));
+}
+
+Result<LetterList> DeadLetterFile::list(LetterLimits limits) const
+{
+    Newest newest{limits};
+    std::uint64_t torn = 0;
+    for (const auto& path : {path_ + ".1", path_}) {
+        const auto read = each_line(path, longest_, [&](std::string_view line) {
+            if (auto letter = parse_letter(line))
+                newest.add(std::move(*letter));
+            else
+                ++torn;
+        });
+        if (!read) return fail(read.error());
+    }
+    auto list = newest.take(torn);
+    count_ = static_cast<std::int64_t>(list.count);
     return list;
+}
+
+Result<LetterPage> DeadLetterFile::page(const std::set<std::string>& ids, const std::set<std::string>& asked,
+                                        std::size_t bytes) const
+{
+    LetterPage page;
+    std::map<std::string, std::size_t> places;
+    std::size_t held = 0;
+    const auto look_at = [&](std::string_view line) {
+        auto letter = parse_letter(line);
+        if (!letter || asked.contains(letter->id) || (!ids.empty() && !ids.contains(letter->id))) return;
+        if (letter->bytes.empty()) {
+            ++page.without;
+            return;
+        }
+        if (const auto known = places.find(letter->id); known != places.end()) {
+            page.letters[known->second] = std::move(*letter);
+            return;
+        }
+        held += letter->bytes.size();
+        if (page.more > 0 || (held > bytes && !page.letters.empty())) {
+            ++page.more;
+            return;
+        }
+        places.emplace(letter->id, page.letters.size());
+        page.letters.push_back(std::move(*letter));
+    };
+    for (const auto& path : {path_ + ".1", path_}) {
+        const auto read = each_line(path, longest_, look_at);
+        if (!read) return fail(read.error());
+    }
+    return page;
 }
 
 Result<std::uint64_t> DeadLetterFile::remove(const std::set<std::string>& ids)
 {
     std::set<std::string> found;
     for (const auto& path : {path_ + ".1", path_}) {
-        const auto text = text_of(path);
-        if (!text) return fail(text.error());
         std::string kept;
         bool changed = false;
-        each_line(*text, [&](std::string_view line) {
+        const auto read = each_line(path, longest_, [&](std::string_view line) {
             const auto letter = parse_letter(line);
             if (letter && ids.contains(letter->id)) {
                 found.insert(letter->id);
@@ -214,10 +310,13 @@ Result<std::uint64_t> DeadLetterFile::remove(const std::set<std::string>& ids)
                 kept.append(line).push_back('\n');
             }
         });
+        if (!read) return fail(read.error());
         if (!changed) continue;
         auto written = files::write_atomic(path, kept, 0600);
         if (!written) return fail(std::move(written).error().wrap("remove dead letters"));
     }
+    if (const auto known = count())
+        count_ = static_cast<std::int64_t>(*known - std::min<std::uint64_t>(*known, found.size()));
     return found.size();
 }
 

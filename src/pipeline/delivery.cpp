@@ -60,6 +60,8 @@ std::string_view to_string(DeliveryStatus::State state) noexcept
         return "waiting";
     case DeliveryStatus::State::kept:
         return "kept";
+    case DeliveryStatus::State::failed:
+        return "failed";
     case DeliveryStatus::State::paused:
         return "paused";
     case DeliveryStatus::State::stopping:
@@ -87,6 +89,8 @@ Task<> Delivery::run()
     const At running{running_};
     stopping_ = false;
     kept_ = false;
+    unreadable_.clear();
+    unburied_.clear();
     outbox_.reset();
     co_await begin();
     if (stopping_) co_return;
@@ -119,15 +123,25 @@ Task<> Delivery::pull()
     for (;;) {
         while (idle() || outbox_->full())
             co_await wait_event(waiting.event);
-        auto slice = co_await parts_.source.next();
+        auto slice = co_await next_slice();
         if (slice) {
+            unreadable_.clear();
             outbox_->add(std::move(*slice), parts_.clock.monotonic());
             changed();
         } else {
-            failed(slice.error().message);
+            unreadable_ = slice.error().message + "; nothing is read meanwhile, it is tried again each 5 s";
+            failed(unreadable_);
             co_await parts_.clock.sleep_for(trouble_pause);
         }
     }
+}
+
+/// What the source says of its end holds only while it is asked.
+Task<Result<Slice>> Delivery::next_slice()
+{
+    const At pulling{pulling_};
+    auto slice = co_await parts_.source.next();
+    co_return slice;
 }
 
 Task<> Delivery::senders(std::size_t count)
@@ -188,6 +202,12 @@ Task<> Delivery::deliver(Batch batch)
 Task<> Delivery::bury()
 {
     if (burying_) co_return;  // whoever is at it goes on until none is left
+    co_await bury_all();
+    changed();  // whoever waits for the end of it to stop
+}
+
+Task<> Delivery::bury_all()
+{
     const At burying{burying_};
     const auto executor = co_await asio::this_coro::executor;
     Waiting waiting{waiting_, executor};
@@ -199,12 +219,16 @@ Task<> Delivery::bury()
                                     letters.front().id, letters.front().reason);
         auto buried = co_await parts_.letters.bury(std::move(letters));
         if (buried) {
+            unburied_.clear();
             outbox_->buried(count, *buried);
             failed(std::move(sentence));
             changed();
             continue;
         }
-        failed(buried.error().message);
+        unburied_ =
+            buried.error().message
+            + "; nothing is sent meanwhile: free space or mend the directory, it is tried again each 5 s";
+        failed(unburied_);
         if (stopping_) break;  // not kept, so not passed over: it is read again after the next start
         co_await parts_.clock.wait_for(waiting.event, trouble_pause);
     }
@@ -290,6 +314,18 @@ void Delivery::stop()
     changed();
 }
 
+DeliveryStatus::State Delivery::state_now(bool held_up) const
+{
+    using State = DeliveryStatus::State;
+    if (stopping_) return State::stopping;
+    if (paused_) return State::paused;
+    // A source that waits at its end could be read.
+    const bool unreadable = !unreadable_.empty() && !(pulling_ && parts_.source.at_end());
+    if (unreadable || !unburied_.empty()) return State::failed;
+    if (!held_up) return State::running;
+    return kept_ ? State::kept : State::waiting;
+}
+
 DeliveryStatus Delivery::status() const
 {
     using State = DeliveryStatus::State;
@@ -300,11 +336,9 @@ DeliveryStatus Delivery::status() const
     const auto now = parts_.clock.monotonic();
     const bool held_up = outbox_->not_before() > now;
     if (held_up) status.next_attempt = until(outbox_->not_before(), now);
-    status.state = stopping_          ? State::stopping
-                   : paused_          ? State::paused
-                   : kept_ && held_up ? State::kept
-                   : held_up          ? State::waiting
-                                      : State::running;
+    status.at_end = pulling_ && parts_.source.at_end();
+    status.state = state_now(held_up);
+    if (status.state == State::failed) status.error = unburied_.empty() ? unreadable_ : unburied_;
     status.held_bytes = outbox_->held_bytes();
     status.in_flight = outbox_->in_flight();
     if (const auto oldest = outbox_->oldest()) {

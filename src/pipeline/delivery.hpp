@@ -30,6 +30,8 @@ public:
     /// The next slice; waits until there is one. Throws operation_aborted when it is cancelled, and goes on
     /// from there then.
     virtual Task<Result<Slice>> next() = 0;
+    /// Of a next() that is waited for: there is nothing more, and it waits for what comes.
+    [[nodiscard]] virtual bool at_end() const noexcept { return false; }
 };
 
 /// Where they go. Called with one batch at a time for each request in flight.
@@ -69,6 +71,7 @@ struct DeliveryStatus {
         running,
         waiting,  ///< after a failure, until `next_attempt`
         kept,     ///< credentials, address or index are wrong: somebody has to act
+        failed,   ///< this side fails: the source cannot be read, or refused records cannot be kept
         paused,
         stopping,
         stopped,
@@ -77,6 +80,7 @@ struct DeliveryStatus {
     Counters counters;
     std::size_t held_bytes = 0;
     std::size_t in_flight = 0;
+    bool at_end = false;                  ///< the source has nothing more, right now
     std::chrono::milliseconds lag{};      ///< age of the oldest record not delivered; 0: none is known
     std::optional<std::uint64_t> behind;  ///< records that are not delivered: held, and those of the source
     std::string position;                 ///< delivered so far
@@ -106,14 +110,19 @@ public:
     void stop();
 
     [[nodiscard]] DeliveryStatus status() const;
+    /// What is sent beside it to the same far side is within the same rate.
+    [[nodiscard]] RateLimit& rate() noexcept { return rate_; }
 
 private:
     Task<> begin();
     Task<> pull();
+    Task<Result<Slice>> next_slice();
     Task<> senders(std::size_t count);
     Task<> send_batches();
     Task<> deliver(Batch batch);
     Task<> bury();
+    Task<> bury_all();
+    [[nodiscard]] DeliveryStatus::State state_now(bool held_up) const;
     Task<> keep_position();
     Task<> save();
     void changed();
@@ -130,6 +139,9 @@ private:
     std::optional<Monotonic> saved_at_;
     std::optional<Monotonic> logged_at_;
     std::uint64_t quiet_ = 0;  ///< failures since, that were not logged
+    std::string unreadable_;   ///< why the source is, a sentence; "": it is readable as far as known
+    std::string unburied_;     ///< why refused records cannot be kept; "": they can
+    bool pulling_ = false;
     bool running_ = false;
     bool kept_ = false;
     bool paused_ = false;

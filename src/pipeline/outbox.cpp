@@ -149,7 +149,10 @@ void Outbox::settle(std::uint64_t batch, Verdict verdict, Monotonic now)
         back_off(verdict, now);
         break;
     case Verdict::Kind::too_large:
-        shrink(records);
+        if (records.size() > 1)
+            shrink(records);
+        else
+            restore();  // it was this record, not the size of requests
         [[fallthrough]];
     case Verdict::Kind::refused:
         if (records.size() > 1) {
@@ -172,6 +175,7 @@ void Outbox::settle_records(const Sequence& records, Verdict& verdict, Monotonic
         return;
     }
     Sequence failed;
+    Sequence suspects;
     for (std::size_t i = 0; i < records.size(); ++i) {
         switch (verdict.fates[i]) {
         case Fate::accepted:
@@ -180,15 +184,22 @@ void Outbox::settle_records(const Sequence& records, Verdict& verdict, Monotonic
         case Fate::retry:
             failed.push_back(records[i]);
             break;
+        case Fate::suspect:
+            suspects.push_back(records[i]);
+            break;
         case Fate::refused:
             const auto reason = verdict.reasons.find(i);
             refuse(records[i], reason == verdict.reasons.end() ? verdict.reason : std::move(reason->second));
             break;
         }
     }
+    if (suspects.size() > 1)
+        divide(suspects);
+    else if (!suspects.empty())
+        refuse(suspects.front(), verdict.reason);
     if (failed.size() < records.size() && !doubtful()) failures_ = 0;
     if (failed.empty()) {
-        not_before_ = {};
+        not_before_ = asked_for_;
         if (doubtful()) back_off(verdict, now);
         return;
     }
@@ -248,7 +259,10 @@ void Outbox::back_off(const Verdict& verdict, Monotonic now)
     // Full jitter: outputs of many nodes do not come back in step. Not at once either.
     std::uniform_int_distribution<std::int64_t> any{kept ? ceiling.count() / 2 : 1, ceiling.count()};
     auto pause = std::chrono::milliseconds{any(random_)};
-    if (verdict.after) pause = std::max(pause, *verdict.after);
+    if (verdict.after) {
+        pause = std::max(pause, *verdict.after);
+        asked_for_ = std::max(asked_for_, now + *verdict.after);
+    }
     not_before_ = std::max(not_before_, now + pause);
 }
 
@@ -257,15 +271,26 @@ void Outbox::shrink(const Sequence& records)
     std::size_t bytes = 0;
     for (const auto number : records)
         bytes += slot(number).record.bytes.size();
+    if (!before_shrinking_) before_shrinking_ = Limits{limit_records_, limit_bytes_};
     limit_records_ = std::max<std::size_t>(std::min(limit_records_, records.size() / 2), 1);
     limit_bytes_ = std::max(std::min(limit_bytes_, bytes / 2), std::min(smallest_limit, limit_bytes_));
     good_in_a_row_ = 0;
 }
 
+void Outbox::restore() noexcept
+{
+    if (!before_shrinking_) return;
+    limit_records_ = before_shrinking_->records;
+    limit_bytes_ = before_shrinking_->bytes;
+    before_shrinking_.reset();
+}
+
 void Outbox::went_well() noexcept
 {
     failures_ = 0;
-    not_before_ = {};
+    not_before_ = asked_for_;
+    // All halves passed: smaller requests are what the far side wants.
+    if (retries_.empty() && in_flight_.empty()) before_shrinking_.reset();
     if (++good_in_a_row_ < good_before_growing) return;
     good_in_a_row_ = 0;
     limit_records_ = std::min(limit_records_ * 2, std::max<std::size_t>(options_.batch.records, 1));

@@ -145,6 +145,7 @@ private:
     void settle_records(const Sequence& records, Verdict& verdict, Monotonic now);
     void back_off(const Verdict& verdict, Monotonic now);
     void shrink(const Sequence& records);
+    void restore() noexcept;
     void went_well() noexcept;
     void advance();
 
@@ -164,10 +165,17 @@ private:
     std::uint64_t batches_ = 0;
     std::size_t limit_records_;
     std::size_t limit_bytes_;
+    /// What a request may hold, of before the first one of a series was too large.
+    struct Limits {
+        std::size_t records = 0;
+        std::size_t bytes = 0;
+    };
+    std::optional<Limits> before_shrinking_;
     std::size_t good_in_a_row_ = 0;
     std::size_t failures_ = 0;          ///< in a row, without any progress
     std::size_t refused_in_a_row_ = 0;  ///< records, none accepted between them
     Monotonic not_before_{};
+    Monotonic asked_for_{};  ///< the far side itself asked for that: no success of another request undoes it
     std::string position_;
     std::string saved_position_;
     std::uint64_t acknowledged_ = 0;          ///< by this outbox

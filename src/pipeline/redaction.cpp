@@ -9,14 +9,6 @@
 namespace opsd::pipeline {
 namespace {
 
-/// The first group of each is the secret.
-constexpr std::array<std::string_view, 3> known{
-    // zk://user:password@host
-    R"((?i)[a-z0-9+.-]+://[^\s:/@"']*:([^\s/@"']+)@)",
-    R"((?i)authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|splunk|token|digest)[ =:]+)?)"
-    R"(["']?([^\s"',;]+))",
-    R"((?i)(?:token|password|passwd|secret|api[_-]?key)["']?\s*[:=]\s*["']?([^\s"',;&]+))",
-};
 constexpr std::int64_t pattern_memory = 4 * 1024 * 1024;
 
 RE2::Options of_bytes()
@@ -28,48 +20,52 @@ RE2::Options of_bytes()
     return options;
 }
 
-/// Does the word, written small, stand at `at`, in any case?
-bool stands(std::string_view text, std::size_t at, std::string_view word)
-{
-    return at + word.size() <= text.size()
-           && std::ranges::equal(text.substr(at, word.size()), word, [](char a, char b) {
-                  return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b;
-              });
-}
+/// Set by journald itself and of the machine alone. Not the command line, and not what begins with
+/// _AUDIT_FIELD_: those are the words of programs.
+constexpr std::array<std::string_view, 36> trusted{
+    "_PID",
+    "_UID",
+    "_GID",
+    "_EXE",
+    "_COMM",
+    "_BOOT_ID",
+    "_AUDIT_ID",
+    "_HOSTNAME",
+    "_NAMESPACE",
+    "_TRANSPORT",
+    "_STREAM_ID",
+    "_AUDIT_TYPE",
+    "_LINE_BREAK",
+    "_MACHINE_ID",
+    "_SYSTEMD_UNIT",
+    "_UDEV_DEVNODE",
+    "_UDEV_DEVLINK",
+    "_UDEV_SYSNAME",
+    "_AUDIT_SESSION",
+    "_CAP_EFFECTIVE",
+    "_KERNEL_DEVICE",
+    "_RUNTIME_SCOPE",
+    "_SYSTEMD_SLICE",
+    "_AUDIT_LOGINUID",
+    "_SYSTEMD_CGROUP",
+    "_AUDIT_TYPE_NAME",
+    "_SELINUX_CONTEXT",
+    "_SYSTEMD_SESSION",
+    "_KERNEL_SUBSYSTEM",
+    "_SYSTEMD_OWNER_UID",
+    "_SYSTEMD_USER_UNIT",
+    "_SYSTEMD_USER_SLICE",
+    "_SYSTEMD_INVOCATION_ID",
+    "_SOURCE_BOOTTIME_TIMESTAMP",
+    "_SOURCE_REALTIME_TIMESTAMP",
+    "_SOURCE_MONOTONIC_TIMESTAMP",
+};
 
-/// Every text that the patterns above find something in has one of these words; most texts have none, which
-/// is decided by looking for the rarest character of each.
-bool hinted(std::string_view text)
+bool is_trusted(std::string_view name)
 {
-    const auto around = [text](std::size_t at, std::size_t back, std::string_view word) {
-        return at >= back && stands(text, at - back, word);
-    };
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        switch (text[at]) {
-        case ':':
-            if (around(at, 0, "://")) return true;
-            break;
-        case 'z':
-        case 'Z':
-            if (around(at, 7, "authoriz")) return true;
-            break;
-        case 'k':
-        case 'K':
-            if (around(at, 2, "token") || around(at, 0, "key")) return true;
-            break;
-        case 'w':
-        case 'W':
-            if (around(at, 4, "passw")) return true;
-            break;
-        case 'c':
-        case 'C':
-            if (around(at, 2, "secret")) return true;
-            break;
-        default:
-            break;
-        }
-    }
-    return false;
+    if (!name.starts_with('_')) return false;
+    return std::ranges::any_of(
+        trusted, [name](std::string_view one) { return one.size() == name.size() && one == name; });
 }
 
 /// Appends the text without what the pattern finds in it; how many that were.
@@ -101,7 +97,7 @@ std::uint64_t replace_all(const RE2& pattern, std::string_view text, std::string
 }  // namespace
 
 struct Redaction::Patterns {
-    std::vector<std::unique_ptr<RE2>> built_in;
+    bool built_in = true;
     std::vector<std::unique_ptr<RE2>> own;
 };
 
@@ -111,11 +107,7 @@ Redaction::~Redaction() = default;
 Result<std::shared_ptr<Redaction>> Redaction::make(std::span<const std::string> patterns, bool built_in)
 {
     auto all = std::make_unique<Patterns>();
-    for (const auto pattern : known) {
-        if (built_in)
-            all->built_in.push_back(
-                std::make_unique<RE2>(re2::StringPiece{pattern.data(), pattern.size()}, of_bytes()));
-    }
+    all->built_in = built_in;
     for (const auto& pattern : patterns) {
         auto compiled = std::make_unique<RE2>(pattern, of_bytes());
         if (!compiled->ok()) {
@@ -129,36 +121,56 @@ Result<std::shared_ptr<Redaction>> Redaction::make(std::span<const std::string> 
     return std::shared_ptr<Redaction>{new Redaction{std::move(all)}};
 }
 
-bool Redaction::apply(std::string_view text, std::string& out)
+bool Redaction::take_known(std::string_view text, SecretText kind, std::string& out)
 {
-    std::string now;
+    std::uint64_t count = 0;
+    std::size_t copied = 0;
+    for (auto secret = next_secret(text, 0, kind); secret; secret = next_secret(text, copied, kind)) {
+        if (count == 0) out.clear();
+        out.append(text.substr(copied, secret->begin - copied)).append(redacted);
+        copied = secret->end;
+        ++count;
+    }
+    if (count == 0) return false;
+    out.append(text.substr(copied));
+    count_.fetch_add(count, std::memory_order_relaxed);
+    return true;
+}
+
+bool Redaction::apply(std::string_view text, std::string& out, SecretText kind)
+{
+    bool changed = patterns_->built_in && take_known(text, kind, out);
     std::string next;
-    bool changed = false;
-    const auto apply_all = [&](const std::vector<std::unique_ptr<RE2>>& patterns) {
-        for (const auto& pattern : patterns) {
-            next.clear();
-            const auto count = replace_all(*pattern, changed ? std::string_view{now} : text, next);
-            if (count == 0) continue;
-            count_.fetch_add(count, std::memory_order_relaxed);
-            now.swap(next);
-            changed = true;
-        }
-    };
-    if (!patterns_->built_in.empty() && hinted(text)) apply_all(patterns_->built_in);
-    apply_all(patterns_->own);
-    if (changed) out = std::move(now);
+    for (const auto& pattern : patterns_->own) {
+        next.clear();
+        const auto count = replace_all(*pattern, changed ? std::string_view{out} : text, next);
+        if (count == 0) continue;
+        count_.fetch_add(count, std::memory_order_relaxed);
+        out.swap(next);
+        changed = true;
+    }
     return changed;
+}
+
+bool Redaction::apply_field(const systemd::JournalField& field, std::string& out)
+{
+    if (is_trusted(field.name)) return false;
+    if (patterns_->built_in && names_a_secret(field.name, field.value)) {
+        if (field.value.empty() || field.value == redacted) return false;
+        out = redacted;
+        count_.fetch_add(1, std::memory_order_relaxed);
+        return true;
+    }
+    const bool environment = field.name == "COREDUMP_ENVIRON";
+    return apply(field.value, out, environment ? SecretText::environment : SecretText::prose);
 }
 
 bool RedactingWriter::write(const systemd::JournalEntry& entry, std::string& out)
 {
     std::size_t changed = 0;
     for (std::size_t i = 0; i < entry.fields.size(); ++i) {
-        const auto& field = entry.fields[i];
         if (clean_.size() == changed) clean_.push_back(std::make_unique<std::string>());
-        // Fields that journald itself sets are of the machine, but for the command line.
-        const bool trusted = field.name.starts_with('_') && field.name != "_CMDLINE";
-        if (trusted || !redaction_->apply(field.value, *clean_[changed])) continue;
+        if (!redaction_->apply_field(entry.fields[i], *clean_[changed])) continue;
         if (changed == 0) fields_.assign(entry.fields.begin(), entry.fields.end());
         fields_[i].value = *clean_[changed];
         ++changed;

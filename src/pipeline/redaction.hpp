@@ -1,9 +1,11 @@
 #pragma once
-// Takes secrets out of what leaves the node: passwords in addresses, tokens in heads of HTTP, and whatever
-// else the configuration names. Before anything is rendered, so that no escaping hides them. Pure.
+// Takes secrets out of what leaves the node: those that known_secrets.hpp finds, fields whose names say that
+// they hold one, and whatever else the configuration names. Before anything is rendered, so that no escaping
+// hides them. Pure.
 
 #include "io/systemd/journal_entry.hpp"
 #include "opsd/result.hpp"
+#include "pipeline/known_secrets.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -29,7 +31,10 @@ public:
     ~Redaction();
 
     /// The text without its secrets. False and `out` untouched, for nearly every text: there is none in it.
-    bool apply(std::string_view text, std::string& out);
+    bool apply(std::string_view text, std::string& out, SecretText kind = SecretText::prose);
+    /// The same for the value of a field, which its name may say is one; the fields that journald itself sets
+    /// are of the machine and stay.
+    bool apply_field(const systemd::JournalField& field, std::string& out);
 
     /// Secrets taken out so far. From any thread.
     [[nodiscard]] std::uint64_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
@@ -37,6 +42,7 @@ public:
 private:
     struct Patterns;
     explicit Redaction(std::unique_ptr<Patterns> patterns);
+    bool take_known(std::string_view text, SecretText kind, std::string& out);
 
     std::unique_ptr<Patterns> patterns_;
     std::atomic<std::uint64_t> count_{0};

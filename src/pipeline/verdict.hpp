@@ -18,6 +18,7 @@ enum class Fate : std::uint8_t {
     accepted,  ///< the far side has it, also when it had it already
     retry,     ///< not now
     refused,   ///< never: it goes to the dead letters
+    suspect,   ///< refused together with others, one of which is to blame: asked about in halves
 };
 
 struct Verdict {

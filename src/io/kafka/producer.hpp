@@ -34,7 +34,7 @@ struct Settings {
     std::chrono::milliseconds linger{5};                 ///< a message waits so long for others to go with it
     std::size_t message_bytes = 1'000'000;               ///< larger messages are refused here
     std::size_t queue_messages = 10'000;                 ///< that librdkafka holds at most
-    std::size_t queue_bytes = 16'000'000;                ///< the same in bytes
+    std::size_t queue_bytes = 16'000'000;                ///< the same in bytes; two messages at least
 };
 
 /// The settings as librdkafka's properties. Has the password in it.
@@ -54,6 +54,7 @@ enum class Outcome : std::uint8_t {
     retry,      ///< not in time, or not now
     too_large,  ///< for the brokers, alone or with the others of its batch
     refused,    ///< never
+    suspect,    ///< refused with all others of its broker's batch, because of one of them
     kept,       ///< until somebody changes something: credentials, rights, topic
 };
 

@@ -30,6 +30,8 @@ Properties properties_of(const Settings& settings)
 {
     const auto timeout = settings.delivery_timeout.count();
     const bool sasl = !settings.mechanism.empty();
+    // With less than a message's room the queue would be full for ever.
+    const auto queue = std::max(settings.queue_bytes, 2 * settings.message_bytes);
     Properties all{
         {"bootstrap.servers", settings.brokers},
         {"client.id", settings.client_id},
@@ -46,8 +48,7 @@ Properties properties_of(const Settings& settings)
          between(static_cast<std::int64_t>(settings.message_bytes), 1'000, 1'000'000'000)},
         {"queue.buffering.max.messages",
          between(static_cast<std::int64_t>(settings.queue_messages), 1, 10'000'000)},
-        {"queue.buffering.max.kbytes",
-         between(static_cast<std::int64_t>(settings.queue_bytes / 1024), 1, 2'097'151)},
+        {"queue.buffering.max.kbytes", between(static_cast<std::int64_t>(queue / 1024), 1, 2'097'151)},
         {"compression.type", settings.compression},
         {"partitioner", "murmur2_random"},  // as Java's clients choose
         {"log.connection.close", "false"},
@@ -75,7 +76,7 @@ Outcome outcome_of(int code) noexcept
     case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-        return Outcome::refused;
+        return Outcome::suspect;  // a broker refuses a whole batch for one record in it
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:

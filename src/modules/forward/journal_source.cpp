@@ -87,7 +87,10 @@ Task<Result<JournalSlice>> JournalSource::read()
     systemd::SliceLimits limits;
     limits.bytes = slice_bytes;
     auto slice = co_await reading(limits);
-    if (slice) reading_ = std::move(reading);
+    if (slice)
+        reading_ = std::move(reading);
+    else
+        at_end_ = false;  // nobody knows
     co_return slice;
 }
 

@@ -44,8 +44,8 @@ public:
     void begin(const pipeline::Start& start) override;
     Task<Result<pipeline::Slice>> next() override;
 
-    /// Was there nothing more the last time it was asked?
-    [[nodiscard]] bool at_end() const noexcept { return at_end_; }
+    /// Was there nothing more the last time it looked?
+    [[nodiscard]] bool at_end() const noexcept override { return at_end_; }
     /// Entries that could not be read and were passed over.
     [[nodiscard]] std::uint64_t damaged() const noexcept { return damaged_; }
 

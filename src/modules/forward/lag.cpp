@@ -49,6 +49,9 @@ std::string trouble_of(const std::string& name, const OutputStatus& status, Wall
         return fmt::format("the output {} cannot begin: its state is unreadable", name);
     if (delivery.state == State::kept)
         return fmt::format("the output {} is refused by its far side; opsd forward status says why", name);
+    // Words of this side only.
+    if (delivery.state == State::failed)
+        return fmt::format("the output {} does not go on: {}", name, delivery.error);
     const auto since = std::max(delivery.last_success_at, started);
     const bool fails = delivery.state == State::waiting || delivery.state == State::starting;
     if (fails && !delivery.error.empty() && now - since > patience)

@@ -49,8 +49,11 @@ const Family families[] = {
     {"opsd_forward_pending", Kind::gauge, "Entries read and not confirmed.",
      [](const Row& r) { return of(counters(r).pending); }},
     {"opsd_forward_dead_lettered", Kind::gauge,
-     "Entries of this run that the far side refused for good and that are kept.",
+     "Entries of this run that the far side refused for good and that were kept, also those that were taken "
+     "when they were sent again; without those that were given up for newer ones.",
      [](const Row& r) { return of(counters(r).dead_lettered); }},
+    {"opsd_forward_dead_letters", Kind::gauge, "Dead letters that are kept now, whichever run they are from.",
+     [](const Row& r) { return r.status.letters ? of(*r.status.letters) : std::nullopt; }},
     {"opsd_forward_lost_total", Kind::counter,
      "Entries that were deleted from the journal before they could be read, and dead letters given up for "
      "newer ones.",
@@ -89,6 +92,11 @@ const Family families[] = {
      "1: the far side refuses the output itself (credentials, address, index): somebody has to act.",
      [](const Row& r) {
          return of(r.status.delivery.state == pipeline::DeliveryStatus::State::kept ? 1 : 0);
+     }},
+    {"opsd_forward_failed", Kind::gauge,
+     "1: the journal cannot be read, or refused entries cannot be kept: it does not go on.",
+     [](const Row& r) {
+         return of(r.status.delivery.state == pipeline::DeliveryStatus::State::failed ? 1 : 0);
      }},
     {"opsd_forward_last_success_timestamp_seconds", Kind::gauge, "When the far side last took something.",
      [](const Row& r) { return seconds_of(r.status.delivery.last_success_at); }},

@@ -65,8 +65,8 @@ Schema<RedactOptions> redact_schema()
 {
     return Schema<RedactOptions>{}
         .field(&RedactOptions::known, "known",
-               "Take out passwords in addresses, the header Authorization, and what follows token=, "
-               "password=, secret= and api_key=")
+               "Take out passwords in addresses, the headers Authorization and Cookie, and what a name with "
+               "token, password, secret or api_key in it stands for")
         .field(&RedactOptions::patterns, "patterns",
                "Regular expressions (RE2): what the first group matches is taken out, without a group all "
                "of it");

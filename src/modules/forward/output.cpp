@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds patience = 10s;       // of a replay with wh
 constexpr std::chrono::milliseconds probe_deadline = 8s;  // less than a command waits for its answer
 constexpr std::chrono::milliseconds trouble_pause = 5s;
 constexpr std::size_t largest_state = 4096;
+constexpr std::size_t longest_preview = 1'000;  // of a dead letter
 constexpr std::string_view state_paused = "paused\n";
 constexpr std::string_view state_running = "running\n";
 
@@ -135,8 +136,10 @@ Task<> Output::run()
 Task<> Output::remember()
 {
     while (!paused_) {
-        auto job = [directory = around_.directory, file = path("state")] {
-            return read_state(directory, file);
+        auto job = [directory = around_.directory, file = path("state"), letters = letters_] {
+            auto state = read_state(directory, file);
+            if (state) static_cast<void>(letters->list({0, 0}));  // to know how many there are
+            return state;
         };
         auto was = co_await around_.disk.run(std::move(job));
         trouble_ = was ? std::string{} : was.error().message;
@@ -252,12 +255,12 @@ Task<Result<Verdict>> Output::test()
     co_return verdict;
 }
 
-Task<Result<pipeline::LetterList>> Output::letters()
+Task<Result<pipeline::LetterList>> Output::letters(std::size_t most)
 {
     const auto free = ask();
     if (!free) co_return fail(free.error());
     const At asking{asking_};
-    auto job = [file = letters_] { return file->list(); };
+    auto job = [file = letters_, most] { return file->list({most, longest_preview}); };
     auto list = co_await around_.disk.run(std::move(job));
     co_return list;
 }
@@ -268,8 +271,11 @@ Task<Result<pipeline::Resent>> Output::resend(std::set<std::string> ids)
     if (!free) co_return fail(free.error());
     const At asking{asking_};
     const auto sink = around_.make_sink(options_);
-    auto resent = co_await pipeline::resend(letters_, around_.disk, *sink, around_.services.clock,
-                                            options_.timeout, std::move(ids));
+    pipeline::ResendLimits limits;
+    limits.deadline = kind_.deadline(options_);
+    limits.rate = &delivery_.rate();
+    auto resent = co_await pipeline::resend(letters_, around_.disk, *sink, around_.services.clock, limits,
+                                            std::move(ids));
     if (resent) resent_ += resent->accepted;
     co_return resent;
 }
@@ -280,11 +286,12 @@ OutputStatus Output::status() const
     status.delivery = delivery_.status();
     status.paused = paused_.value_or(false);
     status.replaying = replay_ != nullptr;
-    status.at_end = source_.at_end();
+    status.at_end = status.delivery.at_end;
     status.redacted = redaction_->count();
     status.held_back = filter_->held_back();
     status.damaged = source_.damaged();
     status.resent = resent_;
+    status.letters = letters_->count();
     status.trouble = trouble_;
     return status;
 }

@@ -43,7 +43,9 @@ struct OutputStatus {
     std::uint64_t held_back = 0;  ///< own lines about forwarding
     std::uint64_t damaged = 0;
     std::uint64_t resent = 0;  ///< dead letters that were taken after all
-    std::string trouble;       ///< why it has not begun yet; "" when it has
+    /// Dead letters in the file, whichever run they are from; nothing: not known.
+    std::optional<std::uint64_t> letters;
+    std::string trouble;  ///< why it has not begun yet; "" when it has
 };
 
 /// What came of a pause or resume.
@@ -70,7 +72,8 @@ public:
     Task<Result<>> replay(std::string place);
     /// Sends one record of its own. Errc::unavailable while another question is asked.
     Task<Result<pipeline::Verdict>> test();
-    Task<Result<pipeline::LetterList>> letters();
+    /// The newest so many.
+    Task<Result<pipeline::LetterList>> letters(std::size_t most);
     Task<Result<pipeline::Resent>> resend(std::set<std::string> ids);
 
     [[nodiscard]] OutputStatus status() const;

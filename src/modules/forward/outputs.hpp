@@ -18,7 +18,7 @@ namespace opsd::forward {
 struct SinkServices {
     Executor executor;
     Clock& clock;
-    WorkerThread& disk;    ///< small files: secrets, file outputs
+    WorkerThread& disk;  ///< small files: secrets, file outputs
     std::string credentials_directory;
 };
 

@@ -5,12 +5,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <ranges>
 
 namespace opsd::forward {
 namespace {
-
-constexpr std::size_t longest_preview = 1'000;  // of a dead letter
 
 std::int64_t signed_of(std::uint64_t number) { return static_cast<std::int64_t>(number); }
 
@@ -51,6 +49,11 @@ void append_counters(JsonText& json, const OutputStatus& status)
         .number("sent_bytes", signed_of(counters.sent_bytes))
         .number("held_bytes", signed_of(status.delivery.held_bytes))
         .number("in_flight", signed_of(status.delivery.in_flight));
+    json.key("dead_letters");
+    if (status.letters)
+        json.number(signed_of(*status.letters));
+    else
+        json.null();
 }
 
 }  // namespace
@@ -87,20 +90,18 @@ void append_output(std::string& out, const OutputOptions& options, const OutputS
     json.text("note", delivery.start).close('}');
 }
 
-std::string letters_json(const std::string& output, const pipeline::LetterList& list, std::size_t limit)
+std::string letters_json(const std::string& output, const pipeline::LetterList& list)
 {
     std::string out;
     JsonText json{out};
     json.open('{').text("output", output);
-    json.number("count", signed_of(list.letters.size())).number("torn", signed_of(list.torn));
+    json.number("count", signed_of(list.count)).number("torn", signed_of(list.torn));
     json.key("letters").open('[');
-    const auto shown = std::min(limit, list.letters.size());
-    for (std::size_t i = 0; i < shown; ++i) {
-        const auto& letter = list.letters[list.letters.size() - 1 - i];
+    for (const auto& letter : std::views::reverse(list.letters)) {
         json.open('{').text("id", letter.id).text("time", time_text(letter.time));
         json.text("died", time_text(letter.died)).text("reason", letter.reason);
-        json.text("position", letter.position).number("bytes", signed_of(letter.bytes.size()));
-        json.text("preview", std::string_view{letter.bytes}.substr(0, longest_preview)).close('}');
+        json.text("position", letter.position).number("bytes", signed_of(letter.size));
+        json.text("preview", letter.bytes).close('}');
     }
     json.close(']').close('}');
     out += '\n';
@@ -139,7 +140,7 @@ std::string resent_json(const std::string& output, const pipeline::Resent& resen
     JsonText json{out};
     json.open('{').text("output", output).number("accepted", signed_of(resent.accepted));
     json.number("refused", signed_of(resent.refused)).number("without_bytes", signed_of(resent.without));
-    json.text("error", resent.error).close('}');
+    json.number("left", signed_of(resent.left)).text("error", resent.error).close('}');
     out += '\n';
     return out;
 }

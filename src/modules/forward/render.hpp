@@ -8,16 +8,16 @@
 
 namespace opsd::forward {
 
-/// One word for people: paused, replaying, stopped, starting, running, waiting, kept, stopping.
+/// One word for people: paused, replaying, stopped, starting, running, waiting, kept, failed,
+/// stopping.
 [[nodiscard]] std::string_view state_of(const OutputStatus& status);
 
 /// Appends the object of one output.
 void append_output(std::string& out, const OutputOptions& options, const OutputStatus& status,
                    const Lag& lag);
 
-/// Dead letters, newest first, `limit` at most; all of them are counted. What they hold is shortened.
-[[nodiscard]] std::string letters_json(const std::string& output, const pipeline::LetterList& list,
-                                       std::size_t limit);
+/// Dead letters, newest first; all of them are counted.
+[[nodiscard]] std::string letters_json(const std::string& output, const pipeline::LetterList& list);
 
 [[nodiscard]] std::string verdict_json(const std::string& output, const pipeline::Verdict& verdict);
 [[nodiscard]] std::string resent_json(const std::string& output, const pipeline::Resent& resent);

@@ -148,9 +148,9 @@ Task<Response> dead_letters(std::shared_ptr<Core> core, const Request& request)
     if (!output) co_return Response::problem(output.error());
     const auto limit = http::limit_of(request, some_letters, most_letters);
     if (!limit) co_return Response::problem(limit.error());
-    const auto letters = co_await (*output)->letters();
+    const auto letters = co_await (*output)->letters(*limit);
     if (!letters) co_return Response::problem(letters.error());
-    co_return Response::json(letters_json((*output)->options().name, *letters, *limit));
+    co_return Response::json(letters_json((*output)->options().name, *letters));
 }
 
 Task<Response> resend(std::shared_ptr<Core> core, const Request& request)

@@ -19,11 +19,30 @@ Verdict whole(Outcome outcome, std::string reason)
         return too_large(std::move(reason));
     case Outcome::kept:
         return keep(std::move(reason));
+    case Outcome::suspect:
+        return refused(std::move(reason));
     case Outcome::refused:
     case Outcome::retry:
         break;
     }
     return retry(std::move(reason));
+}
+
+Fate fate_of(Outcome outcome, bool alone)
+{
+    switch (outcome) {
+    case Outcome::delivered:
+        return Fate::accepted;
+    case Outcome::refused:
+        return Fate::refused;
+    case Outcome::suspect:
+        return alone ? Fate::refused : Fate::suspect;
+    case Outcome::retry:
+    case Outcome::too_large:
+    case Outcome::kept:
+        break;
+    }
+    return Fate::retry;
 }
 
 }  // namespace
@@ -32,17 +51,17 @@ Verdict verdict_of_reports(std::span<const kafka::Report> reports)
 {
     // The same for all: nothing was told of any record in particular. Too large together may pass in parts.
     const auto same = [&](const kafka::Report& report) { return report.outcome == reports[0].outcome; };
-    const bool refused = !reports.empty() && reports[0].outcome == Outcome::refused;
-    if (!reports.empty() && !refused && std::ranges::all_of(reports, same))
+    const auto suspects = std::ranges::count(reports, Outcome::suspect, &kafka::Report::outcome);
+    const bool each = !reports.empty() && (reports[0].outcome == Outcome::refused || suspects == 1);
+    if (!reports.empty() && !each && std::ranges::all_of(reports, same))
         return whole(reports[0].outcome, excerpt(reports[0].reason));
     Verdict verdict{.kind = Verdict::Kind::records};
     for (std::size_t i = 0; i < reports.size(); ++i) {
         const auto& [outcome, reason] = reports[i];
-        verdict.fates.push_back(outcome == Outcome::delivered ? Fate::accepted
-                                : outcome == Outcome::refused ? Fate::refused
-                                                              : Fate::retry);
-        if (outcome == Outcome::delivered) continue;
-        if (outcome == Outcome::refused)
+        const auto fate = fate_of(outcome, suspects == 1);
+        verdict.fates.push_back(fate);
+        if (fate == Fate::accepted) continue;
+        if (fate == Fate::refused)
             verdict.reasons.emplace(i, excerpt(reason));
         else if (verdict.reason.empty())
             verdict.reason = excerpt(reason);

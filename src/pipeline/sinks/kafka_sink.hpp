@@ -6,6 +6,7 @@
 // brokers and dropped (idempotence); across a restart of opsd the header "opsd_id" tells them.
 //
 // A record larger than message_bytes is refused, that is, it becomes a dead letter, and nothing else with it.
+// What a broker refuses as a batch is asked about in halves, until the record that is to blame is alone.
 
 #include "io/kafka/producer.hpp"
 #include "pipeline/delivery.hpp"

@@ -279,6 +279,43 @@ TEST_F(ForwardModuleTest, WhoHasToActIsToldAndTheWordsOfTheFarSideAreNotInTheLog
     EXPECT_EQ(status.condition, "running");
 }
 
+TEST_F(ForwardModuleTest, AJournalThatCannotBeReadIsNoHealthyOutput)
+{
+    fake.add_messages(1);
+    fake.broken = Error{Errc::denied, "cannot read log entries from the journal: no permission"};
+    start();
+    until_after(1s, [&] { return output()["state"] == "failed"; });
+    EXPECT_TRUE(output()["error"].get<std::string>().contains("no permission; nothing is read meanwhile"));
+    advance(5s);
+    EXPECT_EQ(status.condition, "degraded");
+    EXPECT_TRUE(status.reason.contains("the output elk does not go on: cannot read")) << status.reason;
+    EXPECT_EQ(metric("opsd_forward_failed"), 1);
+    fake.broken.reset();
+    until_delivered(1);
+    advance(6s);
+    EXPECT_EQ(output()["state"], "running");
+    EXPECT_EQ(status.condition, "running");
+    EXPECT_EQ(metric("opsd_forward_failed"), 0);
+}
+
+TEST_F(ForwardModuleTest, InAnOutageTheLagIsWhatTheJournalHolds)
+{
+    options.outputs[0].memory = config::Bytes{1 << 20};
+    fake.add_messages(1);
+    start();
+    until_delivered(1);
+    far.answer = pipeline::retry("it is busy");
+    for (int i = 0; i < 30; ++i)
+        fake.add({{"MESSAGE", std::string(100'000, 'x')}, {"_SYSTEMD_UNIT", "a.service"}});
+    advance(1min);
+    const auto full = output()["pending"].get<std::int64_t>();
+    fake.add_messages(500);
+    advance(6s);
+    EXPECT_EQ(output()["pending"], full) << "it reads no more";
+    EXPECT_EQ(output()["lag_entries"], 530);
+    EXPECT_EQ(metric("opsd_forward_lag_entries"), 530);
+}
+
 TEST_F(ForwardModuleTest, QuestionsThatCannotBeAnsweredAreRefused)
 {
     start();

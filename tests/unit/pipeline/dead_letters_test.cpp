@@ -130,6 +130,93 @@ TEST(DeadLetters, AreGoneOnceTheyAreRemoved)
     EXPECT_EQ(file.remove({"1"}), 0U);
 }
 
+TEST(DeadLetters, ALowerCapIsNoReasonToKeepNoMore)
+{
+    const TempDir dir;
+    const auto path = dir / "elk.dead";
+    std::uint64_t buried = 0;
+    {
+        DeadLetterFile large{path, 16 * cap};
+        for (; !std::filesystem::exists(path + ".1"); ++buried)
+            ASSERT_EQ(large.bury({letter(std::to_string(buried), std::string(400'000, 'x'))}), 0U);
+    }
+    DeadLetterFile file{path, cap};
+    ASSERT_TRUE(file.list()) << "larger than all that is allowed now";
+    EXPECT_EQ(file.count(), buried);
+    std::uint64_t dropped = 0;
+    for (int i = 0; i < 5; ++i, ++buried) {
+        const auto more = file.bury({letter(std::to_string(buried), std::string(400'000, 'x'))});
+        ASSERT_TRUE(more) << more.error().message;
+        dropped += *more;
+    }
+    EXPECT_GT(dropped, 10U) << "counted, however large the file was";
+    EXPECT_EQ(file.count(), buried - dropped);
+    EXPECT_EQ(file.list()->count, buried - dropped);
+}
+
+TEST(DeadLetters, TheOldOnesGoOnlyWhenTheNewOnesAreKept)
+{
+    const TempDir dir;
+    const auto path = dir / "elk.dead";
+    DeadLetterFile file{path, cap};
+    std::uint64_t dropped = 0;
+    int n = 0;
+    while (dropped == 0) {
+        const auto more = file.bury({letter(std::to_string(n++), std::string(400'000, 'x'))});
+        ASSERT_TRUE(more);
+        dropped += *more;
+    }
+    // Nothing can be written where the next file begins, as on a full disk.
+    std::filesystem::create_directories(path + ".next/in-the-way");
+    while (file.bury({letter(std::to_string(n), std::string(400'000, 'x'))}))
+        ++n;
+    const auto before = ids(file);
+    EXPECT_FALSE(file.bury({letter(std::to_string(n), std::string(400'000, 'x'))}));
+    EXPECT_EQ(ids(file), before) << "nothing is gone";
+    std::filesystem::remove_all(path + ".next");
+    const auto at_last = file.bury({letter(std::to_string(n), std::string(400'000, 'x'))});
+    ASSERT_TRUE(at_last);
+    EXPECT_EQ(ids(file).size() + *at_last, before.size() + 1);
+}
+
+TEST(DeadLetters, AListIsTheNewestAndShortHoweverManyThereAre)
+{
+    const TempDir dir;
+    DeadLetterFile file{dir / "elk.dead", cap};
+    EXPECT_EQ(file.count(), std::nullopt) << "nobody has looked";
+    for (int i = 0; i < 10; ++i)
+        EXPECT_TRUE(file.bury({letter(std::to_string(i), std::string(5'000, 'x'))}));
+    EXPECT_TRUE(file.bury({letter("3", "again")}));
+    const auto list = file.list({2, 100});
+    EXPECT_EQ(list->count, 10U);
+    ASSERT_EQ(list->letters.size(), 2U);
+    EXPECT_EQ(list->letters[0].id, "9");
+    EXPECT_EQ(list->letters[0].bytes.size(), 100U);
+    EXPECT_EQ(list->letters[0].size, 5'000U);
+    EXPECT_EQ(list->letters[1].bytes, "again");
+    EXPECT_EQ(file.remove({"3", "4"}), 2U);
+    EXPECT_EQ(file.count(), 8U);
+    EXPECT_EQ(DeadLetterFile(dir / "elk.dead", cap).list({0, 0})->count, 8U) << "also after a restart";
+}
+
+TEST(DeadLetters, AreTakenPageByPage)
+{
+    const TempDir dir;
+    DeadLetterFile file{dir / "elk.dead", cap};
+    for (int i = 0; i < 5; ++i)
+        EXPECT_TRUE(file.bury({letter(std::to_string(i), std::string(1'000, 'x'))}));
+    EXPECT_TRUE(file.bury({letter("none", "")}));
+    auto page = file.page({}, {}, 2'500);
+    ASSERT_EQ(page->letters.size(), 2U);
+    EXPECT_EQ(page->letters[0].id, "0");
+    EXPECT_EQ(page->more, 3U);
+    EXPECT_EQ(page->without, 1U);
+    page = file.page({"0", "1", "4"}, {"0"}, 1);
+    ASSERT_EQ(page->letters.size(), 1U) << "one at least";
+    EXPECT_EQ(page->letters[0].id, "1");
+    EXPECT_EQ(page->more, 1U);
+}
+
 TEST(DeadLetters, AreBuriedOnTheWorkersThread)
 {
     const TempDir dir;

@@ -48,7 +48,9 @@ struct FilledSource final : Source {
         slices.push_back(std::move(slice));
         more.cancel();
     }
+    [[nodiscard]] bool at_end() const noexcept override { return waits && slices.empty(); }
     std::deque<Result<Slice>> slices;
+    bool waits = false;
     std::vector<std::string> begun;
     std::uint64_t given = 0;
     asio::steady_timer more;
@@ -337,8 +339,12 @@ TEST(Delivery, ARefusedRecordWaitsForAPlaceAmongTheDeadLetters)
     rig.source.fill(numbered(1, 1));
     rig.pass(1min);
     EXPECT_EQ(rig.delivery->status().counters.pending, 1U);
+    EXPECT_EQ(rig.state(), State::failed) << "nothing is sent";
+    EXPECT_TRUE(rig.delivery->status().error.contains("nothing is sent meanwhile: free space"))
+        << rig.delivery->status().error;
     rig.disk->full = false;
     rig.pass(6s);
+    EXPECT_EQ(rig.state(), State::running);
     EXPECT_EQ(rig.delivery->status().counters.dead_lettered, 1U);
     EXPECT_EQ(rig.letters.at("e1").reason, "it answered 400");
     EXPECT_EQ(rig.saved(), "p1");
@@ -351,9 +357,53 @@ TEST(Delivery, AnUnreadableSourceIsTriedAgain)
     rig.source.fill(fail(Errc::denied, "cannot read the journal: Permission denied"));
     rig.source.fill(numbered(1, 10));
     rig.pass(0ms);
-    EXPECT_EQ(rig.delivery->status().error, "cannot read the journal: Permission denied");
+    EXPECT_EQ(rig.delivery->status().error, "cannot read the journal: Permission denied; nothing is read "
+                                            "meanwhile, it is tried again each 5 s");
+    EXPECT_EQ(rig.state(), State::failed);
     rig.pass(6s);
     EXPECT_EQ(rig.delivery->status().counters.acknowledged, 10U);
+    EXPECT_EQ(rig.state(), State::running);
+}
+
+TEST(Delivery, ASourceThatIsReadableAgainHasNotFailedThoughNothingComes)
+{
+    Rig rig;
+    rig.source.fill(fail(Errc::denied, "cannot read the journal: Permission denied"));
+    rig.begin();
+    EXPECT_EQ(rig.state(), State::failed);
+    rig.pass(6s);
+    EXPECT_EQ(rig.state(), State::failed) << "nobody knows";
+    rig.source.waits = true;
+    EXPECT_EQ(rig.state(), State::running);
+}
+
+TEST(Delivery, TheEndOfTheSourceIsKnownOnlyWhileItIsAsked)
+{
+    Rig rig;
+    rig.source.waits = true;
+    rig.sink.verdict = retry("busy");
+    DeliveryOptions options;
+    options.outbox.memory = 1;
+    rig.begin(options);
+    EXPECT_TRUE(rig.delivery->status().at_end);
+    rig.source.fill(numbered(1, 30));
+    rig.pass(10s);
+    EXPECT_FALSE(rig.delivery->status().at_end) << "it holds enough, and does not look any more";
+}
+
+TEST(Delivery, StopsAtOnceThoughALetterCannotBeKept)
+{
+    Rig rig;
+    rig.sink.verdict = refused("it answered 400");
+    rig.disk->full = true;
+    rig.begin();
+    rig.source.fill(numbered(1, 1));
+    rig.pass(7s);
+    EXPECT_EQ(rig.state(), State::failed);
+    rig.delivery->stop();
+    rig.pass(1s);
+    EXPECT_FALSE(rig.running());
+    EXPECT_EQ(rig.saved(), "") << "not passed over";
 }
 
 TEST(Delivery, SendsNoFasterThanItMay)

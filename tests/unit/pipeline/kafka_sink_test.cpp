@@ -185,7 +185,8 @@ TEST(KafkaSink, WhatTheBrokersRefuseHasItsMeaning)
     const std::vector<std::pair<rd_kafka_resp_err_t, Kind>> cases{
         {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Kind::too_large},
         {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Kind::keep},
-        {RD_KAFKA_RESP_ERR_INVALID_RECORD, Kind::records}};
+        {RD_KAFKA_RESP_ERR_INVALID_RECORD, Kind::refused},
+        {RD_KAFKA_RESP_ERR_POLICY_VIOLATION, Kind::refused}};
     for (const auto& [error, kind] : cases) {
         run(
             [&error, &kind]() -> Task<> {
@@ -193,12 +194,7 @@ TEST(KafkaSink, WhatTheBrokersRefuseHasItsMeaning)
                 rig.cluster.fail({error});
                 auto verdict = co_await rig.send(1, 3);
                 EXPECT_EQ(verdict.kind, kind) << verdict.reason;
-                if (kind == Kind::records) {
-                    EXPECT_EQ(verdict.fates, std::vector(3, Fate::refused));
-                    EXPECT_NE(verdict.reasons.at(0), "");
-                } else {
-                    EXPECT_NE(verdict.reason, "");
-                }
+                EXPECT_NE(verdict.reason, "") << "three in one batch: nobody says which";
                 rig.cluster.heal();
                 verdict = co_await rig.send(4, 3);
                 EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -206,6 +202,23 @@ TEST(KafkaSink, WhatTheBrokersRefuseHasItsMeaning)
             },
             patience);
     }
+}
+
+TEST(KafkaSink, ARecordThatIsRefusedAloneIsToBlame)
+{
+    run(
+        []() -> Task<> {
+            Rig rig{co_await asio::this_coro::executor};
+            rig.cluster.fail({RD_KAFKA_RESP_ERR_INVALID_RECORD});
+            auto verdict = co_await rig.send(1, 1);
+            EXPECT_EQ(verdict.kind, Kind::records);
+            EXPECT_EQ(verdict.fates, (std::vector{Fate::refused}));
+            EXPECT_NE(verdict.reasons.at(0), "");
+            rig.cluster.heal();
+            verdict = co_await rig.send(2, 1);
+            EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
+        },
+        patience);
 }
 
 TEST(KafkaSink, HoldsNoMoreThanItsQueueAndLosesNothingByThat)
@@ -297,6 +310,9 @@ TEST(KafkaProperties, AreIdempotentAcknowledgedByAllAndVerified)
     EXPECT_EQ(value("message.max.bytes"), "1000000");
     EXPECT_EQ(value("queue.buffering.max.messages"), "10000");
     EXPECT_EQ(value("queue.buffering.max.kbytes"), "15625");
+    settings.queue_bytes = 128'000;
+    settings.message_bytes = 4'096'000;
+    EXPECT_EQ(value("queue.buffering.max.kbytes"), "8000") << "a message has to fit in";
     EXPECT_EQ(value("security.protocol"), "plaintext");
     EXPECT_EQ(value("sasl.password"), "(none)");
     settings.secure = true;
@@ -337,6 +353,14 @@ TEST(KafkaVerdict, ComesFromTheReportsOfAllRecords)
     const auto refused = of({refusal, refusal});
     EXPECT_EQ(refused.fates, std::vector(2, Fate::refused));
     EXPECT_EQ(refused.reasons.at(1), "never");
+    const Report suspect{Outcome::suspect, "one of them"};
+    EXPECT_EQ(of({suspect, suspect}).kind, Kind::refused) << "to be asked about in halves";
+    EXPECT_EQ(of({suspect}).fates, (std::vector{Fate::refused}));
+    EXPECT_EQ(of({good, suspect, suspect}).fates, (std::vector{Fate::accepted, Fate::suspect, Fate::suspect}))
+        << "what was taken is not sent again";
+    const auto guilty = of({good, suspect, late});
+    EXPECT_EQ(guilty.fates, (std::vector{Fate::accepted, Fate::refused, Fate::retry}));
+    EXPECT_EQ(guilty.reasons.at(1), "one of them");
     const auto mixed = of({good, late, refusal, denied, large});
     EXPECT_EQ(mixed.kind, Kind::records);
     EXPECT_EQ(mixed.fates,

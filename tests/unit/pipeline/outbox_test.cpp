@@ -411,3 +411,95 @@ TEST(Outbox, WhatWasPendingInAnEarlierOneIsNotCountedTwice)
     EXPECT_EQ(box.counters.in, 20U);
     box.adds_up();
 }
+
+TEST(Outbox, SuspectsAreAskedAboutInHalvesUntilTheGuiltyOneIsAlone)
+{
+    Box box;
+    box.read(1, 6);
+    box.now += 1s;
+    EXPECT_EQ(box.send(), "1;2;3;4;5;6;");
+    constexpr auto suspect = Fate::suspect;
+    box.answer(fates({yes, suspect, suspect, suspect, suspect, yes}));
+    EXPECT_EQ(box.outbox.refused(10, today).size(), 0U);
+    EXPECT_EQ(box.send(), "2;3;") << "at once: nothing is wrong with the far side";
+    box.answer(accepted());
+    EXPECT_EQ(box.send(), "4;5;");
+    box.answer(refused("one of them"));
+    EXPECT_EQ(box.send(), "4;");
+    box.answer(fates({suspect}));
+    EXPECT_EQ(box.outbox.refused(10, today).size(), 1U) << "alone it is guilty";
+    box.outbox.buried(1, 0);
+    box.adds_up();
+    EXPECT_EQ(box.send(), "5;");
+    box.answer(accepted());
+    EXPECT_EQ(box.position(), "p6");
+    EXPECT_EQ(box.counters.dead_lettered, 1U);
+}
+
+TEST(Outbox, OneRecordThatIsTooLargeDoesNotMakeAllRequestsSmall)
+{
+    Box box;
+    box.read(1, 40);
+    EXPECT_EQ(box.send(), "1;2;3;4;5;6;7;8;9;10;");
+    box.answer(too_large("413"));
+    EXPECT_EQ(box.send(), "1;2;3;4;5;");
+    box.answer(accepted());
+    EXPECT_EQ(box.send(), "6;7;8;9;10;");
+    box.answer(too_large("413"));
+    for (const auto* half : {"6;7;8;", "6;7;", "6;"}) {
+        EXPECT_EQ(box.send(), half);
+        box.answer(too_large("413"));
+    }
+    EXPECT_EQ(box.outbox.refused(10, today).size(), 1U);
+    box.outbox.buried(1, 0);
+    for (const auto* rest : {"7;", "8;", "9;10;"}) {
+        EXPECT_EQ(box.send(), rest);
+        box.answer(accepted());
+    }
+    box.save();
+    EXPECT_EQ(box.send(), "11;12;13;14;15;16;17;18;19;20;") << "as before";
+}
+
+TEST(Outbox, WhenAllHalvesPassRequestsStaySmall)
+{
+    Box box;
+    box.read(1, 40);
+    box.send();
+    box.answer(too_large("413"));
+    for (int i = 0; i < 2; ++i) {
+        box.send();
+        box.answer(accepted());
+    }
+    box.save();
+    EXPECT_EQ(box.send(), "11;12;13;14;15;");
+    box.answer(too_large("413"));
+    for (const auto* half : {"11;12;13;", "11;12;", "11;"}) {
+        EXPECT_EQ(box.send(), half);
+        box.answer(too_large("413"));
+    }
+    box.outbox.buried(1, 0);
+    for (const auto* rest : {"12;", "13;", "14;15;"}) {
+        EXPECT_EQ(box.send(), rest);
+        box.answer(accepted());
+    }
+    box.save();
+    EXPECT_EQ(box.send(), "16;17;18;19;20;") << "what was right before it, not more";
+}
+
+TEST(Outbox, ASuccessDoesNotUndoWhatTheFarSideAskedFor)
+{
+    auto options = Box::small();
+    options.in_flight = 2;
+    Box box{options};
+    box.read(1, 30);
+    EXPECT_EQ(box.send(), "1;2;3;4;5;6;7;8;9;10;");
+    const auto first = box.last;
+    EXPECT_EQ(box.send(), "11;12;13;14;15;16;17;18;19;20;");
+    box.answer(retry("429", 30s));
+    EXPECT_GE(box.pause(), 30s);
+    box.outbox.settle(first, accepted(), box.now);
+    EXPECT_GE(box.pause(), 30s) << "it holds for all requests";
+    EXPECT_EQ(box.send(), "later");
+    box.now += 31s;
+    EXPECT_EQ(box.send(), "11;12;13;14;15;16;17;18;19;20;");
+}

@@ -30,7 +30,9 @@ TEST(Redaction, TakesPasswordsOutOfAddresses)
 
 TEST(Redaction, TakesTokensOutOfHeadsAndParameters)
 {
-    EXPECT_EQ(clean("Authorization: token=eyJhbGciOi.J9 next"), "Authorization: token=[redacted] next");
+    EXPECT_EQ(clean("Authorization: token=eyJhbGciOi.J9 next\nHost: h"),
+              "Authorization: token=[redacted]\nHost: h")
+        << "nobody can tell where credentials end but at the line's end";
     EXPECT_EQ(clean("authorization: Bearer abc.def"), "authorization: Bearer [redacted]");
     EXPECT_EQ(clean("AUTHORIZATION: Splunk 1111-2222"), "AUTHORIZATION: Splunk [redacted]");
     EXPECT_EQ(clean(R"({"Authorization":"Basic YTpi"})"), R"({"Authorization":"Basic [redacted]"})");
@@ -39,10 +41,83 @@ TEST(Redaction, TakesTokensOutOfHeadsAndParameters)
     EXPECT_EQ(clean("password=hunter2, api-key: k"), "password=[redacted], api-key: [redacted]");
 }
 
+TEST(Redaction, TakesTheCredentialsOfAnyScheme)
+{
+    EXPECT_EQ(clean("Authorization: ApiKey VnVhQ2ZHY0JDZGJr=="), "Authorization: ApiKey [redacted]");
+    EXPECT_EQ(clean("Authorization: Made-Up abc def"), "Authorization: [redacted]");
+    EXPECT_EQ(clean("Authorization: AWS4-HMAC-SHA256 Credential=AK/x, SignedHeaders=host, Signature=fe5f"),
+              "Authorization: AWS4-HMAC-SHA256 [redacted]");
+    EXPECT_EQ(clean("AWS4-HMAC-SHA256 SignedHeaders=host, Signature=fe5f80"),
+              "AWS4-HMAC-SHA256 SignedHeaders=host, Signature=[redacted]");
+    EXPECT_EQ(clean("GET /b?X-Amz-Date=2&X-Amz-Signature=fe5f80&a=1"),
+              "GET /b?X-Amz-Date=2&X-Amz-Signature=[redacted]&a=1");
+    EXPECT_EQ(clean(R"(Authorization: Digest username="m", response="66 29")"),
+              "Authorization: Digest [redacted]");
+    EXPECT_EQ(clean(R"(curl -H 'Authorization: Bearer eyJ' https://h)"),
+              R"(curl -H 'Authorization: Bearer [redacted]' https://h)");
+    EXPECT_EQ(clean("map[Authorization:[Bearer eyJ.x] Accept:[*/*]]"),
+              "map[Authorization:[Bearer [redacted]] Accept:[*/*]]");
+    EXPECT_EQ(clean(R"({"Authorization":["Bearer eyJ"],"a":1})"),
+              R"({"Authorization":["Bearer [redacted]"],"a":1})");
+    EXPECT_EQ(clean(R"(headers["Authorization"] = "Bearer eyJ")"),
+              R"(headers["Authorization"] = "Bearer [redacted]")");
+    EXPECT_EQ(clean("sent Bearer eyJ.x-y to it"), "sent Bearer [redacted] to it");
+    EXPECT_EQ(clean("Cookie: dcos-acs-auth-cookie=eyJ.x; theme=dark"), "Cookie: [redacted]");
+    EXPECT_EQ(clean("with dcos-acs-auth-cookie=eyJ.x; path=/"),
+              "with dcos-acs-auth-cookie=[redacted]; path=/");
+    EXPECT_EQ(clean("Set-Cookie: id=1; HttpOnly\nX: y"), "Set-Cookie: [redacted]\nX: y");
+}
+
+TEST(Redaction, TakesWhatANameStandsForHoweverItIsWritten)
+{
+    EXPECT_EQ(clean(R"({\"password\":\"hunter2\",\"a\":1})"), R"({\"password\":\"[redacted]\",\"a\":1})");
+    EXPECT_EQ(clean(R"({\"m\":\"{\\\"password\\\":\\\"a b\\\"}\"})"),
+              R"({\"m\":\"{\\\"password\\\":\\\"[redacted]\\\"}\"})");
+    EXPECT_EQ(clean("AWS_SECRET_ACCESS_KEY=wJalr/K7 AWS_REGION=eu"),
+              "AWS_SECRET_ACCESS_KEY=[redacted] AWS_REGION=eu");
+    EXPECT_EQ(clean("db.password.old = hunter2"), "db.password.old = [redacted]");
+    EXPECT_EQ(clean("--password hunter2 --user u"), "--password [redacted] --user u");
+    EXPECT_EQ(clean("x --password 'two words' y"), "x --password '[redacted]' y");
+    EXPECT_EQ(clean(R"(["x","--password","hunter2"])"), R"(["x","--password","[redacted]"])");
+    EXPECT_EQ(clean(R"(password="two words" user=u)"), R"(password="[redacted]" user=u)");
+    EXPECT_EQ(clean(R"(password="a\"b c" user=u)"), R"(password="[redacted]" user=u)");
+    EXPECT_EQ(clean("password=\"cut in the mid"), "password=\"[redacted]");
+    EXPECT_EQ(clean("password=ab,cd user=u"), "password=[redacted] user=u");
+    EXPECT_EQ(clean("Server=h;Password=a;b;User=u"), "Server=h;Password=[redacted];User=u");
+    EXPECT_EQ(clean(R"({"token":12345,"a":1})"), R"({"token":[redacted],"a":1})");
+    EXPECT_EQ(clean(R"("password"=>"hunter2")"), R"("password"=>"[redacted]")");
+    EXPECT_EQ(clean("PGPASS=x MYSQL_PASS=y pass: 5 bypass=1"),
+              "PGPASS=[redacted] MYSQL_PASS=[redacted] pass: [redacted] bypass=1");
+}
+
+TEST(Redaction, APasswordInAnAddressMayHaveAnyCharacter)
+{
+    EXPECT_EQ(clean("zk://u:p@ss@h:2181/m"), "zk://u:[redacted]@h:2181/m");
+    EXPECT_EQ(clean("zk://u:a/b@h"), "zk://u:[redacted]@h");
+    EXPECT_EQ(clean("zk://u:12/b@h"), "zk://u:[redacted]@h");
+    EXPECT_EQ(clean("https://me@example.org:pw@h/"), "https://me@example.org:[redacted]@h/");
+    EXPECT_EQ(clean("http://a:b@c,http://d:e@f"), "http://a:[redacted]@c,http://d:[redacted]@f");
+    EXPECT_EQ(clean("http://[::1]:8080/a@b"), "http://[::1]:8080/a@b");
+}
+
+TEST(Redaction, WhatWasTakenOutIsNotTakenOutAgain)
+{
+    for (const std::string text :
+         {"Authorization: token=abc", R"({"Authorization":["Bearer eyJ"]})", "zk://u:p@ss@h",
+          "password=\"a b\"", "--password x", "Cookie: a=b", "map[Authorization:[Bearer eyJ]]", "Bearer eyJ",
+          "Signature=", "AWS4-HMAC-SHA256 Signature=aa"}) {
+        const auto once = clean(text);
+        EXPECT_EQ(clean(once), once);
+    }
+}
+
 TEST(Redaction, LeavesTheRestOfATextAlone)
 {
     for (const std::string plain :
-         {"", "tokenizer started", "unauthorized", "the secret of the sea", "key", "passwords are hashed"})
+         {"", "tokenizer started", "unauthorized", "the secret of the sea", "key", "passwords are hashed",
+          "TTY=pts/0 ; PWD=/root ; USER=root", "systemd-ask-password-console.path: Deactivated successfully.",
+          "password_file=/etc/secret", "primary key: 5", "Bearer authentication failed",
+          "Failed password for root", "token::Kind", "Authorization", "password=", "tcp://10.0.0.1:5050"})
         EXPECT_EQ(clean(plain), plain);
 }
 
@@ -85,6 +160,11 @@ TEST(Redaction, AnEntryIsHandedOnWithoutItsSecrets)
     const std::vector<systemd::JournalField> fields{{"MESSAGE", "http://a:b@c"},
                                                     {"_CMDLINE", "x --password=y"},
                                                     {"_EXE", "/opt/token=x"},
+                                                    {"_AUDIT_FIELD_A1", "--password=y"},
+                                                    {"_OF_MY_OWN", "token=x"},
+                                                    {"DB_PASSWORD", "two words"},
+                                                    {"PWD", "/root"},
+                                                    {"COREDUMP_ENVIRON", "A=1\nAPI_KEY=two words\nB=2"},
                                                     {"URL", "zk://a:b@c"}};
     systemd::JournalEntry entry;
     entry.fields = fields;
@@ -92,6 +172,8 @@ TEST(Redaction, AnEntryIsHandedOnWithoutItsSecrets)
         std::string out;
         EXPECT_TRUE(writer.write(entry, out));
         EXPECT_EQ(out, "MESSAGE=http://a:[redacted]@c|_CMDLINE=x --password=[redacted]|_EXE=/opt/token=x|"
-                       "URL=zk://a:[redacted]@c|");
+                       "_AUDIT_FIELD_A1=--password=[redacted]|_OF_MY_OWN=token=[redacted]|"
+                       "DB_PASSWORD=[redacted]|PWD=/root|"
+                       "COREDUMP_ENVIRON=A=1\nAPI_KEY=[redacted]\nB=2|URL=zk://a:[redacted]@c|");
     }
 }

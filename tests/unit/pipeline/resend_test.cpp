@@ -1,4 +1,6 @@
 #include "pipeline/resend.hpp"
+
+#include "core/first_of.hpp"
 #include "pipeline_support.hpp"
 #include "support.hpp"
 #include "temp_dir.hpp"
@@ -15,10 +17,13 @@ struct Choosy final : Sink {
     {
         EXPECT_EQ(batch.size(), 1U);
         bodies.push_back(joined(batch));
+        if (takes > 0ms) co_await clock.sleep_for(takes);
         if (bodies.size() > patience) co_return retry("it answered 503");
         if (bodies.back() == bad) co_return refused("it answered 400");
         co_return accepted();
     }
+    SystemClock clock;
+    std::chrono::milliseconds takes{};
     std::string bad;
     std::size_t patience = 1000;
     std::vector<std::string> bodies;
@@ -32,7 +37,7 @@ struct Letters {
     }
     Task<Resent> send_again(std::set<std::string> ids = {})
     {
-        auto resent = co_await resend(file, worker, sink, clock, 1s, std::move(ids));
+        auto resent = co_await resend(file, worker, sink, clock, limits, std::move(ids));
         EXPECT_TRUE(resent);
         co_return std::move(resent).value_or(Resent{});
     }
@@ -47,6 +52,7 @@ struct Letters {
     std::shared_ptr<DeadLetterFile> file = std::make_shared<DeadLetterFile>(dir / "elk.dead", 1);
     WorkerThread worker{"letters"};
     SystemClock clock;
+    ResendLimits limits;
     Choosy sink;
 };
 
@@ -85,6 +91,7 @@ TEST(Resend, EndsWhenTheFarSideIsBusyAndKeepsTheRest)
         EXPECT_EQ(resent.accepted, 1U);
         EXPECT_EQ(resent.error, "cannot send dead letter 2 again: it answered 503");
         EXPECT_EQ(letters.sink.bodies.size(), 2U);
+        EXPECT_EQ(resent.left, 2U);
         EXPECT_EQ(letters.left(), "23");
     });
 }
@@ -97,5 +104,57 @@ TEST(Resend, ALetterWithoutItsBytesIsNotSent)
         const auto resent = co_await letters.send_again();
         EXPECT_EQ(resent.without, 1U);
         EXPECT_EQ(letters.left(), "4");
+    });
+}
+
+TEST(Resend, EndsWithItsBudgetAndSaysHowManyAreLeft)
+{
+    test::run([]() -> Task<> {
+        Letters letters;
+        letters.sink.takes = 150ms;
+        letters.limits.budget = 200ms;
+        letters.limits.deadline = 10s;
+        auto resent = co_await letters.send_again();
+        EXPECT_EQ(resent.accepted, 1U);
+        EXPECT_EQ(resent.left, 2U);
+        EXPECT_TRUE(resent.error.contains("2 letters are left; ask again")
+                    || resent.error.contains("no answer within"))
+            << resent.error;
+        EXPECT_EQ(letters.left(), "23");
+        letters.sink.takes = 0ms;
+        letters.limits.budget = 40s;
+        resent = co_await letters.send_again();
+        EXPECT_EQ(resent.accepted, 2U);
+        EXPECT_EQ(letters.left(), "");
+    });
+}
+
+TEST(Resend, WhatWasTakenBeforeItIsCutShortIsNotSentAgain)
+{
+    test::run([]() -> Task<> {
+        Letters letters;
+        letters.sink.takes = 300ms;
+        letters.limits.remove_interval = 0ms;
+        // As a handler's time limit does it, in the middle of the second letter.
+        std::optional<Resent> never_comes;
+        const auto send = [](Letters& all, std::optional<Resent>& out) -> Task<> {
+            out = co_await all.send_again();
+        };
+        co_await first_of(send(letters, never_comes), letters.clock.sleep_for(450ms));
+        EXPECT_FALSE(never_comes);
+        EXPECT_EQ(letters.left(), "23");
+    });
+}
+
+TEST(Resend, IsNoFasterThanTheOutputMaySend)
+{
+    test::run([]() -> Task<> {
+        Letters letters;
+        RateLimit rate{50, 1};  // a letter has 5 bytes: 100 ms
+        letters.limits.rate = &rate;
+        const auto begun = letters.clock.monotonic();
+        const auto resent = co_await letters.send_again();
+        EXPECT_EQ(resent.accepted, 3U);
+        EXPECT_GE(letters.clock.monotonic() - begun, 150ms);
     });
 }
