@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py [PATTERN...] - runs the system tests: the built opsd, packaged, on real systemd nodes.
+"""run.py [--without] [PATTERN...] - runs the system tests: the built opsd, packaged, on real systemd nodes.
 
 Writes one line per test to $TEST_RESULTS (status, suite, name, seconds, reason, with tabs between), for tests/run.sh.
 Exit status: 0, 1 when a test failed, 77 when no node can be made here.
@@ -68,16 +68,17 @@ def main():
     suite = unittest.TestSuite()
     for path in sorted(glob.glob(os.path.join(here, "test_*.py"))):
         suite.addTests(loader.loadTestsFromName(os.path.basename(path)[:-3]))
-    if len(sys.argv) > 1:
-        suite = select(suite, sys.argv[1:])
+    patterns = [word for word in sys.argv[1:] if word != "--without"]
+    if patterns:
+        suite = select(suite, patterns, wanted="--without" not in sys.argv)
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Recorder, verbosity=0).run(suite)
     return 0 if result.wasSuccessful() else 1
 
 
-def select(suite, patterns):
+def select(suite, patterns, wanted):
     chosen = unittest.TestSuite()
     for test in flatten(suite):
-        if any(pattern in test.id() for pattern in patterns):
+        if any(pattern in test.id() for pattern in patterns) == wanted:
             chosen.addTest(test)
     return chosen
 
