@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""run.py [--without] [PATTERN...] - runs the system tests: the built opsd, packaged, on real systemd nodes.
+"""run.py [--without] [PATTERN...] - runs the system tests (those whose ids have a pattern; --without: all the others): the
+built opsd, packaged, on real systemd nodes.
 
 Writes one line per test to $TEST_RESULTS (status, suite, name, seconds, reason, with tabs between), for tests/run.sh.
 Exit status: 0, 1 when a test failed, 77 when no node can be made here.
