@@ -183,12 +183,16 @@ show_cluster() {
     "${ops[@]}" unit nodes bad-exit.service
     say "   Why is it unhealthy on agent2?"
     "${node[@]}" exec agent2 opsd explain bad-exit.service
+    say "   What does it say, on all nodes?"
+    "${ops[@]}" log --all bad-exit.service --lines 4
     if [ -z "$once" ]; then say "Try it (from $top):"; else say "What to try while it runs, that is without --once (from $top):"; fi
     cat <<LINES
     ${shown}curl -s $base/system/health/v1/nodes | jq .
     ${shown}curl -s $base/system/health/v1/units/bad-exit.service/nodes | jq .
     ${shown}curl -s $base/api/v1/nodes/agent2 | jq .
     ${shown}curl -s $base/api/v1/nodes/agent2/units/bad-exit.service/explain | jq .
+    ${shown}curl -s '$base/api/v1/logs?node=all&priority=warning&lines=5' | jq .
+    ${shown}opsd log --all --follow
     ${shown}curl -sN $base/api/v1/events
     ${shown}curl -s $base/api/v1/metrics/cluster
     ${node[*]} net down agent1      # its cable is pulled; "net up agent1" plugs it in again
@@ -206,12 +210,15 @@ show() {
     if [ -n "$unit" ]; then
         say "   Why is $unit unhealthy?"
         "${prefix[@]}" curl -sf "$base/system/health/v1" | jq -r --arg u "$unit" '.units[] | select(.id == $u) | .output'
+        say "   What does it say?"
+        "${ops[@]}" log "$unit" --lines 4
     fi
     if [ -z "$once" ]; then say "Try it (from $top):"; else say "What to try while it runs, that is without --once (from $top):"; fi
     cat <<LINES
     ${shown}curl -s $base/system/health/v1 | jq .
     ${shown}curl -s $base/api/v1/units/${unit:-dbus.service} | jq .
     ${shown}curl -s $base/api/v1/units/${unit:-dbus.service}/history | jq .
+    ${shown}curl -s '$base/system/v1/logs/v2/component?skip=-5'
     ${shown}curl -sN $base/api/v1/events
     ${shown}curl -s $base/metrics
 LINES
