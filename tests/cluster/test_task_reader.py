@@ -111,6 +111,8 @@ class WithoutTasks(ReaderTest):
         self.node.start()
         self.no_thread_may_read(self.node.main_pid())
         self.assertEqual(self.readers(), [])
+        security = self.node.exec("systemd-analyze", "security", "opsd", check=False).stdout
+        self.assertLessEqual(float(re.search(r"exposure level for opsd.service: ([0-9.]+)", security).group(1)), 2.0, security)
         self.assertEqual(self.node.sh(f"pgrep -P {self.node.main_pid()}", check=False).stdout, "", "nothing is left of it")
         self.assertEqual(self.node.exec("systemctl", "reload", "opsd").returncode, 0)
 
