@@ -150,7 +150,7 @@ class WithTasks(ReaderTest):
         self.assertRegex(status, r"NoNewPrivs:\t1")
         self.assertRegex(status, r"Seccomp:\t2")
         self.assertNotRegex(status, r"Uid:\t0\b")
-        self.assertEqual(len(self.node.exec("ls", f"/proc/{reader}/fd").stdout.split()), 3)
+        eventually(lambda: len(self.node.exec("ls", f"/proc/{reader}/fd").stdout.split()) == 3, what="no file is open in it")
         self.assertEqual(self.node.exec("cat", f"/proc/{reader}/environ").stdout, "")
         self.assertIn(f"by process {reader}", self.node.journal())
 
