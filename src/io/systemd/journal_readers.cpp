@@ -38,7 +38,7 @@ struct JournalReaders::Reader {
     }
 
     std::shared_ptr<JournalHandle> handle;
-    /// Each of its jobs holds it, also the one in hand, which the worker does not count.
+    /// Each of its jobs holds it until it is done, also the one in hand, which the worker does not count.
     std::shared_ptr<int> jobs = std::make_shared<int>();
     WorkerThread worker{"journal", most_waiting};
 };
@@ -74,7 +74,8 @@ Task<Result<JournalSlice>> JournalReaders::next(std::shared_ptr<JournalReading> 
 {
     auto& reader = impl_->least_busy();
     auto job = [handle = reader.handle.get(), counted = reader.jobs, reading,
-                limits]() -> Result<JournalSlice> {
+                limits]() mutable -> Result<JournalSlice> {
+        const auto until_done = std::move(counted);
         JournalSlice slice;
         auto work = [&](JournalHandle& journal) {
             slice = {};
@@ -117,7 +118,8 @@ Task<Result<std::vector<std::string>>> JournalReaders::values(std::string field,
 {
     auto& reader = impl_->least_busy();
     auto job = [handle = reader.handle.get(), counted = reader.jobs, field, most,
-                most_bytes]() -> Result<std::vector<std::string>> {
+                most_bytes]() mutable -> Result<std::vector<std::string>> {
+        const auto until_done = std::move(counted);
         std::set<std::string> all;
         auto work = [&](JournalHandle& journal) {
             all.clear();

@@ -101,6 +101,7 @@ Task<> Many::read_past(NodeAnswer& node)
             co_await changed(version_);
         auto reason = std::exchange(node.torn, {});
         if (again_from == node.position) co_return fail_node(node, std::move(reason));
+        ++core_->counters.unreached;
         again_from = node.position;
         co_await open(node, Stage::past);
     }
