@@ -83,8 +83,9 @@ bool take_word(const json& object, bool& incomplete)
     }
     const auto lost = object.find("lost");
     if (lost == object.end()) return false;
-    fmt::print(stderr, "opsd: {} entries were deleted before they could be read\n",
-               lost->is_number() ? lost->dump() : std::string{"some"});
+    const auto node = text(object, "node");
+    fmt::print(stderr, "opsd: {} entries{} were deleted before they could be read\n",
+               lost->is_number() ? lost->dump() : std::string{"some"}, node.empty() ? "" : " of " + node);
     return true;
 }
 
@@ -116,7 +117,9 @@ public:
             return take_word(said, incomplete_);
         }
         if (event.type == "lost")
-            return take_word(json{{"lost", object.value("entries", json{})}}, incomplete_);
+            return take_word(object.contains("lost") ? object
+                                                     : json{{"lost", object.value("entries", json{})}},
+                             incomplete_);
         return entry(object, event.data);
     }
 

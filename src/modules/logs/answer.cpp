@@ -124,9 +124,8 @@ private:
     Task<bool> give(JournalSlice& slice)
     {
         auto& core = *flow_->core;
-        if (core.finished()) co_return false;
+        if (core.finished() || !tell_loss(core, slice, flow_->query.format)) co_return false;
         auto text = std::move(slice.text);
-        if (slice.loss) text.insert(0, loss_text(*slice.loss, flow_->query.format));
         if (text.empty()) co_return true;
         core.count(slice.entries, text.size());
         flow_->bytes += text.size();
@@ -213,22 +212,43 @@ systemd::SliceLimits slice_limits(const LogQuery& query)
     return limits;
 }
 
-std::string loss_text(const systemd::JournalLoss& loss, Format format)
+std::string loss_text(const systemd::JournalLoss& loss, Format format, WallTime now)
 {
     const auto number = loss.entries ? std::to_string(*loss.entries) : std::string{"null"};
+    const auto sentence =
+        fmt::format("-- {} entries were deleted before they could be read --", lost_word(loss));
     switch (format) {
     case Format::sse:
         return http::sse({}, "lost", fmt::format("{{\"entries\":{}}}", number));
-    // The DC/OS command line takes every event's data for an entry.
+    // The DC/OS command line takes every event's data for an entry, and reads neither types nor comments.
+    // Without an id: who comes again goes on after the last true entry.
     case Format::dcos_sse:
-        return fmt::format(": lost {} entries\n\n", lost_word(loss));
+        return http::sse({}, {},
+                         fmt::format("{{\"fields\":{{\"MESSAGE\":\"{}\",\"PRIORITY\":\"4\","
+                                     "\"SYSLOG_IDENTIFIER\":\"opsd\"}},\"realtime_timestamp\":{}}}",
+                                     sentence, now.time_since_epoch().count()));
+    case Format::json:
+        return fmt::format(",\n{{\"lost\":{}}}", number);
     case Format::ndjson:
         return fmt::format("{{\"lost\":{}}}\n", number);
     case Format::text:
-        return fmt::format("-- {} entries were deleted before they could be read --\n", lost_word(loss));
+        return sentence + "\n";
     default:
         return {};
     }
+}
+
+bool tell_loss(const Core& core, JournalSlice& slice, Format format)
+{
+    if (!slice.loss) return true;
+    if (!tells_loss(format)) {
+        core.services.log.warning("cut off an answer: {} entries were deleted before they could be read, and "
+                                  "its format ({}) has no word for that",
+                                  lost_word(*slice.loss), to_string(format));
+        return false;
+    }
+    slice.text.insert(0, loss_text(*slice.loss, format, core.services.clock.now()));
+    return true;
 }
 
 Response refusal(const Error& error, Style style)

@@ -43,7 +43,14 @@ Task<> follow(std::shared_ptr<Flow> flow, http::StreamWriter& writer);
 
 /// How much is read at a time for it.
 [[nodiscard]] systemd::SliceLimits slice_limits(const LogQuery& query);
+/// Whether the format has a word for a gap.
+[[nodiscard]] constexpr bool tells_loss(Format format) noexcept
+{
+    return format != Format::dcos_text && format != Format::dcos_json && format != Format::export_;
+}
 /// How a gap is told within a stream; "" where the format has no word for it.
-[[nodiscard]] std::string loss_text(const systemd::JournalLoss& loss, Format format);
+[[nodiscard]] std::string loss_text(const systemd::JournalLoss& loss, Format format, WallTime now);
+/// Puts that before the slice's text. False: it cannot be told, so that the answer must not end as if whole.
+[[nodiscard]] bool tell_loss(const Core& core, systemd::JournalSlice& slice, Format format);
 
 }  // namespace opsd::logs

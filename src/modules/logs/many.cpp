@@ -29,6 +29,33 @@ std::string sentence_of(const std::string& body)
     return has ? problem["detail"].get<std::string>() : "cannot read its log";
 }
 
+std::string_view lost_header(const NodeAnswer& node)
+{
+    if (node.incoming) return node.incoming->head().header("x-journal-lost");
+    if (node.own)
+        for (const auto& [name, value] : node.own->headers)
+            if (name == "X-Journal-Lost") return value;
+    return {};
+}
+
+/// How many, when it says a number.
+std::optional<std::uint64_t> number_in(std::string_view text)
+{
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return number;
+}
+
+/// The line that stands for what the head of a node's answer says was lost before it.
+std::optional<std::string> lost_in_head(const NodeAnswer& node)
+{
+    const auto header = lost_header(node);
+    if (header.empty()) return std::nullopt;
+    const auto number = number_in(header);
+    return fmt::format("{{\"lost\":{}}}", number ? std::to_string(*number) : "null");
+}
+
 }  // namespace
 
 void Many::add(MemberPtr member, std::optional<std::string> position)
@@ -77,6 +104,9 @@ Task<> Many::open(NodeAnswer& node, Stage stage)
         co_await open_here(node, std::move(asked));
     else
         co_await open_there(node, asked);
+    // What is followed says it within.
+    const auto lost = stage == Stage::past ? lost_in_head(node) : std::nullopt;
+    if (lost) node.lines.push_front({.json = *lost, .time = 0, .cursor = {}, .arrived = now()});
     touch();
 }
 
@@ -143,14 +173,9 @@ Response Many::response()
     bool some_lost = false;
     for (const auto& node : nodes_) {
         if (node->state == NodeAnswer::State::failed) missing.push_back(node->member->address);
-        std::string_view count = node->incoming ? node->incoming->head().header("x-journal-lost") : "";
-        if (node->own)
-            for (const auto& [name, value] : node->own->headers)
-                if (name == "X-Journal-Lost") count = value;
+        const auto count = lost_header(*node);
         some_lost = some_lost || !count.empty();
-        std::uint64_t number = 0;
-        std::from_chars(count.data(), count.data() + count.size(), number);
-        lost += number;
+        lost += number_in(count).value_or(0);
     }
     response.with("Cache-Control", "no-store");
     if (some_lost) response.with("X-Journal-Lost", lost == 0 ? "unknown" : std::to_string(lost));

@@ -14,7 +14,8 @@
 // What it promises
 //   - A follower gets every entry once and in order: across rotation, when it is slow (it reads on from the
 //     journal) and when it comes again with its last id. What was deleted before it could be read is counted
-//     and told: X-Journal-Lost, an event, a metric.
+//     and told: X-Journal-Lost before an answer, within it an event or a line (a format without a word for
+//     it ends torn), a metric.
 //   - Nobody's entry is given to a role that may not read it (logs.allow; units), neither here nor by way of
 //     another node. Every question is audited.
 //   - A node that does not answer is named, never silently left out.

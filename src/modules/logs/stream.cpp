@@ -46,7 +46,8 @@ public:
         // The DC/OS command line takes a clean end for good and waits for ever; torn, it comes again.
         writer_.set_whole(false);
         auto slice = std::move(*flow_->first);
-        slice.loss.reset();  // the head said it
+        // The head said it, which those who read events do not see.
+        if (!tells_loss(flow_->query.format)) slice.loss.reset();
         for (bool on = true; on;) {
             on = co_await give(slice);
             if (!on) co_return;
@@ -86,8 +87,8 @@ private:
     {
         if (core_.finished()) co_return false;
         if (!slice.position.empty()) position_ = slice.position;
+        if (!tell_loss(core_, slice, flow_->query.format)) co_return false;
         auto text = std::move(slice.text);
-        if (slice.loss) text.insert(0, loss_text(*slice.loss, flow_->query.format));
         if (text.empty()) co_return co_await ping_if_silent();
         core_.count(slice.entries, text.size());
         co_return co_await write(text);

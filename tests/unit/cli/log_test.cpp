@@ -115,7 +115,7 @@ TEST(LogCommand, WritesEntriesAndNamesWhoIsMissing)
     got = server.opsd({"log", "--all"});
     EXPECT_EQ(got.status, exit_unavailable);
     EXPECT_EQ(got.err, "opsd: 10.0.0.3 is missing: cannot hear it\n"
-                       "opsd: 7 entries were deleted before they could be read\n");
+                       "opsd: 7 entries of 10.0.0.2 were deleted before they could be read\n");
     EXPECT_EQ(server.opsd({"log", "-o", "json"}).out, entry("one") + "\n");
     EXPECT_EQ(server.opsd({"log"}).status, exit_failed) << "it is not opsd that answers";
     got = server.opsd({"log"});
@@ -133,12 +133,16 @@ TEST(LogCommand, FollowsOnWithTheLastIdWhereItBrokeOff)
 {
     Server server{{events("id: 7\ndata: " + entry("one") + "\n\n: ping\n\nid: 8\ndata: " + entry("two")
                           + "\n\nid: 9\ndata: cut"),
-                   events("event: missing\ndata: {\"node\":\"b\",\"reason\":\"cannot hear it\"}\n\n"
+                   events("event: lost\ndata: {\"entries\":5}\n\n"
+                          "event: lost\ndata: {\"node\":\"c\",\"lost\":6}\n\n"
+                          "event: missing\ndata: {\"node\":\"b\",\"reason\":\"cannot hear it\"}\n\n"
                           "event: back\ndata: {\"node\":\"b\"}\n\nid: 10\ndata: "
                           + entry("three") + "\n\n")}};
     const auto got = server.opsd({"log", "--follow", "-o", "json"});
     EXPECT_EQ(got.out, entry("one") + "\n" + entry("two") + "\n" + entry("three") + "\n");
-    EXPECT_EQ(got.err, "opsd: b is missing: cannot hear it\nopsd: b answers again\nopsd: no more\n");
+    EXPECT_EQ(got.err, "opsd: 5 entries were deleted before they could be read\n"
+                       "opsd: 6 entries of c were deleted before they could be read\n"
+                       "opsd: b is missing: cannot hear it\nopsd: b answers again\nopsd: no more\n");
     EXPECT_EQ(got.status, exit_failed) << "a refusal ends it";
     server.stop();
     ASSERT_EQ(server.asked().size(), 3U);

@@ -177,7 +177,10 @@ private:
         if (broken) co_return fail(*broken);
         systemd::JournalSlice slice;
         const auto& range = reading.range;
-        if (!reading.after) begin(reading, slice);
+        if (!reading.after)
+            begin(reading, slice);
+        else if (!entries.empty() && *reading.after > 0 && *reading.after + 1 < entries.front().sequence)
+            slice.loss = systemd::JournalLoss{entries.front().sequence - *reading.after - 1};
         std::size_t looked_at = 0;
         slice.ended = true;
         for (const auto& entry : entries) {

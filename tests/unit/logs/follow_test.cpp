@@ -189,16 +189,53 @@ TEST_F(LogsFollow, WhatIsDeletedUnderASlowClientIsToldInItsFormat)
     EXPECT_EQ(metric("opsd_logs_lost_entries_total"), 18);
 }
 
-TEST_F(LogsFollow, TheDcosCommandLineIsToldOfAGapInAComment)
+TEST_F(LogsFollow, TheDcosCommandLineIsToldOfAGapAsOfAnEntry)
 {
-    EXPECT_EQ(loss_text({.entries = 5}, Format::dcos_sse), ": lost 5 entries\n\n");
-    EXPECT_EQ(loss_text({}, Format::dcos_sse), ": lost unknown entries\n\n");
-    EXPECT_EQ(loss_text({}, Format::ndjson), "{\"lost\":null}\n");
-    EXPECT_EQ(loss_text({.entries = 5}, Format::dcos_json), "");
     journal.add_messages(9);
     journal.vacuum(5);
-    const auto response = ask(component, {{"accept", "text/event-stream"}, {"last-event-id", cursor_at(2)}});
+    auto response = ask(component, {{"accept", "text/event-stream"}, {"last-event-id", cursor_at(2)}});
     EXPECT_EQ(header(response, "X-Journal-Lost"), "3");
+    const auto& client = open(std::move(response));
+    EXPECT_EQ(numbers(client.text), "6,7,8,9");
+    const auto first = client.text.substr(0, client.text.find("\n\n"));
+    ASSERT_TRUE(first.starts_with("data: {")) << first << ": without an id";
+    const auto event = json::parse(first.substr(6));
+    EXPECT_EQ(event["fields"]["MESSAGE"], "-- 3 entries were deleted before they could be read --");
+    EXPECT_EQ(event["realtime_timestamp"], 1'000'000'000'000);
+}
+
+TEST_F(LogsFollow, WhoComesAgainIsToldWhatWasDeletedMeanwhile)
+{
+    const std::pair<const char*, const char*> table[] = {{"sse", "event: lost\ndata: {\"entries\":3}\n\n"},
+                                                         {"ndjson", "{\"lost\":3}\n"}};
+    journal.add_messages(9);
+    journal.vacuum(5);
+    for (const auto& [format, words] : table) {
+        const auto& client =
+            listen(std::string{"/api/v1/logs?follow=1&format="} + format, {{"last-event-id", cursor_at(2)}});
+        EXPECT_TRUE(client.text.starts_with(words)) << client.text;
+        EXPECT_EQ(numbers(client.text), "6,7,8,9");
+    }
+}
+
+TEST_F(LogsFollow, AGapThatAFormatHasNoWordForEndsTheAnswerTorn)
+{
+    journal.add_messages(2);
+    auto& client = listen("/api/v1/logs?follow=1&format=export");
+    client.blocked = true;
+    journal.add_messages(1);
+    settle();
+    journal.add_messages(10);
+    journal.vacuum(9);
+    journal.cut_followers();
+    client.unblock();
+    settle();
+    EXPECT_TRUE(client.ended);
+    EXPECT_FALSE(client.whole);
+    // Who begins there is told by the head, and gets what is left.
+    auto response = ask("/api/v1/logs?follow=1&format=export&cursor=" + cursor_at(3));
+    EXPECT_EQ(header(response, "X-Journal-Lost"), "6");
+    EXPECT_FALSE(open(std::move(response)).ended);
 }
 
 TEST_F(LogsFollow, AStreamEndsTornWithItsModule)

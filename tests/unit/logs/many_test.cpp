@@ -314,6 +314,34 @@ TEST_F(LogsMany, ANodeThatComesBackGoesOnWhereItLeftOff)
     EXPECT_EQ(numbers(client.text), "5,6");
 }
 
+TEST_F(LogsMany, WhatANodeLostIsToldWithItsName)
+{
+    auto second = past("10.0.0.2", {2});
+    second->headers.emplace_back("x-journal-lost", "7");
+    auto third = past("10.0.0.3", {3});
+    third->headers.emplace_back("x-journal-lost", "unknown");
+    auto response = ask("/api/v1/logs?node=agents&format=ndjson");
+    EXPECT_EQ(header(response, "X-Journal-Lost"), "7");
+    const auto& client = open(std::move(response));
+    EXPECT_TRUE(client.text.contains("{\"node\":\"10.0.0.2\",\"lost\":7}\n")) << client.text;
+    EXPECT_TRUE(client.text.contains("{\"node\":\"10.0.0.3\",\"lost\":null}\n")) << client.text;
+
+    // In the middle of a document, and where a follow goes on after a vacuum.
+    auto torn = script("10.0.0.2");
+    torn->pieces = {"{\"entries\":[\n" + line(2) + ",\n{\"lost\":4},\n" + line(9) + "\n],\"cursor\":\""
+                    + cursor_at(9) + "\"}\n"};
+    past("10.0.0.3", {});
+    auto news = follow("10.0.0.2");
+    follow("10.0.0.3");
+    const auto& events = listen("/api/v1/logs?node=agents&follow&format=sse");
+    news->say("{\"lost\":5}\n" + line(20) + "\n");
+    settle();
+    advance(300ms);
+    EXPECT_EQ(events.count("event: lost\ndata: {\"node\":\"10.0.0.2\",\"lost\":4}\n\n"), 1) << events.text;
+    EXPECT_EQ(events.count("event: lost\ndata: {\"node\":\"10.0.0.2\",\"lost\":5}\n\n"), 1) << events.text;
+    EXPECT_EQ(numbers(events.text), "2,9,20");
+}
+
 TEST_F(LogsMany, SilenceIsFilledWithPings)
 {
     past("10.0.0.2", {});

@@ -190,6 +190,46 @@ TEST_F(LogsRange, WhatWasDeletedIsToldInTheHead)
     EXPECT_EQ(metric("opsd_logs_gaps_total"), 1);
 }
 
+TEST_F(LogsRange, WhatIsDeletedWhileItIsReadIsToldWithin)
+{
+    journal.slice_entries = 4;
+    const std::pair<const char*, const char*> table[] = {
+        {"json", ",\n{\"lost\":6},\n"},
+        {"ndjson", "\n{\"lost\":6}\n"},
+        {"text", "\n-- 6 entries were deleted before they could be read --\n"}};
+    for (const auto& [format, words] : table) {
+        journal.entries.clear();
+        journal.add_messages(20);
+        auto response = ask(std::string{"/api/v1/logs?lines=all&format="} + format);
+        journal.vacuum(10);
+        const auto& client = open(std::move(response));
+        EXPECT_EQ(client.count(words), 1) << client.text;
+        EXPECT_TRUE(client.ended && client.whole) << format;
+        if (std::string_view{format} == "json")
+            EXPECT_EQ(json::parse(client.text)["entries"].size(), 4U + 1 + 10);
+    }
+}
+
+TEST_F(LogsRange, AHoleThatAFormatCannotTellIsNotGivenAsIfWhole)
+{
+    journal.slice_entries = 4;
+    const std::pair<std::string, Headers> table[] = {{component, {}},
+                                                     {component, {{"accept", "application/json"}}},
+                                                     {v1 + "/range/download", {}},
+                                                     {"/api/v1/logs?lines=all&format=export", {}}};
+    for (const auto& [target, headers] : table) {
+        journal.entries.clear();
+        journal.add_messages(20);
+        auto response = ask(target, headers);
+        journal.vacuum(10);
+        const auto& client = open(std::move(response));
+        for (int i = 0; i < 5'000 && !client.ended; ++i)
+            io.restart(), io.run_one_for(1ms);
+        EXPECT_TRUE(client.ended) << target;
+        EXPECT_FALSE(client.whole) << target;
+    }
+}
+
 TEST_F(LogsRange, AJournalThatCannotBeReadIs503AndTheModuleSaysWhy)
 {
     start();
