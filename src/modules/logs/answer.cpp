@@ -93,6 +93,7 @@ public:
     RangeStream(std::shared_ptr<Flow> flow, http::StreamWriter& writer)
       : flow_{std::move(flow)}
       , writer_{writer}
+      , written_{flow_->core->services.clock.monotonic()}
     {}
 
     Task<> run()
@@ -126,7 +127,14 @@ private:
         auto& core = *flow_->core;
         if (core.finished() || !tell_loss(core, slice, flow_->query.format)) co_return false;
         auto text = std::move(slice.text);
-        if (text.empty()) co_return true;
+        const auto now = core.services.clock.monotonic();
+        if (text.empty()) {
+            if (flow_->query.format != Format::json || now - written_ < sign_of_life) co_return true;
+            written_ = now;
+            const auto alive = co_await writer_.write("\n");
+            co_return alive.has_value();
+        }
+        written_ = now;
         core.count(slice.entries, text.size());
         flow_->bytes += text.size();
         if (flow_->bytes > core.options.max_answer.count) {
@@ -148,6 +156,7 @@ private:
     std::shared_ptr<Flow> flow_;
     http::StreamWriter& writer_;
     bool begun_ = false;
+    Monotonic written_;
 };
 
 Task<> stream_range(std::shared_ptr<Flow> flow, http::StreamWriter& writer)

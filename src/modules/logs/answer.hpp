@@ -10,6 +10,10 @@
 
 namespace opsd::logs {
 
+/// How long a node that looks for entries says nothing to the one that asked it: a document may have empty
+/// lines between its entries, and whoever sees none of them either may give the node up.
+inline constexpr Duration sign_of_life{1'500};
+
 /// Whose headers and errors an answer has.
 enum class Style { v1, v2, own };
 

@@ -78,7 +78,7 @@ Request Many::question(const NodeAnswer& node, Stage stage) const
     one.caller.role = role_of(request_);
     one.id = request_.id;
     one.headers.add("user-agent", "opsd");
-    const bool from_place = stage == Stage::follow || resumed_;
+    const bool from_place = stage == Stage::follow || resumed_ || !node.position.empty();
     for (const auto& [name, value] : request_.query) {
         const bool ours = name == "node" || name == "format" || name == "cursor" || name == "follow";
         const bool begins = name == "since" || name == "lines";

@@ -34,6 +34,7 @@ struct NodeAnswer {
     std::deque<NodeLine> lines;
     std::string position;  ///< of what was taken; "" before anything was
     std::string reason;    ///< why it failed
+    std::string torn;      ///< why its document broke off; "": it did not
     bool told = false;     ///< that it is missing
 };
 
@@ -80,10 +81,12 @@ private:
     Task<> open_there(NodeAnswer& node, const http::Request& question);
     [[nodiscard]] http::Request question(const NodeAnswer& node, Stage stage) const;
     Task<> read(NodeAnswer& node, Stage stage);
+    Task<> read_past(NodeAnswer& node);
     Task<> read_there(NodeAnswer& node, Stage stage);
     Task<> read_here(NodeAnswer& node);
     Task<> reader(NodeAnswer& node);
     Task<bool> take(NodeAnswer& node, std::string_view bytes);
+    void broke_off(NodeAnswer& node, Stage stage, std::string reason);
     void fail_node(NodeAnswer& node, std::string reason);
 
     Task<> write_all();

@@ -2,9 +2,13 @@
 
 #include "core/first_of.hpp"
 
+#include "modules/logs/answer.hpp"
 #include "modules/logs/many_parts.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
 
 namespace opsd::logs {
 namespace {
@@ -57,7 +61,7 @@ Task<bool> Many::take(NodeAnswer& node, std::string_view bytes)
 
 Task<> Many::read_there(NodeAnswer& node, Stage stage)
 {
-    const auto limit = stage == Stage::follow ? endless : patience();
+    const auto limit = stage == Stage::follow ? endless : std::max(patience(), 3 * sign_of_life);
     for (;;) {
         std::optional<Result<std::string>> piece;
         co_await first_of(take_piece(*node.incoming, piece), core_->services.clock.sleep_for(limit));
@@ -65,7 +69,7 @@ Task<> Many::read_there(NodeAnswer& node, Stage stage)
             co_return fail_node(node, fmt::format("cannot read on: nothing came for {} ms "
                                                   "(logs.nodes.answer_timeout)",
                                                   limit.count()));
-        if (!*piece) co_return fail_node(node, piece->error().message);
+        if (!*piece) co_return broke_off(node, stage, piece->error().message);
         if ((*piece)->empty()) break;
         const bool good = co_await take(node, **piece);
         if (!good) co_return;
@@ -74,7 +78,33 @@ Task<> Many::read_there(NodeAnswer& node, Stage stage)
     if (good)
         node.state = NodeAnswer::State::ended;
     else
-        fail_node(node, "cannot read on: its answer ended");
+        broke_off(node, stage, "cannot read on: its answer ended");
+}
+
+void Many::broke_off(NodeAnswer& node, Stage stage, std::string reason)
+{
+    if (stage == Stage::past)
+        node.torn = std::move(reason);
+    else
+        fail_node(node, std::move(reason));
+}
+
+/// A node that the merge holds up for long is cut off by its own server: it is asked again from its place,
+/// for as long as it gets on.
+Task<> Many::read_past(NodeAnswer& node)
+{
+    std::optional<std::string> again_from;
+    while (node.state == NodeAnswer::State::coming) {
+        co_await read(node, Stage::past);
+        if (node.torn.empty()) co_return;
+        while (!node.lines.empty())
+            co_await changed(version_);
+        auto reason = std::exchange(node.torn, {});
+        if (again_from == node.position) co_return fail_node(node, std::move(reason));
+        ++core_->counters.unreached;
+        again_from = node.position;
+        co_await open(node, Stage::past);
+    }
 }
 
 Task<> Many::read_here(NodeAnswer& node)
@@ -109,7 +139,10 @@ Task<> Many::read(NodeAnswer& node, Stage stage)
 Task<> Many::reader(NodeAnswer& node)
 {
     const auto stage = first_stage();
-    if (node.state == NodeAnswer::State::coming) co_await read(node, stage);
+    if (stage == Stage::past)
+        co_await read_past(node);
+    else if (node.state == NodeAnswer::State::coming)
+        co_await read(node, stage);
     while (!following_)
         co_await changed(version_);
     for (;;) {

@@ -81,6 +81,7 @@ Result<> NodeLineCutter::take(std::string_view line, Monotonic now, std::deque<N
         return {};
     }
     if (line.ends_with(',')) line.remove_suffix(1);
+    if (line.empty()) return {};  // between two entries stood an empty line, which says that it is alive
     const bool braces = line.starts_with('{') && line.ends_with('}');  // nothing around them: more is put in
     const auto entry = braces ? json::parse(line, nullptr, false) : json{};
     if (!entry.is_object() || entry.empty()) return strange("a line of it is no entry");

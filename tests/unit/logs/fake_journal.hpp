@@ -85,8 +85,9 @@ public:
 
     std::vector<FakeEntry> entries;
     std::size_t slice_entries = 1'000;  ///< looked at in one slice
-    std::optional<Error> broken;        ///< readings fail
-    std::optional<Error> no_follow;     ///< joining fails
+    std::function<Task<>()> before_slice;
+    std::optional<Error> broken;     ///< readings fail
+    std::optional<Error> no_follow;  ///< joining fails
     std::vector<systemd::JournalRange> ranges;
     std::vector<systemd::FollowKey> keys;
     int subscribers = 0;
@@ -173,6 +174,7 @@ private:
     Task<Result<systemd::JournalSlice>> next(Reading& reading)
     {
         co_await asio::post(executor_, asio::use_awaitable);
+        if (before_slice) co_await before_slice();
         ++slices;
         if (broken) co_return fail(*broken);
         systemd::JournalSlice slice;

@@ -154,7 +154,59 @@ TEST_F(LogsMany, ANodeThatIsTornOrStopsIsNamedAndTheOthersGoOn)
     EXPECT_EQ(numbers(client.text), "1,1,2,2,3,3,4") << client.text;
     EXPECT_EQ(client.count("\"missing\""), 2);
     EXPECT_EQ(client.count("nothing came for 5000 ms"), 1);
-    EXPECT_EQ(metric("opsd_logs_unreached_total"), 2);
+    EXPECT_EQ(metric("opsd_logs_unreached_total"), 3) << "it was asked again";
+}
+
+TEST_F(LogsMany, ANodeThatIsCutOffWhileItWaitsIsAskedAgainFromItsPlace)
+{
+    const auto torn = Error{Errc::unavailable, "cannot read on: torn"};
+    auto first = script("10.0.0.2");
+    first->pieces = {"{\"entries\":[\n" + line(2) + ",\n" + line(3) + ",\n{\"fie"};
+    first->breaks = torn;
+    auto second = script("10.0.0.2");
+    second->pieces = {"{\"entries\":[\n" + line(5) + "\n"};
+    second->breaks = torn;
+    auto third = past("10.0.0.2", {8});
+    third->headers.emplace_back("x-journal-lost", "2");
+    past("10.0.0.3", {1, 4, 6});
+    const auto& client = listen("/api/v1/logs?node=agents&format=ndjson&since=@0");
+    EXPECT_TRUE(client.ended && client.whole);
+    EXPECT_EQ(numbers(client.text), "1,2,3,4,5,6,8") << client.text;
+    EXPECT_EQ(client.count("missing"), 0);
+    EXPECT_EQ(client.count("\"lost\":2"), 1);
+    EXPECT_TRUE(asked_of("10.0.0.2", 1).starts_with("/api/v1/logs?format=json&cursor=s%3Da"))
+        << asked_of("10.0.0.2", 1);
+    EXPECT_TRUE(asked_of("10.0.0.2", 1).contains("%3Bi%3D3%3B"));
+    EXPECT_TRUE(asked_of("10.0.0.2", 2).contains("%3Bi%3D5%3B"));
+
+    // Without getting on it is asked once more only.
+    for (int i = 0; i < 3; ++i)
+        script("10.0.0.2")->breaks = torn;
+    past("10.0.0.3", {1});
+    const auto& again = listen("/api/v1/logs?node=agents&format=ndjson&since=@0");
+    EXPECT_TRUE(again.ended && again.whole);
+    EXPECT_EQ(again.count("\"missing\":{\"node\":\"10.0.0.2\",\"reason\":\"cannot read on: torn\"}"), 1);
+    EXPECT_EQ(scripts["10.0.0.2"].size(), 1U);
+}
+
+TEST_F(LogsMany, ANodeThatShowsThatItLooksForEntriesIsWaitedFor)
+{
+    auto slow = follow("10.0.0.2");
+    slow->pieces = {"{\"entries\":[\n" + line(2)};
+    past("10.0.0.3", {3});
+    const auto& client = listen("/api/v1/logs?node=agents&format=ndjson&since=@0");
+    for (int i = 0; i < 5; ++i) {
+        advance(4s);
+        slow->say("\n");
+        settle();
+        EXPECT_EQ(numbers(client.text), "2") << "as soon as its line ends";
+    }
+    slow->ends = true;
+    slow->say(",\n" + line(4) + "\n],\"cursor\":\"" + cursor_at(4) + "\"}\n");
+    settle();
+    EXPECT_EQ(numbers(client.text), "2,3,4");
+    EXPECT_TRUE(client.ended && client.whole);
+    EXPECT_EQ(client.count("missing"), 0);
 }
 
 TEST_F(LogsMany, WhatIsNoAnswerOfOpsdIsNotTakenForOne)

@@ -292,6 +292,28 @@ TEST_F(LogsRange, AReadingThatFailsMidwayEndsTorn)
     EXPECT_FALSE(client.whole);
 }
 
+TEST_F(LogsRange, ADocumentShowsThatItsEntriesAreStillLookedFor)
+{
+    journal.slice_entries = 1;
+    for (const auto* message : {"message 1", "-", "-", "-", "-", "-", "message 7"})
+        journal.add({{"MESSAGE", message}});
+    for (const auto& [format, signs] : {std::pair{"json", 2}, std::pair{"ndjson", 0}}) {
+        journal.before_slice = nullptr;
+        auto response = ask(std::string{"/api/v1/logs?lines=all&grep=message&format="} + format);
+        journal.before_slice = [this] { return clock.sleep_for(1s); };
+        const auto& client = open(std::move(response));
+        const auto writes = client.writes;
+        for (int i = 0; i < 5; ++i)
+            advance(1s);
+        EXPECT_EQ(client.writes - writes, signs) << client.text;
+        for (int i = 0; i < 3; ++i)
+            advance(1s);
+        EXPECT_TRUE(client.ended && client.whole);
+        EXPECT_EQ(numbers(client.text), "1,7");
+        if (signs > 0) EXPECT_EQ(json::parse(client.text)["entries"].size(), 2U) << client.text;
+    }
+}
+
 TEST_F(LogsRange, OurJsonIsOneDocument)
 {
     journal.slice_entries = 4;
