@@ -9,6 +9,13 @@ constexpr std::size_t piece = 64 * 1024;
 constexpr std::size_t most_at_once = 1024 * 1024;  // then it is the turn of others
 constexpr std::size_t field_bytes = 1024 * 1024;
 
+void append(TapText& to, TapText more)
+{
+    to.text += more.text;
+    to.entries += more.entries;
+    to.position = std::move(more.position);
+}
+
 }  // namespace
 
 JournalTap::JournalTap(const std::string& directory, MatchGroups matches, std::unique_ptr<EntryWriter> writer,
@@ -102,7 +109,9 @@ int JournalTap::join(const std::string& position, std::size_t most, Joining& joi
         }
         write(read);
         // All of it up to the place where the others are is for the newcomer; what is behind that, for all.
-        if (same_entry(read.position, position_)) joining.newcomer = std::exchange(read, {});
+        // The place may be an entry that the matches never show: then the last one before it is looked for.
+        const bool seen = same_entry(read.position, position_) || surely_before(read.position, position_);
+        if (seen) append(joining.newcomer, std::exchange(read, {}));
     }
     if (r < 0) {
         handle_.close();  // and back to the position by refresh()

@@ -382,6 +382,41 @@ TEST_F(JournalLog, FollowersGetWhatIsNewFromTheirPositionOn)
         30s);
 }
 
+TEST_F(JournalLog, WhoJoinsLaterDoesNotMakeTheOthersHearTwice)
+{
+    say(1, 5);
+    JournalSlice at;
+    (void)read({.limit = 2}, {}, "", &at);
+    say(1, 3, "somebody-else");
+    // Where nothing more matches, the place is an entry of somebody else.
+    JournalSlice end;
+    EXPECT_EQ(read({.from = From::tail}, {}, "", &end), std::vector<int>{});
+    test::run(
+        [&]() -> Task<> {
+            const auto executor = co_await asio::this_coro::executor;
+            Following here{executor, directory};
+            co_await test::sleep(1ms);
+            const FollowKey key{ours(), "messages"};
+            auto early = co_await here.follower.join(key, messages(), end.position);
+            EXPECT_TRUE(early) << early.error().message;
+            if (!early) co_return;
+            auto late = co_await here.follower.join(key, messages(), at.position);
+            EXPECT_TRUE(late) << late.error().message;
+            if (!late) co_return;
+            auto got = co_await take(**late, 3);
+            EXPECT_EQ(got, from_to(3, 5));
+            say(6, 7);
+            got = co_await take(**early, 2);
+            EXPECT_EQ(got, from_to(6, 7)) << "nothing that the newcomer alone lacked";
+            got = co_await take(**late, 2);
+            EXPECT_EQ(got, from_to(6, 7));
+            early->reset();
+            late->reset();
+            co_await here.end();
+        },
+        30s);
+}
+
 TEST_F(JournalLog, FollowingMissesAndDoublesNothingWhileItRotatesAndPeopleJoin)
 {
     say(1, 1);
