@@ -38,6 +38,8 @@ struct JournalReaders::Reader {
     }
 
     std::shared_ptr<JournalHandle> handle;
+    /// Each of its jobs holds it until it is done, also the one in hand, which the worker does not count.
+    std::shared_ptr<int> jobs = std::make_shared<int>();
     WorkerThread worker{"journal", most_waiting};
 };
 
@@ -46,7 +48,7 @@ struct JournalReaders::Impl {
 
     Reader& least_busy()
     {
-        return **std::ranges::min_element(readers, {}, [](const auto& one) { return one->worker.waiting(); });
+        return **std::ranges::min_element(readers, {}, [](const auto& one) { return one->jobs.use_count(); });
     }
 };
 
@@ -71,7 +73,9 @@ std::shared_ptr<JournalReading> JournalReaders::open(JournalRange range, std::un
 Task<Result<JournalSlice>> JournalReaders::next(std::shared_ptr<JournalReading> reading, SliceLimits limits)
 {
     auto& reader = impl_->least_busy();
-    auto job = [handle = reader.handle.get(), reading, limits]() -> Result<JournalSlice> {
+    auto job = [handle = reader.handle.get(), counted = reader.jobs, reading,
+                limits]() mutable -> Result<JournalSlice> {
+        const auto until_done = std::move(counted);
         JournalSlice slice;
         auto work = [&](JournalHandle& journal) {
             slice = {};
@@ -89,7 +93,8 @@ Task<Result<JournalSlice>> JournalReaders::next(std::shared_ptr<JournalReading> 
 Task<Result<std::vector<std::string>>> JournalReaders::values(std::string field, std::size_t most)
 {
     auto& reader = impl_->least_busy();
-    auto job = [handle = reader.handle.get(), field, most]() -> Result<std::vector<std::string>> {
+    auto job = [handle = reader.handle.get(), counted = reader.jobs, field,
+                most]() -> Result<std::vector<std::string>> {
         std::set<std::string> all;
         auto work = [&](JournalHandle& journal) {
             all.clear();

@@ -132,79 +132,103 @@ private:
     std::chrono::steady_clock::time_point until_;
 };
 
+/// Takes back what a slice changed that did not succeed, or whose writer threw.
+class JournalReading::Undo {
+public:
+    explicit Undo(State& state) : state_{state}, before_{state} {}
+    Undo(const Undo&) = delete;
+    Undo& operator=(const Undo&) = delete;
+    ~Undo()
+    {
+        if (!kept_) state_ = std::move(before_);
+    }
+    void keep() noexcept { kept_ = true; }
+
+private:
+    State& state_;
+    State before_;
+    bool kept_ = false;
+};
+
 JournalReading::JournalReading(JournalRange range, std::unique_ptr<EntryWriter> writer)
   : range_{std::move(range)}
   , writer_{std::move(writer)}
 {
-    if (range_.from == From::cursor) position_ = range_.cursor;
-    if (range_.skip < 0 && range_.skip_taken) back_left_ = -range_.skip;
+    if (range_.from == From::cursor) state_.position = range_.cursor;
+    if (range_.skip < 0 && range_.skip_taken)
+        state_.back_left = -range_.skip;
+    else
+        state_.skip_left = range_.skip;
 }
 
 int JournalReading::slice(JournalHandle& handle, const SliceLimits& limits, JournalSlice& out)
 {
-    auto* journal = handle.get();
+    Undo undo{state_};
+    const int r = read_slice(handle.get(), limits, out);
+    if (r >= 0) undo.keep();
+    return r;
+}
+
+int JournalReading::read_slice(sd_journal* journal, const SliceLimits& limits, JournalSlice& out)
+{
     sd_journal_set_data_threshold(journal, limits.field_bytes);
     // Taken first: when nothing that follows the position matches, all up to here was seen.
     std::string tail;
     int r = read_tail(journal, tail);
-    if (r >= 0 && !position_.empty()) r = note_loss(journal, out);
+    if (r >= 0 && !state_.position.empty()) r = note_loss(journal, out);
     if (r >= 0) r = add_matches(journal, range_.matches);
     auto at = At::before;
-    if (r >= 0) r = begun_ ? seek_position(journal, at) : begin(journal, tail, out, at);
+    if (r >= 0) r = state_.begun ? seek_position(journal, at) : begin(journal, tail, at);
     if (r < 0) return r;
-    const bool first = !std::exchange(begun_, true);
+    const bool first = !std::exchange(state_.begun, true);
     Budget budget{limits};
-    if (back_left_ > 0) {
-        r = walk_back(journal, budget, first, out, at);
-        if (r < 0 || back_left_ > 0) return r;
-    }
-    const auto before = position_;
+    r = go(journal, budget, first, out, at);
+    if (r < 0 || state_.back_left > 0 || state_.skip_left != 0) return r;
+    const auto before = state_.position;
     r = read_on(journal, budget, out, at);
     if (r < 0) return r;
-    if (out.ended && !out.complete && position_ == before && !inclusive_ && !tail.empty()) position_ = tail;
-    out.position = position_;
+    const bool nothing = state_.position == before && !state_.inclusive;
+    if (out.ended && !out.complete && nothing && !tail.empty()) state_.position = tail;
+    out.position = state_.position;
     return 0;
 }
 
 /// The first time: to where the range begins.
-int JournalReading::begin(sd_journal* journal, const std::string& tail, JournalSlice& out, At& at)
+int JournalReading::begin(sd_journal* journal, const std::string& tail, At& at)
 {
-    int r = 0;
     switch (range_.from) {
     case From::head:
-        r = sd_journal_seek_head(journal);
-        break;
+        return sd_journal_seek_head(journal);
     case From::tail:
-        if (range_.skip < 0) {
-            r = sd_journal_seek_tail(journal);
-            break;
-        }
-        position_ = tail;  // from seek_tail() one would go forward to the last entry
-        r = seek_position(journal, at);
-        break;
+        if (range_.skip < 0) return sd_journal_seek_tail(journal);
+        state_.position = tail;  // from seek_tail() one would go forward to the last entry
+        return seek_position(journal, at);
     case From::cursor:
-        r = seek_position(journal, at);
-        break;
+        return seek_position(journal, at);
     case From::time:
-        r = sd_journal_seek_realtime_usec(journal, unsigned_of(range_.time));
-        break;
+        return sd_journal_seek_realtime_usec(journal, unsigned_of(range_.time));
     }
-    if (r < 0) return r;
-    if (range_.skip > 0) return go_forward(journal, out, at);
-    if (range_.skip < 0 && back_left_ == 0) return go_back(journal, out, at);
     return 0;
+}
+
+/// From there to the first entry that is to be read, as far as the slice goes.
+int JournalReading::go(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at)
+{
+    if (state_.back_left > 0) return walk_back(journal, budget, first, out, at);
+    if (state_.skip_left < 0) return go_back(journal, budget, first, out, at);
+    return go_forward(journal, budget, out, at);
 }
 
 int JournalReading::seek_position(sd_journal* journal, At& at)
 {
     at = At::before;
-    if (position_.empty()) return sd_journal_seek_head(journal);
+    if (state_.position.empty()) return sd_journal_seek_head(journal);
     std::string found;
-    const int r = seek_entry(journal, position_, found);
+    const int r = seek_entry(journal, state_.position, found);
     if (r <= 0) return r;
-    const bool is_it = same_entry(found, position_);
-    if (!is_it || inclusive_) at = At::current;
-    inclusive_ = false;
+    const bool is_it = same_entry(found, state_.position);
+    if (!is_it || state_.inclusive) at = At::current;
+    state_.inclusive = false;
     return 0;
 }
 
@@ -212,9 +236,9 @@ int JournalReading::seek_position(sd_journal* journal, At& at)
 int JournalReading::note_loss(sd_journal* journal, JournalSlice& out) const
 {
     std::string found;
-    const int r = seek_entry(journal, position_, found);
-    if (r <= 0 || same_entry(found, position_)) return std::min(r, 0);
-    const auto then = parse_cursor(position_);
+    const int r = seek_entry(journal, state_.position, found);
+    if (r <= 0 || same_entry(found, state_.position)) return std::min(r, 0);
+    const auto then = parse_cursor(state_.position);
     const auto now = parse_cursor(found);
     const bool comparable = then && now && then->sequence_id == now->sequence_id;
     if (!comparable)
@@ -226,38 +250,42 @@ int JournalReading::note_loss(sd_journal* journal, JournalSlice& out) const
 
 /// Matching entries back from where the handle is. Having gone none at all from the end of a journal, it is
 /// before whatever comes.
-int JournalReading::go_back(sd_journal* journal, JournalSlice& out, At& at)
+int JournalReading::go_back(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at)
 {
-    auto steps = unsigned_of(-range_.skip);
-    // On the entry of the cursor: it is the first that one goes back to.
-    const bool on_it = range_.from == From::cursor && at == At::before && !position_.empty();
     std::string current;
-    const bool stands = on_it && read_cursor(journal, current) >= 0;
-    if (stands) {
-        --steps;
-        out.skipped = -1;
-        at = At::current;
+    const bool may_stand = !first || (range_.from == From::cursor && at == At::before);
+    const bool stands = may_stand && !state_.position.empty() && read_cursor(journal, current) >= 0;
+    if (stands) at = At::current;
+    // On the entry of the cursor: it is the first that one goes back to. Later slices begin at one that was.
+    if (stands && first) {
+        ++state_.skip_left;
+        --out.skipped;
     }
-    if (steps == 0) return 0;
-    const int r = sd_journal_previous_skip(journal, steps);
-    if (r < 0) return r;
-    out.skipped -= r;
-    if (r > 0) at = At::current;
-    if (r == 0 && at == At::before && range_.from == From::time)
+    while (state_.skip_left < 0) {
+        const int r = sd_journal_previous(journal);
+        if (r < 0) return r;
+        if (r == 0) break;
+        at = At::current;
+        ++state_.skip_left;
+        --out.skipped;
+        if (state_.skip_left < 0 && budget.is_spent(0)) return read_cursor(journal, state_.position);
+    }
+    state_.skip_left = 0;
+    if (at == At::before && range_.from == From::time)
         return sd_journal_seek_realtime_usec(journal, unsigned_of(range_.time));
     return 0;
 }
 
-int JournalReading::go_forward(sd_journal* journal, JournalSlice& out, At& at)
+int JournalReading::go_forward(sd_journal* journal, Budget& budget, JournalSlice& out, At& at)
 {
-    const auto steps = unsigned_of(range_.skip);
-    const int r = sd_journal_next_skip(journal, steps);
-    if (r < 0) return r;
-    const bool all = static_cast<std::uint64_t>(r) == steps;
-    out.skipped = r;
-    if (at == At::current && !all) {  // it was one of them
+    while (state_.skip_left > 0) {
+        const int r = at == At::current ? 1 : sd_journal_next(journal);
+        if (r < 0) return r;
+        at = At::before;  // the one that it stands on is left out
+        state_.skip_left = r == 0 ? 0 : state_.skip_left - 1;
+        if (r == 0) return 0;
         ++out.skipped;
-        at = At::before;
+        if (state_.skip_left > 0 && budget.is_spent(0)) return read_cursor(journal, state_.position);
     }
     return 0;
 }
@@ -276,8 +304,8 @@ int JournalReading::walk_back(sd_journal* journal, Budget& budget, bool first, J
             const int r = sd_journal_previous(journal);
             if (r < 0) return r;
             if (r == 0) {
-                back_left_ = 0;
-                position_.clear();
+                state_.back_left = 0;
+                state_.position.clear();
                 at = At::before;
                 return sd_journal_seek_head(journal);
             }
@@ -285,7 +313,7 @@ int JournalReading::walk_back(sd_journal* journal, Budget& budget, bool first, J
         look = false;
         const auto realtime = realtime_of(journal);
         if (range_.since && realtime && *realtime < *range_.since) {
-            back_left_ = 0;
+            state_.back_left = 0;
             at = At::before;
             return 0;
         }
@@ -295,14 +323,14 @@ int JournalReading::walk_back(sd_journal* journal, Budget& budget, bool first, J
         const bool beyond = range_.until && realtime && *realtime > *range_.until;
         if (r >= 0 && !beyond && writer_->write(buffer_.entry(), ignored)) {
             --out.skipped;
-            if (--back_left_ == 0) {
-                position_ = buffer_.cursor();
-                inclusive_ = true;
+            if (--state_.back_left == 0) {
+                state_.position = buffer_.cursor();
+                state_.inclusive = true;
                 at = At::current;
                 return 0;
             }
         }
-        if (budget.is_spent(0)) return read_cursor(journal, position_);
+        if (budget.is_spent(0)) return read_cursor(journal, state_.position);
     }
 }
 
@@ -311,7 +339,7 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
 {
     bool passed = false;  // entries after the position, without noting where
     for (;;) {
-        if (range_.limit && read_ >= *range_.limit) {
+        if (range_.limit && state_.read >= *range_.limit) {
             out.ended = out.complete = true;
             break;
         }
@@ -324,7 +352,7 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
             }
         }
         at = At::before;
-        inclusive_ = false;
+        state_.inclusive = false;
         const auto realtime = realtime_of(journal);
         const bool wanted = realtime && (!range_.since || *realtime >= *range_.since)
                             && (!range_.until || *realtime <= *range_.until);
@@ -336,7 +364,7 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
         if (budget.is_spent(out.text.size())) break;
     }
     if (out.ended && range_.until) out.complete = true;
-    return passed ? read_cursor(journal, position_) : 0;
+    return passed ? read_cursor(journal, state_.position) : 0;
 }
 
 /// The current entry.
@@ -346,12 +374,12 @@ int JournalReading::take(sd_journal* journal, const SliceLimits& limits, Journal
     if (r < 0 && !is_damage(r)) return r;
     if (r < 0) {
         ++out.damaged;
-        return read_cursor(journal, position_);
+        return read_cursor(journal, state_.position);
     }
-    position_ = buffer_.cursor();
+    state_.position = buffer_.cursor();
     if (!writer_->write(buffer_.entry(), out.text)) return 0;
     ++out.entries;
-    ++read_;
+    ++state_.read;
     return 0;
 }
 

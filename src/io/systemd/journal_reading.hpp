@@ -40,9 +40,20 @@ public:
     JournalReading(JournalRange range, std::unique_ptr<EntryWriter> writer);
 
     /// Reads on. `handle` is ready().
+    /// A failure leaves the reading where it was.
     int slice(JournalHandle& handle, const SliceLimits& limits, JournalSlice& out);
 
 private:
+    /// All that changes from slice to slice.
+    struct State {
+        std::string position;  ///< all before and at it was seen; "": from the oldest on
+        bool begun = false;
+        bool inclusive = false;      ///< the entry at the position itself was not read yet
+        std::int64_t back_left = 0;  ///< entries that the writer takes, to go back still
+        std::int64_t skip_left = 0;  ///< entries to go forward still; negative: back
+        std::uint64_t read = 0;
+    };
+    class Undo;
     /// Where the handle stands.
     enum class At {
         before,   ///< the next entry is the one to be read
@@ -50,11 +61,13 @@ private:
     };
     class Budget;
 
-    int begin(sd_journal* journal, const std::string& tail, JournalSlice& out, At& at);
+    int read_slice(sd_journal* journal, const SliceLimits& limits, JournalSlice& out);
+    int begin(sd_journal* journal, const std::string& tail, At& at);
+    int go(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at);
     int seek_position(sd_journal* journal, At& at);
     int note_loss(sd_journal* journal, JournalSlice& out) const;
-    int go_back(sd_journal* journal, JournalSlice& out, At& at);
-    int go_forward(sd_journal* journal, JournalSlice& out, At& at);
+    int go_back(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at);
+    int go_forward(sd_journal* journal, Budget& budget, JournalSlice& out, At& at);
     int walk_back(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at);
     int read_on(sd_journal* journal, Budget& budget, JournalSlice& out, At at);
     int take(sd_journal* journal, const SliceLimits& limits, JournalSlice& out);
@@ -62,11 +75,7 @@ private:
     JournalRange range_;
     std::unique_ptr<EntryWriter> writer_;
     EntryBuffer buffer_;
-    std::string position_;  // all before and at it was seen; "": from the oldest on
-    bool begun_ = false;
-    bool inclusive_ = false;      // the entry at the position itself was not read yet
-    std::int64_t back_left_ = 0;  // entries that the writer takes, to go back still
-    std::uint64_t read_ = 0;
+    State state_;
 };
 
 }  // namespace opsd::systemd

@@ -66,7 +66,8 @@ Task<Result<std::string>> packed(Core& core, std::string text)
     co_return result;
 }
 
-/// Joins slices until there is something to say, or nothing more will come; a follower has to wait for none.
+/// Joins slices until there is something to say, or nothing more will come; a follower has to wait for none,
+/// but for where he begins.
 Task<Result<JournalSlice>> first_slice(Flow& flow)
 {
     auto& core = *flow.core;
@@ -81,8 +82,9 @@ Task<Result<JournalSlice>> first_slice(Flow& flow)
         if (slice->loss && !loss) loss = slice->loss;
         slice->loss = loss;
         slice->skipped = skipped;
-        const bool enough = slice->entries > 0 || slice->ended || flow.query.follow
-                            || core.services.clock.monotonic() >= deadline;
+        const bool begun = flow.query.follow && !slice->position.empty();
+        const bool enough =
+            slice->entries > 0 || slice->ended || begun || core.services.clock.monotonic() >= deadline;
         if (enough) co_return slice;
     }
 }

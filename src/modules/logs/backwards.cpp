@@ -99,20 +99,20 @@ private:
         range.limit = static_cast<std::uint64_t>(size);
         const auto next = core_->outside.read(range, make_framer(spec_));
         Window window;
-        for (bool first = true;; first = false) {
+        std::int64_t skipped = 0;
+        for (;;) {
             auto slice = co_await next(limits);
             core_->note(slice ? nullptr : &slice.error());
             if (!slice) co_return fail(std::move(slice).error());
             window.damaged += slice->damaged;
-            if (first) {
-                window.ended = slice->skipped > range.skip;
-                window.keep = range_.skip - slice->skipped - (anchored_ ? 1 : 0);
-                window.loss = slice->loss;
-                if (!begun_) first_skip_ = std::min<std::int64_t>(slice->skipped + back, 0);
-            }
+            skipped += slice->skipped;
+            if (!window.loss) window.loss = slice->loss;
             window.text += slice->text;
             if (slice->ended || window.text.size() > most_text) break;
         }
+        window.ended = skipped > range.skip;
+        window.keep = range_.skip - skipped - (anchored_ ? 1 : 0);
+        if (!begun_) first_skip_ = std::min<std::int64_t>(skipped + back, 0);
         co_return window;
     }
 

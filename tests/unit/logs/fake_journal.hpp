@@ -85,6 +85,7 @@ public:
 
     std::vector<FakeEntry> entries;
     std::size_t slice_entries = 1'000;  ///< looked at in one slice
+    bool skips_in_slices = false;       ///< the first one only goes a part of the way
     std::function<Task<>()> before_slice;
     std::optional<Error> broken;     ///< readings fail
     std::optional<Error> no_follow;  ///< joining fails
@@ -99,6 +100,7 @@ private:
         std::unique_ptr<systemd::EntryWriter> writer;
         std::optional<std::uint64_t> after = {};  ///< the sequence number all up to which was seen
         std::uint64_t given = 0;
+        std::int64_t skipped_later = 0;
     };
 
     static bool matches(const FakeEntry& entry, const systemd::MatchGroups& groups)
@@ -179,10 +181,18 @@ private:
         if (broken) co_return fail(*broken);
         systemd::JournalSlice slice;
         const auto& range = reading.range;
-        if (!reading.after)
+        if (!reading.after) {
             begin(reading, slice);
-        else if (!entries.empty() && *reading.after > 0 && *reading.after + 1 < entries.front().sequence)
-            slice.loss = systemd::JournalLoss{entries.front().sequence - *reading.after - 1};
+            if (skips_in_slices && slice.skipped != 0) {
+                reading.skipped_later = slice.skipped - slice.skipped / 2;
+                slice.skipped /= 2;
+                co_return slice;
+            }
+        } else {
+            slice.skipped = std::exchange(reading.skipped_later, 0);
+            if (!entries.empty() && *reading.after > 0 && *reading.after + 1 < entries.front().sequence)
+                slice.loss = systemd::JournalLoss{entries.front().sequence - *reading.after - 1};
+        }
         std::size_t looked_at = 0;
         slice.ended = true;
         for (const auto& entry : entries) {

@@ -127,6 +127,21 @@ TEST_F(LogsRange, ReverseIsTheSameFromTheEnd)
     EXPECT_EQ(std::ranges::count(forward, ','), 449);
 }
 
+TEST_F(LogsRange, ALongSkipThatTakesSlicesLeadsToTheSamePlace)
+{
+    journal.add_messages(450);
+    journal.skips_in_slices = true;
+    const auto response = ask(v1 + "/range/?skip_prev=3&cursor=" + cursor_at(448));
+    EXPECT_EQ(numbers(response.body), "446,447,448,449,450");
+    EXPECT_EQ(header(response, "X-Journal-Skip-Prev"), "3");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))), "6");
+    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
+    EXPECT_EQ(ask(v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
+    const auto stream = ask(v1 + "/stream/?skip_prev=5", {{"accept", "text/event-stream"}});
+    EXPECT_EQ(header(stream, "X-Journal-Skip-Prev"), "5");
+}
+
 TEST_F(LogsRange, ADownloadIsAGzipFileInPieces)
 {
     journal.slice_entries = 10;
