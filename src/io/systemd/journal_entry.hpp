@@ -102,11 +102,11 @@ struct SliceLimits {
 
 /// What one call reads of a reading.
 struct JournalSlice {
-    std::string text;                 ///< what the writer made of the entries
-    std::uint64_t entries = 0;        ///< in it
-    std::string position;             ///< a cursor: all before and at it was seen; "": there is none yet
-    bool ended = false;               ///< the end of the journal or of the range, for now
-    bool complete = false;            ///< ended, and nothing that comes later can belong to it: limit, until
+    std::string text;           ///< what the writer made of the entries
+    std::uint64_t entries = 0;  ///< in it
+    std::string position;       ///< a cursor: all before and at it was seen; "": there is none yet
+    bool ended = false;         ///< the end of the journal or of the range, for now
+    bool complete = false;      ///< ended at its limit, or with a later entry than `until`: all is given
     std::optional<JournalLoss> loss;  ///< before the first entry of this slice
     std::uint64_t damaged = 0;        ///< entries that cannot be read, which were passed over
     std::int64_t skipped = 0;         ///< how far `skip` really went; of several slices the sum

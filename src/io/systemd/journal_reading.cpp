@@ -354,8 +354,9 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
         at = At::before;
         state_.inclusive = false;
         const auto realtime = realtime_of(journal);
-        const bool wanted = realtime && (!range_.since || *realtime >= *range_.since)
-                            && (!range_.until || *realtime <= *range_.until);
+        const bool beyond = realtime && range_.until && *realtime > *range_.until;
+        const bool wanted = realtime && !beyond && (!range_.since || *realtime >= *range_.since);
+        state_.beyond = state_.beyond || beyond;
         passed = !wanted;
         if (wanted) {
             const int r = take(journal, budget.limits, out);
@@ -363,7 +364,7 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
         }
         if (budget.is_spent(out.text.size())) break;
     }
-    if (out.ended && range_.until) out.complete = true;
+    if (out.ended && state_.beyond) out.complete = true;
     return passed ? read_cursor(journal, state_.position) : 0;
 }
 

@@ -52,6 +52,7 @@ private:
         std::int64_t back_left = 0;  ///< entries that the writer takes, to go back still
         std::int64_t skip_left = 0;  ///< entries to go forward still; negative: back
         std::uint64_t read = 0;
+        bool beyond = false;  ///< an entry later than `until` was seen
     };
     class Undo;
     /// Where the handle stands.

@@ -75,6 +75,7 @@ Task<Result<JournalSlice>> first_slice(Flow& flow)
     std::optional<systemd::JournalLoss> loss;
     std::int64_t skipped = 0;
     for (;;) {
+        flow.asked = core.services.clock.now();
         auto slice = co_await flow.next(slice_limits(flow.query));
         core.count(slice);
         if (!slice) co_return slice;

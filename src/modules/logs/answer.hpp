@@ -28,6 +28,7 @@ struct Flow {
     ReadSlots::Slot slot;
     LogQuery query;
     NextSlice next;
+    WallTime asked{};                            ///< when the last slice was
     std::optional<systemd::JournalSlice> first;  ///< read before the answer began
     std::uint64_t bytes = 0;                     ///< given
 };

@@ -15,6 +15,7 @@ using systemd::Subscription;
 constexpr Duration ping_interval{15'000};   // what DC/OS's own have; proxies close silent connections later
 constexpr Duration poll_interval{250};      // where the follower does not serve
 constexpr Duration full_interval{1'000};    // while the follower has no room
+constexpr Duration write_delay{1'000};      // from an entry's time until readers see it
 constexpr Duration look_around{3'600'000};  // of a client who needs no pings
 constexpr std::string_view ping = ": ping\n\n";
 
@@ -51,11 +52,12 @@ public:
         for (bool on = true; on;) {
             on = co_await give(slice);
             if (!on) co_return;
-            if (slice.complete) co_return co_await end();
+            if (slice.complete || (slice.ended && is_over())) co_return co_await end();
             if (slice.ended) {
                 on = co_await wait_for_news();
                 if (!on) co_return;
             }
+            flow_->asked = core_.services.clock.now();
             auto next = co_await flow_->next(slice_limits(flow_->query));
             core_.count(next);
             if (!next) {
@@ -92,6 +94,13 @@ private:
         if (text.empty()) co_return co_await ping_if_silent();
         core_.count(slice.entries, text.size());
         co_return co_await write(text);
+    }
+
+    /// Nothing that came after the last slice was asked for can be of the time before `until`.
+    [[nodiscard]] bool is_over() const
+    {
+        const auto& until = flow_->query.range.until;
+        return until && flow_->asked >= WallTime{std::chrono::microseconds{*until}} + write_delay;
     }
 
     /// What was asked for is given. An event stream stays, silent but for pings: who gets an end comes again.

@@ -224,6 +224,23 @@ TEST_F(JournalLog, WhatComesAfterAnEndWithoutMatchesIsNotMissed)
         20s);
 }
 
+TEST_F(JournalLog, ATimeIsOverWhenALaterEntryIsSeen)
+{
+    say(1, 4);
+    say(5, 5);  // entries that come at once may have one time
+    JournalSlice last;
+    (void)read({.limit = 5}, {}, "", &last);
+    const auto fifth = parse_cursor(last.position);
+    ASSERT_TRUE(fifth);
+    JournalSlice told;
+    EXPECT_EQ(read({.until = fifth->realtime + 3'600'000'000}, {}, "", &told), from_to(1, 5));
+    EXPECT_TRUE(told.ended && !told.complete) << "more may come until then";
+    EXPECT_EQ(read({.until = fifth->realtime - 1}, {}, "", &told), from_to(1, 4));
+    EXPECT_TRUE(told.ended && told.complete);
+    EXPECT_EQ(read({.until = fifth->realtime - 1}, {.looked_at = 1}, "", &told), from_to(1, 4));
+    EXPECT_TRUE(told.complete) << "in whichever slice it was seen";
+}
+
 TEST_F(JournalLog, SaysHowManyEntriesWereVacuumedBelowAReader)
 {
     say(1, 10);

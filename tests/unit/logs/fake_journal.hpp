@@ -101,6 +101,7 @@ private:
         std::optional<std::uint64_t> after = {};  ///< the sequence number all up to which was seen
         std::uint64_t given = 0;
         std::int64_t skipped_later = 0;
+        bool beyond = false;  ///< an entry later than `until` was seen
     };
 
     static bool matches(const FakeEntry& entry, const systemd::MatchGroups& groups)
@@ -197,24 +198,22 @@ private:
         slice.ended = true;
         for (const auto& entry : entries) {
             if (entry.sequence <= *reading.after) continue;
-            const bool full = range.limit && reading.given >= *range.limit;
-            const bool past = range.until && entry.realtime > *range.until;
-            if (full || past) {
-                slice.complete = true;
-                break;
-            }
+            if (range.limit && reading.given >= *range.limit) break;
             if (++looked_at > slice_entries) {
                 slice.ended = false;
                 break;
             }
             reading.after = entry.sequence;
             const bool early = range.since && entry.realtime < *range.since;
-            if (early || !matches(entry, range.matches) || !write(*reading.writer, entry, slice.text))
+            const bool late = range.until && entry.realtime > *range.until;
+            reading.beyond = reading.beyond || late;
+            if (early || late || !matches(entry, range.matches) || !write(*reading.writer, entry, slice.text))
                 continue;
             ++slice.entries;
             ++reading.given;
         }
         if (range.limit && reading.given >= *range.limit) slice.ended = slice.complete = true;
+        slice.complete = slice.complete || (slice.ended && reading.beyond);
         if (*reading.after > 0) slice.position = cursor_at(*reading.after);
         co_return slice;
     }

@@ -298,14 +298,38 @@ TEST_F(LogsFollow, AViewerWithAListFollowsNothingElse)
 
 TEST_F(LogsFollow, AFollowUntilATimeEndsWhole)
 {
-    journal.add_messages(2);
-    auto& client = listen("/api/v1/logs?follow=1&format=text&until=@4&since=@1");
+    constexpr std::int64_t now = 1'000'000;  // seconds, the clock's
+    const auto at = [&](std::int64_t seconds) {
+        journal.add({{"MESSAGE", fmt::format("message {}", seconds)}}, (now + seconds) * 1'000'000);
+    };
+    at(1);
+    const std::string asked = "/api/v1/logs?follow=1&format=text&since=@1&until=@1000010";
+    auto& client = listen(asked);
+    at(2);
+    advance(3s);
+    at(9);
+    advance(5s);
+    EXPECT_EQ(numbers(client.text), "1,2,9") << "the end of the journal is not that of the time";
     EXPECT_FALSE(client.ended);
-    journal.add_messages(5);
+    at(10);
+    at(11);
     advance(1s);
-    EXPECT_EQ(numbers(client.text), "1,2,3,4");
-    EXPECT_TRUE(client.ended);
-    EXPECT_TRUE(client.whole);
+    EXPECT_EQ(numbers(client.text), "1,2,9,10");
+    EXPECT_TRUE(client.ended && client.whole) << "a later one was seen";
+}
+
+TEST_F(LogsFollow, AFollowUntilATimeEndsWithItThoughNothingComes)
+{
+    journal.add_messages(2);
+    auto& client = listen("/api/v1/logs?follow=1&format=text&since=@1&until=@1000010");
+    advance(10s);
+    EXPECT_FALSE(client.ended) << "an entry of that moment may be under way";
+    advance(2s);
+    EXPECT_TRUE(client.ended && client.whole);
+    EXPECT_EQ(numbers(client.text), "1,2");
+    const auto& past = listen("/api/v1/logs?follow=1&format=text&since=@1&until=@1");
+    EXPECT_TRUE(past.ended && past.whole) << "at once";
+    EXPECT_EQ(numbers(past.text), "1");
 }
 
 TEST_F(LogsFollow, AJournalThatIsAwayForAMomentIsReadOn)
