@@ -79,6 +79,9 @@ Request Many::question(const NodeAnswer& node, Stage stage) const
     one.id = request_.id;
     one.headers.add("user-agent", "opsd");
     const bool from_place = stage == Stage::follow || resumed_ || !node.position.empty();
+    // A node that was away when the others gave their past has its own to give still.
+    const bool owes_past = !resumed_ && node.position.empty() && query_.range.since;
+    const auto from = owes_past ? *query_.range.since : begun_at_;
     for (const auto& [name, value] : request_.query) {
         const bool ours = name == "node" || name == "format" || name == "cursor" || name == "follow";
         const bool begins = name == "since" || name == "lines";
@@ -87,8 +90,7 @@ Request Many::question(const NodeAnswer& node, Stage stage) const
     if (stage == Stage::follow) one.query.add("follow", "true");
     one.query.add("format", stage == Stage::follow ? "ndjson" : "json");
     if (!node.position.empty()) one.query.add("cursor", node.position);
-    if (from_place && node.position.empty())
-        one.query.add("since", fmt::format("@{}", begun_at_ / 1'000'000));
+    if (from_place && node.position.empty()) one.query.add("since", fmt::format("@{}", from / 1'000'000));
     if (first_) one.query.add("lines", std::to_string(*first_));
     return one;
 }

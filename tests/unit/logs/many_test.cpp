@@ -394,6 +394,28 @@ TEST_F(LogsMany, WhatANodeLostIsToldWithItsName)
     EXPECT_EQ(numbers(events.text), "2,9,20");
 }
 
+TEST_F(LogsMany, ANodeThatWasAwayAtTheStartGivesItsPastWhenItComes)
+{
+    past("10.0.0.2", {});
+    script("10.0.0.3")->refuses = Error{Errc::timeout, "cannot hear it"};
+    follow("10.0.0.2");
+    auto& client = listen("/api/v1/logs?node=agents&follow&format=sse&since=-1h");
+    auto third = follow("10.0.0.3");
+    advance(5s);
+    EXPECT_EQ(asked.back().request.url, "/api/v1/logs?follow=true&format=ndjson&since=%40996400");
+    third->say(line(5) + "\n");
+    settle();
+    advance(300ms);
+    EXPECT_EQ(numbers(client.text), "5");
+    third->breaks = Error{Errc::unavailable, "cannot read on: unplugged"};
+    third->wake();
+    settle();
+    follow("10.0.0.3");
+    advance(5s);
+    EXPECT_TRUE(asked.back().request.url.contains("cursor=s%3Da")) << asked.back().request.url;
+    EXPECT_FALSE(asked.back().request.url.contains("since"));
+}
+
 TEST_F(LogsMany, SilenceIsFilledWithPings)
 {
     past("10.0.0.2", {});
