@@ -188,14 +188,37 @@ Response Many::response()
 
 namespace {
 
-/// Where the client goes on; without places everything begins anew.
-Result<Places> places_of(const Core& core, const Request& request)
+/// The client's place: its name and text, "" without one.
+std::pair<std::string_view, std::string_view> place_in(const Request& request)
 {
     const auto last = request.headers.get("last-event-id");
-    const auto text = last.empty() ? request.query.get("cursor") : last;
-    if (text.empty()) return Places{};
-    return parse_places(last.empty() ? "cursor" : "Last-Event-ID", text,
-                        static_cast<std::size_t>(core.options.nodes.most));
+    if (!last.empty()) return {"Last-Event-ID", last};
+    return {"cursor", request.query.get("cursor")};
+}
+
+/// Where the client goes on; without a time everything begins anew.
+struct GoingOn {
+    Places places;
+    std::optional<std::int64_t> newest;  ///< the time of the newest of them
+};
+
+Result<GoingOn> going_on(const Core& core, const Request& request)
+{
+    const auto [name, text] = place_in(request);
+    GoingOn from;
+    if (text.empty()) return from;
+    if (is_places(text)) {
+        auto places = parse_places(name, text, static_cast<std::size_t>(core.options.nodes.most));
+        if (!places) return fail(std::move(places).error());
+        from.places = std::move(*places);
+        from.newest = newest_of(from.places);
+        return from;
+    }
+    // Of an answer of one node, which it does not name: all go on from its time.
+    const auto cursor = cursor_of(name, text);
+    if (!cursor) return fail(cursor.error());
+    from.newest = newest_of({{"", *cursor}});
+    return from;
 }
 
 /// The question without the place, which no single journal knows.
@@ -228,12 +251,13 @@ Result<> check(const Core& core, const LogQuery& query)
 
 }  // namespace
 
+bool goes_on_with_several(const Request& request) { return is_places(place_in(request).second); }
+
 Task<Response> answer_of_many(std::shared_ptr<Core> core, const Request& request, ChosenNodes chosen)
 {
     tell_audit(request);
-    const auto places = places_of(*core, request);
-    if (!places) co_return refusal(places.error(), Style::own);
-    const bool resumed = !places->empty();
+    const auto from = going_on(*core, request);
+    if (!from) co_return refusal(from.error(), Style::own);
     auto query = own_query(without_place(request), core->context());
     if (!query) co_return refusal(query.error(), Style::own);
     // After a place lines= are the next ones; a client that comes again wants all it missed.
@@ -246,11 +270,12 @@ Task<Response> answer_of_many(std::shared_ptr<Core> core, const Request& request
     if (!slot) co_return refusal(slot.error(), Style::own);
     auto many = std::make_shared<Many>(core, std::move(*slot), request, std::move(*query));
     for (auto& member : chosen.nodes) {
-        const auto known = places->find(member->address);
-        many->add(std::move(member), known == places->end() ? std::nullopt : std::optional{known->second});
+        const auto known = from->places.find(member->address);
+        many->add(std::move(member),
+                  known == from->places.end() ? std::nullopt : std::optional{known->second});
     }
     many->incomplete(std::move(chosen.incomplete));
-    if (resumed) many->resume(newest_of(*places), first);
+    if (from->newest) many->resume(*from->newest, first);
     auto refused = co_await many->begin();
     if (refused) co_return std::move(*refused);
     co_return many->response();

@@ -21,6 +21,9 @@
 
 namespace opsd::logs {
 
+/// Its cursor or id is of an answer of several nodes.
+[[nodiscard]] bool goes_on_with_several(const http::Request& request);
+
 Task<http::Response> answer_of_many(std::shared_ptr<Core> core, const http::Request& request,
                                     ChosenNodes chosen);
 

@@ -58,10 +58,10 @@ public:
     void incomplete(std::string why) { incomplete_ = std::move(why); }
     /// It goes on from places that an earlier answer gave: `newest` is the time of the newest of them. With
     /// all that was missed, or with the first so many lines.
-    void resume(std::optional<std::int64_t> newest, std::optional<std::uint64_t> first)
+    void resume(std::int64_t newest, std::optional<std::uint64_t> first)
     {
         resumed_ = true;
-        begun_at_ = newest.value_or(0);
+        begun_at_ = newest;
         newest_.reset();
         first_ = first;
     }

@@ -61,8 +61,10 @@ Result<ChosenNodes> choose_nodes(const Cluster* cluster, const std::vector<std::
             if (name.empty()) continue;
             auto found = named(*cluster, name);
             if (!found) return fail(std::move(found).error());
-            if (name == "all" || name == "masters" || name == "agents")
+            if (name == "all" || name == "masters" || name == "agents") {
                 chosen.incomplete = cluster->incomplete;
+                chosen.group = true;
+            }
             for (const auto& member : *found)
                 wanted.insert(member.get());
         }

@@ -18,6 +18,7 @@ using MemberPtr = std::shared_ptr<const Member>;
 struct ChosenNodes {
     std::vector<MemberPtr> nodes;  ///< each once, in the cluster's order
     std::string incomplete;        ///< why more may belong to "all"; "" when none are known to
+    bool group = false;            ///< others may belong to it tomorrow, though it is one today
 };
 
 /// "all", "leader" (of the Mesos masters), "masters", "agents", or what names a node; several with commas or

@@ -58,7 +58,8 @@ Task<Response> own_logs(std::shared_ptr<Core> core, const Request& request)
                                    static_cast<std::size_t>(core->options.nodes.most));
         if (!chosen) co_return refusal(chosen.error(), Style::own);
         auto first = chosen->nodes.front();
-        const bool one = chosen->nodes.size() == 1 && chosen->incomplete.empty();
+        // One node gives its own cursors; of a group, however many it has today, ids must fit tomorrow.
+        const bool one = chosen->nodes.size() == 1 && !chosen->group && !goes_on_with_several(request);
         if (!one) co_return co_await answer_of_many(std::move(core), request, std::move(*chosen));
         if (!first->self) {
             tell_audit(request);

@@ -322,6 +322,43 @@ TEST_F(LogsMany, TheIdCarriesThePlaceOfEveryNode)
     EXPECT_EQ(numbers(again.text), "3,5");
 }
 
+TEST_F(LogsMany, AnIdIsGoodThoughTheGroupGrowsOrShrinks)
+{
+    const std::string agents = "/api/v1/logs?node=agents&follow&format=sse";
+    const auto both = members;
+    members.pop_back();
+    publish();
+    past("10.0.0.2", {2});
+    follow("10.0.0.2");
+    auto& alone = listen(agents + "&lines=1");
+    const auto id = last_id(alone.text);
+    EXPECT_EQ(id, "@10.0.0.2~" + cursor_at(2)) << "a group of one";
+    members = both;
+    publish();
+    asked.clear();
+    follow("10.0.0.2");
+    follow("10.0.0.3");
+    listen(agents, {{"last-event-id", id}});
+    ASSERT_EQ(asked.size(), 2U);
+    EXPECT_TRUE(asked_of("10.0.0.2").contains("cursor=s%3Da"));
+    EXPECT_TRUE(asked_of("10.0.0.3").ends_with("since=%402"));
+
+    // Back to one, which is named even, with the id of two.
+    asked.clear();
+    follow("10.0.0.3");
+    const auto places = write_places({{"10.0.0.2", cursor_at(7)}, {"10.0.0.3", cursor_at(5)}});
+    listen("/api/v1/logs?node=10.0.0.3&follow&format=sse", {{"last-event-id", places}});
+    EXPECT_TRUE(asked_of("10.0.0.3").contains("%3Bi%3D5%3B")) << asked_of("10.0.0.3");
+
+    // And with an id that one node gave: from its time on.
+    asked.clear();
+    past("10.0.0.2", {8});
+    past("10.0.0.3", {9});
+    EXPECT_EQ(numbers(get("/api/v1/logs?node=agents&format=text&cursor=" + cursor_at(7))), "8,9");
+    EXPECT_EQ(asked_of("10.0.0.3"), "/api/v1/logs?format=json&since=%407");
+    EXPECT_EQ(ask("/api/v1/logs?node=agents&cursor=x").status, 400U);
+}
+
 TEST_F(LogsMany, LinesThatAreFollowedSayWhereToGoOn)
 {
     past("10.0.0.2", {});
