@@ -233,6 +233,24 @@ Request without_place(const Request& request)
     return bare;
 }
 
+/// An id has a place of every node, and comes back in a request's head (http.limits.header, 16 KiB).
+Result<> check_id(const std::vector<MemberPtr>& nodes)
+{
+    constexpr std::size_t longest_cursor = 140;
+    constexpr std::size_t longest_id = 14U * 1024;
+    std::size_t size = 1;
+    std::size_t fit = 0;
+    for (const auto& node : nodes) {
+        size += node->address.size() + longest_cursor + 2;
+        if (size <= longest_id) ++fit;
+    }
+    if (size <= longest_id) return {};
+    return fail(Errc::invalid_argument,
+                fmt::format("cannot follow {} nodes at once: the id by which a client comes again would not "
+                            "fit into the head of a request; follow {} of them, or read them without follow",
+                            nodes.size(), fit));
+}
+
 Result<> check(const Core& core, const LogQuery& query)
 {
     if (query.format == Format::export_)
@@ -264,7 +282,8 @@ Task<Response> answer_of_many(std::shared_ptr<Core> core, const Request& request
     std::optional<std::uint64_t> first;
     if (request.query.has("lines") && query->range.skip < 0 && request.headers.get("last-event-id").empty())
         first = static_cast<std::uint64_t>(-query->range.skip);
-    const auto good = check(*core, *query);
+    auto good = check(*core, *query);
+    if (good && query->follow) good = check_id(chosen.nodes);
     if (!good) co_return refusal(good.error(), Style::own);
     auto slot = core->streams.take();
     if (!slot) co_return refusal(slot.error(), Style::own);

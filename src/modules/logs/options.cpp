@@ -62,8 +62,11 @@ Schema<NodeOptions> nodes_schema()
         .field(&NodeOptions::streams, "streams",
                "Answers of other nodes under way at a time; more are refused",
                between<std::int64_t>(1, 10'000))
-        .field(&NodeOptions::most, "most", "Nodes that are asked for one answer; more are refused",
-               between<std::int64_t>(1, 1'000))
+        .field(
+            &NodeOptions::most, "most",
+            "Nodes that are asked for one answer; more are refused. Followed: some 90, whose id fits into a "
+            "request's head",
+            between<std::int64_t>(1, 1'000))
         .field(&NodeOptions::most_lines, "most_lines", "Largest lines= of an answer of several nodes",
                between<std::int64_t>(1, 1'000'000))
         .field(&NodeOptions::buffer, "buffer",
