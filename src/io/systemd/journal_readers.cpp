@@ -90,23 +90,40 @@ Task<Result<JournalSlice>> JournalReaders::next(std::shared_ptr<JournalReading> 
     co_return slice;
 }
 
-Task<Result<std::vector<std::string>>> JournalReaders::values(std::string field, std::size_t most)
+namespace {
+
+int read_values(sd_journal* journal, const std::string& field, std::size_t most, std::size_t most_bytes,
+                std::set<std::string>& all)
+{
+    std::size_t bytes = 0;
+    const void* data = nullptr;
+    std::size_t size = 0;
+    sd_journal_set_data_threshold(journal, field.size() + 1 + JournalReaders::longest_value);
+    int r = sd_journal_query_unique(journal, field.c_str());
+    while (r >= 0 && all.size() < most && bytes < most_bytes
+           && (r = sd_journal_enumerate_available_unique(journal, &data, &size)) > 0) {
+        std::string_view value{static_cast<const char*>(data), size};
+        value.remove_prefix(std::min(field.size() + 1, size));
+        value = value.substr(0, JournalReaders::longest_value);
+        bytes += value.size();
+        all.emplace(value);
+    }
+    return std::min(r, 0);
+}
+
+}  // namespace
+
+Task<Result<std::vector<std::string>>> JournalReaders::values(std::string field, std::size_t most,
+                                                              std::size_t most_bytes)
 {
     auto& reader = impl_->least_busy();
-    auto job = [handle = reader.handle.get(), counted = reader.jobs, field,
-                most]() -> Result<std::vector<std::string>> {
+    auto job = [handle = reader.handle.get(), counted = reader.jobs, field, most,
+                most_bytes]() mutable -> Result<std::vector<std::string>> {
+        const auto until_done = std::move(counted);
         std::set<std::string> all;
         auto work = [&](JournalHandle& journal) {
             all.clear();
-            int r = sd_journal_query_unique(journal.get(), field.c_str());
-            const void* data = nullptr;
-            std::size_t size = 0;
-            while (r >= 0 && all.size() < most
-                   && (r = sd_journal_enumerate_available_unique(journal.get(), &data, &size)) > 0) {
-                const std::string_view text{static_cast<const char*>(data), size};
-                all.emplace(text.substr(std::min(field.size() + 1, text.size())));
-            }
-            return std::min(r, 0);
+            return read_values(journal.get(), field, most, most_bytes, all);
         };
         auto done = Reader::attempt(*handle, "list the values of " + field, work);
         if (!done) return fail(std::move(done).error());

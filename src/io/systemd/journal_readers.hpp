@@ -32,8 +32,11 @@ public:
     /// The next slice; of a reading that ended, what was written since. One call at a time for a reading.
     /// Errc::denied (not in group systemd-journal), not_found (no journal files), unavailable.
     Task<Result<JournalSlice>> next(std::shared_ptr<JournalReading> reading, SliceLimits limits);
-    /// The values of a field, each once, sorted; at most `most`.
-    Task<Result<std::vector<std::string>>> values(std::string field, std::size_t most);
+    /// The values of a field, each once, sorted; at most `most`, and no further one when they are
+    /// `most_bytes` long together. Of a value no more than longest_value.
+    Task<Result<std::vector<std::string>>> values(std::string field, std::size_t most,
+                                                  std::size_t most_bytes = std::size_t{4} << 20U);
+    static constexpr std::size_t longest_value = 16U * 1024;
 
     /// Slices waiting for a thread; a gauge.
     [[nodiscard]] std::size_t waiting() const;

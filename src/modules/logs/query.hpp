@@ -83,6 +83,8 @@ inline constexpr std::size_t most_filters = 64;                        // of one
 
 // --- parts, shared by the files that implement it (query_parts.cpp)
 
+/// Whether it is the name of a field, as sd_journal_add_match(3) takes it.
+[[nodiscard]] bool is_field(std::string_view name);
 /// FIELD=value matches by field: the same field is a group.
 [[nodiscard]] Result<> add_filters(const http::Request& request, systemd::MatchGroups& groups);
 /// "now", "-1h30m", "@1700000000", RFC 3339.

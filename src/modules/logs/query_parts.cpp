@@ -99,13 +99,6 @@ std::optional<std::string> percent_decoded(std::string_view text)
     return out;
 }
 
-/// As sd_journal_add_match(3) takes it.
-bool is_field(std::string_view name)
-{
-    const auto good = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
-    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, good) && !name.starts_with("__");
-}
-
 std::string upper(std::string_view text)
 {
     std::string out{text};
@@ -165,6 +158,12 @@ std::string_view content_type(Format format) noexcept
         return "application/vnd.fdo.journal";
     }
     return "";
+}
+
+bool is_field(std::string_view name)
+{
+    const auto good = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; };
+    return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, good) && !name.starts_with("__");
 }
 
 Result<> add_filters(const http::Request& request, systemd::MatchGroups& groups)

@@ -1,6 +1,7 @@
 #include "modules/logs/routes.hpp"
 
 #include "core/json_text.hpp"
+#include "io/mesos/address.hpp"
 
 #include "modules/logs/answer.hpp"
 #include "modules/logs/caller.hpp"
@@ -71,6 +72,17 @@ Task<Response> own_logs(std::shared_ptr<Core> core, const Request& request)
     co_return co_await answer(std::move(core), request, std::move(query), Style::own);
 }
 
+std::string list_of(const std::vector<std::string>& values)
+{
+    std::string out;
+    JsonText json{out};
+    json.open('[');
+    for (const auto& value : values)
+        json.text(value);
+    json.close(']');
+    return out;
+}
+
 /// Which values a field has; of entries of all units, so not for a role that may read some only.
 Task<Response> v1_fields(std::shared_ptr<Core> core, const Request& request)
 {
@@ -83,6 +95,14 @@ Task<Response> v1_fields(std::shared_ptr<Core> core, const Request& request)
                   fmt::format("cannot list the values of {}: logs.fields does not have it", field)},
             Style::v1);
     }
+    if (!is_field(field)) {
+        co_return refusal(
+            Error{Errc::invalid_argument,
+                  fmt::format("cannot list the values of \"{}\": it is no name of a field, like "
+                              "SYSLOG_IDENTIFIER",
+                              mesos::printable(field))},
+            Style::v1);
+    }
     if (allowed_for(core->options, role_of(request))) {
         ++core->counters.forbidden;
         co_return refusal(Error{Errc::denied, "cannot list values: your role may read some units only "
@@ -92,17 +112,15 @@ Task<Response> v1_fields(std::shared_ptr<Core> core, const Request& request)
     const auto slot = core->readings.take();
     if (!slot) co_return refusal(slot.error(), Style::v1);
     std::string name{field};
-    const auto values = co_await core->outside.values(std::move(name), most_values);
+    auto values = co_await core->outside.values(std::move(name), most_values);
     core->note(values ? nullptr : &values.error());
     if (!values) co_return refusal(Error{Errc::unavailable, values.error().message}, Style::v1);
     if (values->empty()) co_return Response::no_content();
-    std::string out;
-    JsonText json{out};
-    json.open('[');
-    for (const auto& value : *values)
-        json.text(value);
-    json.close(']');
-    co_return Response::json(std::move(out));
+    // They may be megabytes: not on the loop.
+    auto job = [values = std::move(*values)]() -> Result<std::string> { return list_of(values); };
+    auto list = co_await core->packer.run(std::move(job));
+    if (!list) co_return refusal(list.error(), Style::v1);
+    co_return Response::json(std::move(*list));
 }
 
 using Answer = Task<Response> (*)(std::shared_ptr<Core>, const Request&);

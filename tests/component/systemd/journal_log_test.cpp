@@ -301,6 +301,27 @@ TEST_F(JournalLog, ListsTheValuesOfAField)
         EXPECT_TRUE(std::ranges::binary_search(*values, tag + "-2"));
         const auto few = co_await readers.values("SYSLOG_IDENTIFIER", 1);
         EXPECT_TRUE(few && few->size() == 1);
+        const auto small = co_await readers.values("SYSLOG_IDENTIFIER", 10'000, 1);
+        EXPECT_TRUE(small && small->size() == 1) << "no further one when they are that long";
+    });
+}
+
+TEST_F(JournalLog, LongValuesAreCut)
+{
+    const auto said =
+        node->exec(fmt::format("sh -c 'printf %040000d 0 | systemd-cat -t {} && journalctl --sync'", tag));
+    ASSERT_EQ(said.exit_code, 0) << said.output;
+    opsd::test::run([&]() -> Task<> {
+        JournalReaders readers{directory, 1};
+        const auto values = co_await readers.values("MESSAGE", 10'000);
+        EXPECT_TRUE(values);
+        if (!values) co_return;
+        const auto longest = std::ranges::max(*values, {}, &std::string::size);
+        EXPECT_EQ(longest, std::string(JournalReaders::longest_value, '0'));
+        // The next who reads has his own limit again.
+        const auto all =
+            co_await drain(readers, JournalReaders::open({.matches = ours()}, std::make_unique<Messages>()));
+        EXPECT_EQ(all.text.size(), 40'001U);
     });
 }
 

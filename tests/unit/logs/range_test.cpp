@@ -174,6 +174,11 @@ TEST_F(LogsRange, FieldsThatAreListedHaveTheirValues)
     router.reset();
     stop();
     EXPECT_EQ(get(v1 + "/fields/_UID"), R"(["0"])");
+    for (const auto* wrong : {"a", "__CURSOR", "A%3DB"}) {
+        const auto response = ask(v1 + "/fields/" + wrong);
+        EXPECT_EQ(response.status, 400U) << wrong;
+        EXPECT_TRUE(response.body.contains("no name of a field")) << response.body;
+    }
 }
 
 TEST_F(LogsRange, BadQuestionsAre400InTheClientsManner)
