@@ -138,7 +138,9 @@ private:
             report.too_far = true;
             return tell_(std::move(report));
         }
-        if (r >= 0) r = tap.join(command.position, line_.limits.catch_up, joining);
+        const JournalTap::JoinLimits limits{.entries = line_.limits.catch_up,
+                                            .bytes = line_.limits.queue_bytes};
+        if (r >= 0) r = tap.join(command.position, limits, joining);
         if (r < 0) report.failure = reason(r);
         report.too_far = joining.too_far;
         report.text = std::move(joining.newcomer);

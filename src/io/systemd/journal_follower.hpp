@@ -24,7 +24,7 @@ struct FollowerLimits {
     std::size_t subscribers = 256;
     std::size_t handles = 64;              ///< different sets of matches and formats
     std::size_t queue_bytes = 256 * 1024;  ///< waiting for one subscriber
-    std::size_t catch_up = 1'000;          ///< entries that joining reads at most
+    std::size_t catch_up = 1'000;          ///< entries that joining reads at most, and queue_bytes of text
 };
 
 /// New entries, as their writer rendered them.

@@ -93,7 +93,7 @@ int JournalTap::read_news(const std::function<void(TapText)>& take, bool& more)
     return r;
 }
 
-int JournalTap::join(const std::string& position, std::size_t most, Joining& joining)
+int JournalTap::join(const std::string& position, JoinLimits limits, Joining& joining)
 {
     if (same_entry(position, position_)) return 0;
     int r = seek(position);
@@ -103,11 +103,11 @@ int JournalTap::join(const std::string& position, std::size_t most, Joining& joi
     while (r >= 0 && found) {
         r = next(found);
         if (r < 0 || !found) break;
-        if (++count > most) {
-            joining.too_far = true;
+        if (count++ < limits.entries) write(read);
+        if (count > limits.entries || joining.newcomer.text.size() + read.text.size() > limits.bytes) {
+            joining = {.newcomer = {}, .all = {}, .too_far = true};
             return seek(position_);
         }
-        write(read);
         // All of it up to the place where the others are is for the newcomer; what is behind that, for all.
         // The place may be an entry that the matches never show: then the last one before it is looked for.
         const bool seen = same_entry(read.position, position_) || surely_before(read.position, position_);

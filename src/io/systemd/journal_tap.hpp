@@ -40,8 +40,13 @@ public:
         TapText all;       ///< what came meanwhile
         bool too_far = false;
     };
+    /// What joining reads at most; beyond it is too far.
+    struct JoinLimits {
+        std::size_t entries = 0;
+        std::size_t bytes = 0;  ///< of text
+    };
     /// To be called when read_news() found the end.
-    int join(const std::string& position, std::size_t most, Joining& joining);
+    int join(const std::string& position, JoinLimits limits, Joining& joining);
 
 private:
     int seek(const std::string& position);

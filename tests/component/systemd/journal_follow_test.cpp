@@ -245,3 +245,32 @@ TEST_F(JournalFollow, WhoIsTooFarFromTheEndReadsOnFirst)
         },
         30s);
 }
+
+TEST_F(JournalFollow, WhatLiesBetweenIsTooFarAlsoByItsLength)
+{
+    say(1, 60);
+    JournalSlice first;
+    JournalSlice fiftieth;
+    (void)read({.limit = 1}, {}, "", &first);
+    (void)read({.limit = 50}, {}, "", &fiftieth);
+    opsd::test::run(
+        [&]() -> Task<> {
+            const auto executor = co_await asio::this_coro::executor;
+            Following here{executor, directory, {.queue_bytes = 100}};
+            co_await opsd::test::sleep(1ms);
+            const FollowKey key{ours(), "messages"};
+            auto near = co_await here.follower.join(key, messages(), fiftieth.position);
+            EXPECT_TRUE(near) << near.error().message;
+            if (!near) co_return;
+            auto far = co_await here.follower.join(key, messages(), first.position);
+            EXPECT_TRUE(!far && far.error().code == Errc::timeout) << "59 lines are 168 bytes";
+            auto got = co_await take(**near, 10);
+            EXPECT_EQ(got, from_to(51, 60));
+            say(61, 63);
+            got = co_await take(**near, 3);
+            EXPECT_EQ(got, from_to(61, 63)) << "who is there misses nothing by it";
+            near->reset();
+            co_await here.end();
+        },
+        30s);
+}
