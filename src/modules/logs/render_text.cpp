@@ -83,6 +83,14 @@ void append_mark(std::string& out, std::size_t whole)
     fmt::format_to(std::back_inserter(out), "\xe2\x80\xa6 [cut by opsd: {} bytes]", whole);
 }
 
+/// Not to be shown: what drives a terminal, C1 (U+0080 to U+009F) too, or is no character.
+bool is_control(std::string_view text, std::size_t at, std::size_t length)
+{
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (length == 2) return byte == 0xc2 && static_cast<unsigned char>(text[at + 1]) < 0xa0;
+    return length == 0 || (length == 1 && byte != '\t' && (byte < 0x20 || byte == 0x7f));
+}
+
 /// The text without control bytes, further lines indented, so that no message can look like two; about
 /// `most` bytes, then how long it is.
 void append_message(std::string& out, std::string_view text, std::size_t most)
@@ -91,11 +99,10 @@ void append_message(std::string& out, std::string_view text, std::size_t most)
     const auto end = out.size() + most - most_of_character;
     for (std::size_t at = 0; at < text.size();) {
         if (out.size() > end) return append_mark(out, text.size());
-        const auto byte = static_cast<unsigned char>(text[at]);
         const auto length = utf8_length(text, at);
-        if (byte == '\n') {
+        if (text[at] == '\n') {
             out += "\n    ";
-        } else if (length == 0 || (length == 1 && byte != '\t' && (byte < 0x20 || byte == 0x7f))) {
+        } else if (is_control(text, at, length)) {
             out += "\xef\xbf\xbd";
         } else {
             out.append(text, at, length);

@@ -263,7 +263,7 @@ TEST_F(JournalFollow, WhatLiesBetweenIsTooFarAlsoByItsLength)
             EXPECT_TRUE(near) << near.error().message;
             if (!near) co_return;
             auto far = co_await here.follower.join(key, messages(), first.position);
-            EXPECT_TRUE(!far && far.error().code == Errc::timeout) << "59 lines are 168 bytes";
+            EXPECT_TRUE(!far && far.error().code == Errc::timeout) << "59 lines are 169 bytes";
             auto got = co_await take(**near, 10);
             EXPECT_EQ(got, from_to(51, 60));
             say(61, 63);

@@ -183,6 +183,12 @@ TEST(LogsRender, NoMessageOfOursSteersATerminal)
     const auto line = render({{"MESSAGE", "\x1b[2Jx\x7f\xff"}, {"_HOSTNAME", "h\n1"}}, Format::text);
     EXPECT_NE(line.find("\xef\xbf\xbd[2Jx\xef\xbf\xbd\xef\xbf\xbd\n"), std::string::npos) << line;
     EXPECT_EQ(line.find('\x1b'), std::string::npos);
+    const auto c1 = render({{"MESSAGE", "a\xc2\x9b"
+                                        "2Jb\xc2\x80\xc2\x9f\xc2\xa0\xc3\x9b"}},
+                           Format::text);
+    EXPECT_TRUE(c1.ends_with(": a\xef\xbf\xbd"
+                             "2Jb\xef\xbf\xbd\xef\xbf\xbd\xc2\xa0\xc3\x9b\n"))
+        << c1;
 }
 
 TEST(LogsRender, ExportIsJournaldsFormat)
