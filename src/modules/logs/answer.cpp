@@ -23,6 +23,13 @@ std::string lost_word(const systemd::JournalLoss& loss)
     return loss.entries ? std::to_string(*loss.entries) : std::string{"unknown"};
 }
 
+/// What says that the answer goes on, and is no part of it; "" where the format has no such thing.
+std::string_view alive_sign(Format format)
+{
+    if (format == Format::json) return "\n";
+    return is_sse(format) ? ": ping\n\n" : "";
+}
+
 /// Document around entries that each begin with ",\n".
 std::string document(std::string_view entries)
 {
@@ -132,9 +139,10 @@ private:
         auto text = std::move(slice.text);
         const auto now = core.services.clock.monotonic();
         if (text.empty()) {
-            if (flow_->query.format != Format::json || now - written_ < sign_of_life) co_return true;
+            const auto sign = alive_sign(flow_->query.format);
+            if (sign.empty() || now - written_ < sign_of_life) co_return true;
             written_ = now;
-            const auto alive = co_await writer_.write("\n");
+            const auto alive = co_await writer_.write(sign);
             co_return alive.has_value();
         }
         written_ = now;

@@ -2,6 +2,7 @@
 
 #include "core/first_of.hpp"
 #include "core/member_address.hpp"
+#include "http/query.hpp"
 #include "io/mesos/address.hpp"
 #include "io/mesos/files.hpp"
 #include "modules/logs/answer.hpp"
@@ -22,6 +23,10 @@ using http::Response;
 
 using CorePtr = std::shared_ptr<Core>;
 
+// A node that says nothing for so long has stopped. Events have a ping each 15 s; what looks for entries that
+// few match may be silent for a while, and what follows in another form for ever.
+constexpr Duration silence_of_events{45'000};
+constexpr Duration silence_of_range{120'000};
 constexpr std::size_t most_direct = 256U * 1024;  // a body up to here needs no stream
 constexpr std::string_view logs_prefix = "/system/v1/logs/";
 
@@ -31,6 +36,7 @@ struct Passing {
     ReadSlots::Slot slot;
     std::string address;
     std::unique_ptr<net::Incoming> incoming;
+    std::optional<Duration> longest_silence;
 };
 using PassingPtr = std::shared_ptr<Passing>;
 
@@ -45,6 +51,19 @@ void torn(Passing& passing, const Error& error)
     passing.core->services.log.warning("cut off an answer of {}: {}", passing.address, error.message);
 }
 
+Task<> until_silent(PassingPtr passing)
+{
+    if (passing->longest_silence)
+        co_await passing->core->services.clock.sleep_for(*passing->longest_silence);
+    else
+        co_await passing->core->until_finished();
+}
+
+Error silent(const Passing& passing)
+{
+    return {Errc::timeout, fmt::format("nothing came for {} s", passing.longest_silence->count() / 1'000)};
+}
+
 Task<> stream_on(PassingPtr passing, http::StreamWriter& writer)
 {
     // Both are given back when the stream ends, however long the answer is kept.
@@ -54,8 +73,10 @@ Task<> stream_on(PassingPtr passing, http::StreamWriter& writer)
     for (;;) {
         bool over = false;
         std::optional<Result<std::string>> piece;
-        co_await first_of(take_piece(*incoming, piece), passing->core->until_over(writer, over));
-        if (over || !piece) co_return;
+        auto pieces = first_of(take_piece(*incoming, piece), until_silent(passing));
+        co_await first_of(std::move(pieces), passing->core->until_over(writer, over));
+        if (over || passing->core->finished()) co_return;
+        if (!piece) co_return torn(*passing, silent(*passing));
         if (!*piece) co_return torn(*passing, piece->error());
         if ((*piece)->empty()) break;
         const auto written = co_await writer.write(**piece);
@@ -92,6 +113,15 @@ void copy_headers(const net::Incoming& from, Response& to)
         const auto value = from.head().header(lower);
         if (!value.empty()) to.with(std::string{name}, std::string{value});
     }
+}
+
+/// How long a body may be silent; nothing: for ever.
+std::optional<Duration> longest_silence(const Request& request, std::string_view target,
+                                        const net::Incoming& answer)
+{
+    if (answer.head().header("content-type").starts_with("text/event-stream")) return silence_of_events;
+    const bool follows = http::is_set(request, "follow") || target.starts_with("/system/v1/logs/v1/stream");
+    return follows ? std::nullopt : std::optional{silence_of_range};
 }
 
 Response not_reached(Core& core, const std::string& address, const Error& error)
@@ -252,15 +282,16 @@ Task<Response> pass_on(CorePtr core, const Request& request, MemberPtr node, std
                              node->address));
     auto slot = core->streams.take();
     if (!slot) co_return Response::problem(slot.error());
-    auto question = forwarded(request, std::move(target));
+    auto question = forwarded(request, target);
     question.timeout = core->options.nodes.answer_timeout;
     auto answer = co_await core->outside.elsewhere.open(node->address, std::move(question));
     if (!answer) co_return not_reached(*core, node->address, answer.error());
     if (const auto why = refusal_of(node->address, **answer); !why.empty())
         co_return Response::problem(502, why);
     const bool head = request.method == http::Method::head;
+    const auto silence = longest_silence(request, target, **answer);
     auto passing = std::make_shared<Passing>(
-        Passing{std::move(core), std::move(*slot), node->address, std::move(*answer)});
+        Passing{std::move(core), std::move(*slot), node->address, std::move(*answer), silence});
     co_return co_await passed(std::move(passing), head);
 }
 

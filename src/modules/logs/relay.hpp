@@ -8,7 +8,8 @@
 //   The same answers: status, the headers that say something about it, the body. What is here is answered
 //   here, without a detour.
 // What it promises
-//   - A stream is passed on as fast as its reader takes it, and no faster; torn there, it is torn here.
+//   - A stream is passed on as fast as its reader takes it, and no faster; torn there, it is torn here, and
+//     also when the other node has stopped.
 //   - A question that was passed on is not passed on again.
 //   - The other node hears whose question it is, and gives him no more than this one would.
 

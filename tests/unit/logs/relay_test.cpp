@@ -108,6 +108,34 @@ TEST_F(LogsRelay, AClientThatLeavesAndAModuleThatEndsEndTheStream)
     EXPECT_FALSE(second.whole);
 }
 
+TEST_F(LogsRelay, ANodeThatStopsInTheMiddleHoldsNobodyForEver)
+{
+    const auto until_torn = [this](const std::string& target, const std::string& type) {
+        auto there = script("10.0.0.2");
+        there->headers = {{"content-type", type}};
+        there->pieces = {"one "};
+        there->ends = false;
+        auto& client = listen(target);
+        int seconds = 0;
+        for (; !client.ended && seconds < 600; seconds += 5) {
+            if (seconds == 30) there->say("more");
+            advance(5s);
+        }
+        EXPECT_TRUE(!client.ended || !client.whole);
+        client.leave();
+        settle();
+        return seconds - 30;
+    };
+    const std::string there = "/system/v1/agent/a-S2/logs/";
+    EXPECT_EQ(until_torn(at_agent, "text/plain"), 120);
+    EXPECT_EQ(until_torn(at_agent, "text/event-stream"), 45) << "three pings";
+    EXPECT_EQ(until_torn(there + "v1/stream/", "text/plain"), 570) << "which may be silent for ever";
+    EXPECT_EQ(until_torn("/api/v1/logs?node=10.0.0.2&follow&format=text", "text/plain"), 570);
+    EXPECT_EQ(until_torn("/api/v1/logs?node=10.0.0.2&follow=false&format=text", "text/plain"), 120);
+    EXPECT_EQ(metric("opsd_logs_node_streams"), 0);
+    EXPECT_EQ(metric("opsd_logs_unreached_total"), 3);
+}
+
 TEST_F(LogsRelay, UnknownAgentsAreSaidAsDcosSaysThem)
 {
     auto response = ask("/system/v1/agent/nobody-S9/logs/v2/component");
