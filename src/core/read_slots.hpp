@@ -28,8 +28,15 @@ public:
     /// A place, given back when it is destroyed; the ReadSlots must outlive it.
     using Slot = std::unique_ptr<ReadSlots, Leave>;
 
-    /// `setting`: the name of the one that is `limit`, for the sentence.
-    ReadSlots(std::int64_t limit, std::string setting) : limit_{limit}, setting_{std::move(setting)} {}
+    /// For the sentence: `setting` is the name of the one that is `limit`, `task` what cannot be done, `noun`
+    /// what takes the places.
+    ReadSlots(std::int64_t limit, std::string setting, std::string task = "read the past",
+              std::string noun = "such readings")
+      : limit_{limit}
+      , setting_{std::move(setting)}
+      , task_{std::move(task)}
+      , noun_{std::move(noun)}
+    {}
     ReadSlots(const ReadSlots&) = delete;
     ReadSlots& operator=(const ReadSlots&) = delete;
 
@@ -38,9 +45,9 @@ public:
     {
         if (taken_ >= limit_) {
             ++refused_;
-            return fail(Errc::unavailable, fmt::format("cannot read the past: {} such readings are under way "
-                                                       "({}); try again in a few seconds",
-                                                       taken_, setting_));
+            return fail(Errc::unavailable,
+                        fmt::format("cannot {}: {} {} are under way ({}); try again in a few seconds", task_,
+                                    taken_, noun_, setting_));
         }
         ++taken_;
         return Slot{this};
@@ -52,6 +59,8 @@ public:
 private:
     std::int64_t limit_;
     std::string setting_;
+    std::string task_;
+    std::string noun_;
     std::int64_t taken_ = 0;
     std::uint64_t refused_ = 0;
 };

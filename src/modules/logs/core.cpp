@@ -16,11 +16,11 @@ Core::Core(LogsOptions settings, Services& all, Outside around)
   : options{std::move(settings)}
   , services{all}
   , outside{std::move(around)}
-  , readings{options.readings, "logs.readings"}
-  , followers{options.follow.clients, "logs.follow.clients"}
-  , finds{options.tasks.finds, "logs.tasks.finds"}
-  , task_readings{options.tasks.readings, "logs.tasks.readings"}
-  , streams{options.nodes.streams, "logs.nodes.streams"}
+  , readings{options.readings, "logs.readings", "read the journal", "answers from it"}
+  , followers{options.follow.clients, "logs.follow.clients", "follow the journal", "followers"}
+  , finds{options.tasks.finds, "logs.tasks.finds", "find the task", "such searches"}
+  , task_readings{options.tasks.readings, "logs.tasks.readings", "read files of tasks", "answers from them"}
+  , streams{options.nodes.streams, "logs.nodes.streams", "ask other nodes", "answers of them"}
   , packer{"opsd-logs-gzip", packer_queue(options)}
   , tasks{all.executor, all.clock, outside.elsewhere.mesos_state,
           mesos::LookupOptions{.timeout = options.tasks.find_timeout, .keep = options.tasks.keep}}

@@ -23,5 +23,12 @@ TEST(ReadSlots, RefuseBeyondTheLimitAndGiveAPlaceBackWhenAReaderEnds)
     EXPECT_EQ(slots.refused(), 1U);
 }
 
+TEST(ReadSlots, SayWhatTheyAreFor)
+{
+    ReadSlots slots{0, "logs.follow.clients", "follow the journal", "followers"};
+    EXPECT_EQ(slots.take().error().message, "cannot follow the journal: 0 followers are under way "
+                                            "(logs.follow.clients); try again in a few seconds");
+}
+
 }  // namespace
 }  // namespace opsd

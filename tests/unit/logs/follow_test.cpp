@@ -256,6 +256,9 @@ TEST_F(LogsFollow, FollowersAreBounded)
     EXPECT_EQ(first.status, 200U);
     const auto second = ask(component, as_events);
     EXPECT_EQ(second.status, 503U);
+    EXPECT_TRUE(
+        second.body.contains("cannot follow the journal: 1 followers are under way (logs.follow.clients)"))
+        << second.body;
     EXPECT_EQ(metric("opsd_logs_followers_refused_total"), 1);
     journal.add_messages(1);
     EXPECT_EQ(ask(component).status, 200U) << "answers have places of their own";
