@@ -98,6 +98,9 @@ struct SliceLimits {
     std::chrono::milliseconds longest{50};  ///< looking at entries
     std::size_t looked_at = 100'000;        ///< entries, also those that the writer does not want
     std::size_t field_bytes = 1024 * 1024;  ///< of a field; what is longer is cut
+    /// Of all fields of an entry, which journald takes up to 770 MiB of; further ones are left out, and the
+    /// field OPSD_FIELDS_LEFT_OUT says how many.
+    std::size_t entry_bytes = 4 * 1024 * 1024;
 };
 
 /// What one call reads of a reading.

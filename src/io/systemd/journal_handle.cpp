@@ -74,7 +74,9 @@ int JournalHandle::ready()
         r = sd_journal_get_fd(raw);
         if (r < 0) return r;
     }
-    return std::min(sd_journal_process(journal_.get()), 0);
+    const int r = sd_journal_process(journal_.get());
+    changed_ = r == SD_JOURNAL_INVALIDATE;
+    return std::min(r, 0);
 }
 
 int JournalHandle::why_nothing() const

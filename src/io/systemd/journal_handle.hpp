@@ -27,6 +27,8 @@ public:
     void close() noexcept { journal_.reset(); }
     /// Another one means that it was opened anew: matches and place are gone.
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+    /// Did files come or go, as the last ready() noticed?
+    [[nodiscard]] bool changed() const noexcept { return changed_; }
     [[nodiscard]] sd_journal* get() const noexcept { return journal_.get(); }
 
     /// sd-journal silently leaves out what it may not read. 0: there is something that can be read.
@@ -47,6 +49,7 @@ private:
     std::vector<Identity> opened_;  // the roots when they were opened: another one means that it came or went
     std::unique_ptr<sd_journal, Close> journal_;
     std::uint64_t generation_ = 0;
+    bool changed_ = false;
 };
 
 }  // namespace opsd::systemd

@@ -12,6 +12,8 @@ namespace {
 /// The entry, not the reading, is at fault.
 bool is_damage(int error) noexcept { return error == -EBADMSG || error == -EIO || error == -ENODATA; }
 
+constexpr std::size_t usual_entry = std::size_t{256} * 1024;
+
 struct Free {
     void operator()(char* p) const noexcept { std::free(p); }
 };
@@ -79,10 +81,8 @@ int add_matches(sd_journal* journal, const MatchGroups& groups)
     return r;
 }
 
-int EntryBuffer::read(sd_journal* journal, std::size_t field_bytes)
+int EntryBuffer::read(sd_journal* journal, const SliceLimits& limits)
 {
-    bytes_.clear();
-    places_.clear();
     std::uint64_t usec = 0;
     int r = sd_journal_get_realtime_usec(journal, &usec);
     if (r < 0) return r;
@@ -93,11 +93,25 @@ int EntryBuffer::read(sd_journal* journal, std::size_t field_bytes)
     monotonic_ = static_cast<std::int64_t>(usec);
     r = read_cursor(journal, cursor_);
     if (r < 0) return r;
+    return copy_fields(journal, limits);
+}
+
+int EntryBuffer::copy_fields(sd_journal* journal, const SliceLimits& limits)
+{
+    if (bytes_.capacity() > usual_entry) bytes_ = {};  // one huge entry shall not cost its memory for good
+    bytes_.clear();
+    places_.clear();
     const void* data = nullptr;
     std::size_t size = 0;
+    std::size_t left_out = 0;
+    int r = 0;
     sd_journal_restart_data(journal);
     while ((r = sd_journal_enumerate_available_data(journal, &data, &size)) > 0) {
-        size = std::min(size, field_bytes);
+        size = std::min(size, limits.field_bytes);
+        if (bytes_.size() + size > limits.entry_bytes) {
+            ++left_out;
+            continue;
+        }
         places_.emplace_back(bytes_.size(), size);
         bytes_.append(static_cast<const char*>(data), size);
     }
@@ -109,6 +123,8 @@ int EntryBuffer::read(sd_journal* journal, std::size_t field_bytes)
         if (equals == std::string_view::npos) continue;
         fields_.push_back({all.substr(0, equals), all.substr(equals + 1)});
     }
+    left_out_ = std::to_string(left_out);
+    if (left_out > 0) fields_.push_back({"OPSD_FIELDS_LEFT_OUT", left_out_});
     return 0;
 }
 
@@ -175,10 +191,15 @@ int JournalReading::read_slice(sd_journal* journal, const SliceLimits& limits, J
     // Taken first: when nothing that follows the position matches, all up to here was seen.
     std::string tail;
     int r = read_tail(journal, tail);
-    if (r >= 0 && !state_.position.empty()) r = note_loss(journal, out);
-    if (r >= 0) r = add_matches(journal, range_.matches);
+    std::string found;
+    const bool noted = !state_.position.empty();
+    if (r >= 0 && noted) r = note_loss(journal, out, found);
     auto at = At::before;
-    if (r >= 0) r = state_.begun ? seek_position(journal, at) : begin(journal, tail, at);
+    // Without matches the handle stands there already. (Setting them would forget it.)
+    const bool there = noted && state_.begun && range_.matches.empty() && !found.empty();
+    if (r >= 0 && there) stand_on(found, at);
+    if (r >= 0 && !there) r = add_matches(journal, range_.matches);
+    if (r >= 0 && !there) r = state_.begun ? seek_position(journal, at) : begin(journal, tail, at);
     if (r < 0) return r;
     const bool first = !std::exchange(state_.begun, true);
     Budget budget{limits};
@@ -226,16 +247,22 @@ int JournalReading::seek_position(sd_journal* journal, At& at)
     std::string found;
     const int r = seek_entry(journal, state_.position, found);
     if (r <= 0) return r;
-    const bool is_it = same_entry(found, state_.position);
-    if (!is_it || state_.inclusive) at = At::current;
-    state_.inclusive = false;
+    stand_on(found, at);
     return 0;
 }
 
-/// Sees without matches what follows the position: if that entry is gone, others are, too.
-int JournalReading::note_loss(sd_journal* journal, JournalSlice& out) const
+/// The handle is on the entry of the position, or on the first that is left after it.
+void JournalReading::stand_on(const std::string& found, At& at)
 {
-    std::string found;
+    const bool is_it = same_entry(found, state_.position);
+    if (!is_it || state_.inclusive) at = At::current;
+    state_.inclusive = false;
+}
+
+/// Sees without matches what follows the position: if that entry is gone, others are, too. `found`: where the
+/// handle is now; "": at the end.
+int JournalReading::note_loss(sd_journal* journal, JournalSlice& out, std::string& found) const
+{
     const int r = seek_entry(journal, state_.position, found);
     if (r <= 0 || same_entry(found, state_.position)) return std::min(r, 0);
     const auto then = parse_cursor(state_.position);
@@ -317,7 +344,7 @@ int JournalReading::walk_back(sd_journal* journal, Budget& budget, bool first, J
             at = At::before;
             return 0;
         }
-        const int r = buffer_.read(journal, budget.limits.field_bytes);
+        const int r = buffer_.read(journal, budget.limits);
         if (r < 0 && !is_damage(r)) return r;
         ignored.clear();
         const bool beyond = range_.until && realtime && *realtime > *range_.until;
@@ -371,7 +398,7 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
 /// The current entry.
 int JournalReading::take(sd_journal* journal, const SliceLimits& limits, JournalSlice& out)
 {
-    const int r = buffer_.read(journal, limits.field_bytes);
+    const int r = buffer_.read(journal, limits);
     if (r < 0 && !is_damage(r)) return r;
     if (r < 0) {
         ++out.damaged;

@@ -17,15 +17,18 @@ namespace opsd::systemd {
 class EntryBuffer {
 public:
     /// 0, or -EBADMSG and the like when the entry is damaged.
-    int read(sd_journal* journal, std::size_t field_bytes);
+    int read(sd_journal* journal, const SliceLimits& limits);
     [[nodiscard]] JournalEntry entry() const;
     [[nodiscard]] const std::string& cursor() const noexcept { return cursor_; }
 
 private:
+    int copy_fields(sd_journal* journal, const SliceLimits& limits);
+
     std::string bytes_;
     std::vector<std::pair<std::size_t, std::size_t>> places_;  // of "NAME=value" in it
     std::vector<JournalField> fields_;
     std::string cursor_;
+    std::string left_out_;  ///< the value of that field
     std::int64_t realtime_ = 0;
     std::int64_t monotonic_ = 0;
 };
@@ -66,7 +69,8 @@ private:
     int begin(sd_journal* journal, const std::string& tail, At& at);
     int go(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at);
     int seek_position(sd_journal* journal, At& at);
-    int note_loss(sd_journal* journal, JournalSlice& out) const;
+    void stand_on(const std::string& found, At& at);
+    int note_loss(sd_journal* journal, JournalSlice& out, std::string& found) const;
     int go_back(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at);
     int go_forward(sd_journal* journal, Budget& budget, JournalSlice& out, At& at);
     int walk_back(sd_journal* journal, Budget& budget, bool first, JournalSlice& out, At& at);

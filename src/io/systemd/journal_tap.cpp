@@ -7,7 +7,9 @@ namespace {
 
 constexpr std::size_t piece = 64 * 1024;
 constexpr std::size_t most_at_once = 1024 * 1024;  // then it is the turn of others
-constexpr std::size_t field_bytes = 1024 * 1024;
+constexpr SliceLimits defaults;
+// Longer than that between two looks, and files may have come and gone that were never read.
+constexpr std::chrono::seconds stood_still{2};
 
 void append(TapText& to, TapText more)
 {
@@ -31,11 +33,15 @@ int JournalTap::fd() const { return handle_.get() == nullptr ? -1 : sd_journal_g
 int JournalTap::refresh()
 {
     int r = handle_.ready();
+    // Whoever follows reads on from his own place, where it is seen whether entries are missing.
+    stale_ = stale_ || (handle_.changed() && generation_ != 0 && Clock::now() - looked_at_ > stood_still);
+    if (r >= 0 && stale_) r = -ESTALE;
     if (r >= 0 && generation_ != handle_.generation()) {
-        sd_journal_set_data_threshold(handle_.get(), field_bytes);
+        sd_journal_set_data_threshold(handle_.get(), defaults.field_bytes);
         r = add_matches(handle_.get(), matches_);
         if (r >= 0) r = seek(position_);
         if (r >= 0) generation_ = handle_.generation();
+        looked_at_ = Clock::now();
     }
     if (r < 0) handle_.close();
     return r;
@@ -55,7 +61,7 @@ int JournalTap::next(bool& found)
     for (;;) {
         int r = sd_journal_next(handle_.get());
         if (r <= 0) return r;
-        r = buffer_.read(handle_.get(), field_bytes);
+        r = buffer_.read(handle_.get(), defaults);
         if (r == -EBADMSG || r == -EIO || r == -ENODATA) continue;
         if (r < 0) return r;
         // The wall clock may have led to what was before (journal_reading.cpp: seek_entry).
@@ -89,6 +95,7 @@ int JournalTap::read_news(const std::function<void(TapText)>& take, bool& more)
         take(std::exchange(text, {}));
     }
     if (text.entries > 0) take(std::move(text));
+    if (!more) looked_at_ = Clock::now();
     if (r < 0) handle_.close();
     return r;
 }

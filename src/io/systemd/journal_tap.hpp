@@ -7,6 +7,7 @@
 #include "io/systemd/journal_handle.hpp"
 #include "io/systemd/journal_reading.hpp"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,7 +28,8 @@ public:
     JournalTap(const std::string& directory, MatchGroups matches, std::unique_ptr<EntryWriter> writer,
                std::string position);
 
-    /// Opens and looks after the files: when poll(2) says so, and each second.
+    /// Opens and looks after the files: when poll(2) says so, and each second. -ESTALE: files were removed
+    /// while nobody looked (the machine or this process stood still), perhaps unread.
     int refresh();
     /// Notices of new and rotated files; -1 when it is not open.
     [[nodiscard]] int fd() const;
@@ -49,6 +51,8 @@ public:
     int join(const std::string& position, JoinLimits limits, Joining& joining);
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     int seek(const std::string& position);
     int next(bool& found);
     void write(TapText& to);
@@ -60,6 +64,8 @@ private:
     std::string position_;
     std::string sought_;  // the next entry may be this one, which was seen
     std::uint64_t generation_ = 0;
+    Clock::time_point looked_at_;  ///< when nothing was left to read
+    bool stale_ = false;           ///< for good: something may be missing
 };
 
 }  // namespace opsd::systemd

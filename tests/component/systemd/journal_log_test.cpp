@@ -2,10 +2,14 @@
 
 #include "journal_log.hpp"
 
+#include "io/systemd/journal_tap.hpp"
+
+#include <cerrno>
 #include <filesystem>
 #include <functional>
 #include <future>
 #include <stdexcept>
+#include <thread>
 #include <tuple>
 
 using namespace opsd;
@@ -337,4 +341,105 @@ TEST_F(JournalLog, ADirectoryWithoutJournalsIsSaidToBeOne)
         if (!slice) EXPECT_EQ(slice.error().code, Errc::not_found) << slice.error().message;
     });
     std::filesystem::remove_all(empty);
+}
+
+namespace {
+
+/// A function for each entry.
+class Each final : public EntryWriter {
+public:
+    explicit Each(std::function<void(const JournalEntry&, std::string&)> what) : what_{std::move(what)} {}
+    bool write(const JournalEntry& entry, std::string& out) override
+    {
+        what_(entry, out);
+        return true;
+    }
+
+private:
+    std::function<void(const JournalEntry&, std::string&)> what_;
+};
+
+}  // namespace
+
+TEST_F(JournalLog, WithoutMatchesSmallSlicesMissNothingAndRepeatNothing)
+{
+    say(1, 60);
+    rotate();
+    say(61, 70);
+    opsd::test::run(
+        [&]() -> Task<> {
+            JournalReaders readers{directory, 1};
+            std::vector<std::string> texts;
+            const auto last =
+                (co_await readers.next(
+                     JournalReaders::open({.from = From::tail}, std::make_unique<Messages>()), {}))
+                    ->position;
+            const auto until = parse_cursor(last);
+            EXPECT_TRUE(until);
+            for (const std::size_t looked_at : {std::size_t{3}, std::size_t{100'000}}) {
+                auto cursors = std::make_unique<Each>([](const JournalEntry& entry, std::string& out) {
+                    out.append(entry.cursor).append("\n");
+                });
+                JournalRange range;
+                if (until) range.until = until->realtime;
+                const auto all = co_await drain(readers, JournalReaders::open(range, std::move(cursors)),
+                                                {.looked_at = looked_at});
+                EXPECT_FALSE(all.loss);
+                EXPECT_GE(all.entries, 70U);
+                texts.push_back(all.text);
+            }
+            EXPECT_EQ(texts[0], texts[1]);
+        },
+        60s);
+}
+
+TEST_F(JournalLog, FieldsBeyondWhatAnEntryMayHoldAreLeftOutAndCounted)
+{
+    say(1, 1);
+    opsd::test::run([&]() -> Task<> {
+        JournalReaders readers{directory, 1};
+        std::size_t bytes = 0;
+        std::string left_out;
+        auto look = [&](const JournalEntry& entry, std::string&) {
+            bytes = 0;
+            for (const auto& field : entry.fields)
+                bytes += field.name.size() + field.value.size() + 1;
+            left_out = entry.find("OPSD_FIELDS_LEFT_OUT").value_or("none");
+        };
+        SliceLimits limits;
+        const JournalRange range{.matches = ours()};
+        (void)co_await drain(readers, JournalReaders::open(range, std::make_unique<Each>(look)), limits);
+        EXPECT_EQ(left_out, "none");
+        const auto whole = bytes;
+        limits.entry_bytes = whole / 2;
+        (void)co_await drain(readers, JournalReaders::open(range, std::make_unique<Each>(look)), limits);
+        EXPECT_NE(left_out, "none");
+        EXPECT_LE(bytes, limits.entry_bytes + std::string_view{"OPSD_FIELDS_LEFT_OUT=99"}.size());
+    });
+}
+
+TEST_F(JournalLog, ATapThatStoodStillWhileFilesWereRemovedSaysSo)
+{
+    say(1, 5);
+    for (const bool stands_still : {false, true}) {
+        JournalTap tap{directory, ours(), std::make_unique<Messages>(), ""};
+        std::string text;
+        const auto take = [&](TapText news) { text += news.text; };
+        bool more = true;
+        ASSERT_GE(tap.refresh(), 0);
+        ASSERT_GE(tap.read_news(take, more), 0);
+        ASSERT_FALSE(more);
+        say(6, 400);
+        if (stands_still) {
+            vacuum();
+            std::this_thread::sleep_for(2100ms);
+            EXPECT_EQ(tap.refresh(), -ESTALE);
+            EXPECT_EQ(tap.refresh(), -ESTALE) << "for good";
+        } else {
+            rotate();
+            EXPECT_GE(tap.refresh(), 0) << "it looked in time";
+            EXPECT_GE(tap.read_news(take, more), 0);
+            EXPECT_TRUE(text.ends_with("\n400\n"));
+        }
+    }
 }
