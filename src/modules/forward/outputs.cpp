@@ -124,7 +124,8 @@ std::unique_ptr<systemd::EntryWriter> elasticsearch_writer(const OutputOptions& 
 
 std::unique_ptr<pipeline::Sink> elasticsearch_sink(const OutputOptions& output, const SinkServices& services)
 {
-    auto target = pipeline::bulk_target(http_target(output));
+    auto target =
+        pipeline::bulk_target(http_target(output), static_cast<std::size_t>(output.batch.records));
     target.authorization = elasticsearch_authorization(output, services);
     pipeline::HttpPoster poster{services.executor, std::move(target), services.clock};
     return std::make_unique<pipeline::BulkSink>(std::move(poster), compress_of(output));

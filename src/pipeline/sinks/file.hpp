@@ -21,6 +21,12 @@ public:
     FileSink(FileSinkOptions options, WorkerThread& worker) : options_{std::move(options)}, worker_{worker} {}
     Task<Verdict> send(const Batch& batch) override;
 
+    /// What "accepted" means, for people.
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override
+    {
+        return "it is in the file and synced to the disk";
+    }
+
 private:
     FileSinkOptions options_;
     WorkerThread& worker_;

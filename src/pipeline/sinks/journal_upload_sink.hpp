@@ -31,7 +31,7 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] static constexpr std::string_view acknowledged_means() noexcept
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override
     {
         return "systemd-journal-remote has written it to its journal";
     }
