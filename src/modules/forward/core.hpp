@@ -46,9 +46,11 @@ private:
     [[nodiscard]] pipeline::Labels labels() const;
     [[nodiscard]] bool anybody_behind() const;
     Task<> find_end();
+    Task<> tell_leftovers();
     void report();
 
     RetiringWorker disk_;
+    std::vector<std::unique_ptr<RetiringWorker>> file_workers_;  ///< one an output; most never start
     std::vector<std::unique_ptr<Surroundings>> surroundings_;
     std::vector<std::unique_ptr<Output>> outputs_;
     std::string end_;  ///< a cursor

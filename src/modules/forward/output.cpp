@@ -292,6 +292,7 @@ OutputStatus Output::status() const
     status.held_back = filter_->held_back();
     status.damaged = source_.damaged();
     status.resent = resent_;
+    status.acknowledged_means = sink_->acknowledged_means();
     status.letters = letters_->count();
     status.trouble = trouble_;
     return status;
