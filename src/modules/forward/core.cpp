@@ -101,7 +101,6 @@ Task<> Core::find_end()
     if (slice && !slice->text.empty()) end_ = std::move(slice->text);
 }
 
-/// Once: state that stays behind is nobody's else.
 Task<> Core::tell_leftovers()
 {
     std::set<std::string> names;
@@ -117,7 +116,6 @@ Task<> Core::tell_leftovers()
 
 Task<> Core::watch()
 {
-    co_await tell_leftovers();
     for (;;) {
         report();
         if (anybody_behind()) co_await find_end();

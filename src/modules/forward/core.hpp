@@ -35,6 +35,8 @@ public:
     /// Looks after the outputs each 5 s, until cancelled: where the journal ends, while somebody is behind,
     /// and what the module's state is.
     Task<> watch();
+    /// Once: logs whose state nobody uses any more.
+    Task<> tell_leftovers();
     /// Asks all outputs to end in order and waits until they have, for so long at most.
     Task<> finish(std::chrono::milliseconds limit);
 
@@ -46,7 +48,6 @@ private:
     [[nodiscard]] pipeline::Labels labels() const;
     [[nodiscard]] bool anybody_behind() const;
     Task<> find_end();
-    Task<> tell_leftovers();
     void report();
 
     RetiringWorker disk_;

@@ -4,6 +4,8 @@
 
 #include "forward_node.hpp"
 
+#include <algorithm>
+
 namespace opsd::forward {
 namespace {
 
