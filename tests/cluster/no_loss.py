@@ -69,6 +69,7 @@ class Rig:
         if self.holder:
             self.holder.kill()
             self.holder.wait()
+            self.holder.stdout.close()
         self.server.__exit__()
         shutil.rmtree(self.directory, ignore_errors=True)
 

@@ -39,7 +39,8 @@ Task<Verdict> BulkSink::send(const Batch& batch)
     plain.bytes = joined(batch);
     plain.type = bulk_content_type;
     auto body = co_await packer_.pack(std::move(plain));
-    auto answer = co_await poster_.post(std::string{bulk_path}, std::move(body));
+    std::string path{bulk_path};
+    auto answer = co_await poster_.post(std::move(path), std::move(body));
     if (!answer && net::is_answer_too_large(answer.error())) co_return too_large(answer.error().message);
     if (!answer) co_return verdict_of_error(answer.error());
     auto said = answer->text();

@@ -107,6 +107,7 @@ TEST_F(ForwardModuleTest, APauseHoldsAndSurvivesARestart)
     EXPECT_EQ(paused["durable"], true);
     restart();
     EXPECT_EQ(output()["state"], "paused");
+    until([&] { return output()["position"] == cursor_at(1); });
     fake.add_messages(2);
     advance(1min);
     EXPECT_EQ(far.documents.size(), 1U);
