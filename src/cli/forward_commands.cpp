@@ -48,10 +48,11 @@ void print_output(const json& output)
     const auto field = [](const char* name, const std::string& value) {
         if (!value.empty()) fmt::print("{:>16}  {}\n", name, value);
     };
-    for (const auto* name :
-         {"in", "acknowledged", "pending", "dead_lettered", "dead_letters", "lost", "redacted", "held_back", "sent_bytes"})
+    for (const auto* name : {"in", "acknowledged", "pending", "dead_lettered", "dead_letters", "lost",
+                             "redacted", "held_back", "sent_bytes"})
         field(name, std::to_string(number(output, name)));
     field("lag", lag_of(output));
+    field("acknowledged =", text(output, "acknowledged_means"));
     field("position", text(output, "position"));
     field("position_time", text(output, "position_time"));
     field("last_success", text(output, "last_success"));
@@ -162,6 +163,8 @@ int forward_test(const Context& context, const std::string& output)
         fmt::print("{} {}\n", output,
                    accepted ? "took a record" : "did not take a record: " + text(*done, "reason"));
         if (!answer.empty()) fmt::print("answer: {}\n", answer);
+        const auto means = text(*done, "acknowledged_means");
+        if (!means.empty()) fmt::print("acknowledged means: {}\n", means);
     }
     return accepted ? exit_ok : exit_failed;
 }

@@ -42,6 +42,18 @@ Task<Verdict> give_up(Clock& clock, std::chrono::milliseconds deadline)
     co_return retry(fmt::format("no answer within {}", human_duration(deadline)));
 }
 
+/// A stop is over with the run that it ended.
+class Stopped {
+public:
+    explicit Stopped(bool& stopping) : stopping_{stopping} {}
+    Stopped(const Stopped&) = delete;
+    Stopped& operator=(const Stopped&) = delete;
+    ~Stopped() { stopping_ = false; }
+
+private:
+    bool& stopping_;
+};
+
 std::chrono::milliseconds until(Monotonic at, Monotonic now)
 {
     return std::max(std::chrono::ceil<std::chrono::milliseconds>(at - now), 1ms);
@@ -87,7 +99,7 @@ Delivery::Delivery(DeliveryOptions options, DeliveryParts parts)
 Task<> Delivery::run()
 {
     const At running{running_};
-    stopping_ = false;
+    const Stopped ended{stopping_};
     kept_ = false;
     unreadable_.clear();
     unburied_.clear();

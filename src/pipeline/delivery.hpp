@@ -40,6 +40,8 @@ public:
     virtual ~Sink() = default;
     /// Ends when the far side has answered; cancelled when that takes too long.
     virtual Task<Verdict> send(const Batch& batch) = 0;
+    /// What "accepted" means there, for people; "": it does not say.
+    [[nodiscard]] virtual std::string_view acknowledged_means() const noexcept { return {}; }
 };
 
 /// One request that ends within its deadline; Kind::retry when that is over.
@@ -106,7 +108,8 @@ public:
     /// No more is pulled and sent; what is in flight is settled.
     void pause();
     void resume();
-    /// Ends run() once what is in flight is settled and the position saved. Whoever is impatient cancels.
+    /// Ends run() once what is in flight is settled and the position saved; before it has begun, the next one
+    /// at once. Whoever is impatient cancels.
     void stop();
 
     [[nodiscard]] DeliveryStatus status() const;

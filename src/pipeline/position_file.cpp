@@ -135,7 +135,8 @@ Result<Start> PositionFile::load()
         start.sentence =
             fmt::format("cannot use {} of the position files {}.a and .b: damaged; {}", damaged, path_,
                         newest ? "goes on from the position before, some records are sent again"
-                               : "begins where the configuration says");
+                               : "begins where the configuration says, at the beginning instead of now: "
+                                 "what was delivered is sent again");
     }
     return start;
 }

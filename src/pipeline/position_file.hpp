@@ -34,7 +34,7 @@ struct Start {
         first,     ///< it never ran: begins as its configuration says
         saved,     ///< after `position`
         previous,  ///< after `position`, the one before a damaged file's: some records are sent again
-        unknown,   ///< the files are damaged: begins as its configuration says
+        unknown,   ///< the files are damaged: begins as its configuration says, but not at the end
     };
     Kind kind = Kind::first;
     std::string position;

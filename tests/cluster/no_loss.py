@@ -48,6 +48,9 @@ class Rig:
         os.mkdir(self.state)
         self.server = BulkServer()
         self.process = None
+        self.inside = []    # what opsd is started through
+        self.holder = None  # of a mount namespace
+        self.most_mib = 0   # anonymous memory, as measured so far
         self.kills = 0
         self.config = os.path.join(self.directory, "opsd.yaml")
         self.socket = os.path.join(self.directory, "opsd.sock")
@@ -63,6 +66,10 @@ class Rig:
     def __exit__(self, *_):
         self.server.faults.hang = False
         self.kill()
+        if self.holder:
+            self.holder.kill()
+            self.holder.wait()
+            self.holder.stdout.close()
         self.server.__exit__()
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -75,9 +82,37 @@ class Rig:
         none = f"{self.directory}/none"
         with open(f"{self.directory}/log", "ab") as log:
             self.process = subprocess.Popen(
-                [OPSD, "daemon", "--config", self.config, "--config-dir", none, "--state-dir", self.state, "--bus",
-                 f"unix:path={none}", "--units-dir", none, "--journal-dir", self.journal], stdout=log, stderr=log,
+                [*self.inside, OPSD, "daemon", "--config", self.config, "--config-dir", none, "--state-dir", self.state,
+                 "--bus", f"unix:path={none}", "--units-dir", none, "--journal-dir", self.journal], stdout=log, stderr=log,
                 env={k: v for k, v in os.environ.items() if not k.startswith("OPSD_")})
+
+    def small_disk(self, size):
+        """The state of outputs is on a file system of that size, which outlives opsd; only opsd sees it. Needs root."""
+        forward = f"{self.state}/forward"
+        os.mkdir(forward)
+        script = f"mount -t tmpfs -o size={size} tmpfs {forward} && echo ready && exec sleep infinity"
+        self.holder = subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True)
+        if self.holder.stdout.readline() != "ready\n":
+            raise AssertionError("cannot mount a small file system in a mount namespace")
+        self.inside = ["nsenter", "-t", str(self.holder.pid), "-m", "--"]
+        return f"/proc/{self.holder.pid}/root{forward}"
+
+    @staticmethod
+    def fill_disk(directory):
+        """Until not a byte more fits."""
+        with open(f"{directory}/filler", "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                pass
+
+    def watch_memory(self, seconds):
+        """Sleeps, and measures meanwhile."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.most_mib = max(self.most_mib, self.anonymous_mib())
+            time.sleep(0.1)
 
     def kill(self):
         if self.process is None:

@@ -2,11 +2,13 @@
 opsd that is killed at random moments. tests/bench/kill-matrix is the same with 500,000 entries and 1,000 kills."""
 
 import glob
+import json
 import os
+import re
 import time
 import unittest
 
-from harness import eventually
+from harness import NodeTest, eventually
 from no_loss import BATCH, Rig, export_text
 
 ENTRIES = int(os.environ.get("OPSD_NO_LOSS_ENTRIES", "20000"))
@@ -52,29 +54,32 @@ class NoLoss(unittest.TestCase):
         self.arrives(rig)
         rig.judge(self, ENTRIES)
 
-    def away(self, fault, seconds):
-        """The far side answers so for a while, in the middle of the work and across a kill."""
+    def away(self, fault, seconds=12, kills=4):
+        """The far side answers so for a while, in the middle of the work and across kills."""
         rig = self.rig()
         rig.start()
         eventually(lambda: rig.server.documents, PATIENCE, 0.005)
         rig.server.faults.status = fault
-        time.sleep(seconds / 2)
-        rig.kill()
-        rig.kills += 1
-        rig.start()
-        time.sleep(seconds / 2)
+        for _ in range(kills):
+            rig.watch_memory(seconds / (kills + 1))
+            rig.kill()
+            rig.kills += 1
+            rig.start()
+        rig.watch_memory(seconds / (kills + 1))
+        self.assertGreater(rig.status()["lag_entries"], 0)
         rig.server.faults.status = None
         self.arrives(rig)
         rig.judge(self, ENTRIES)
+        self.assertLessEqual(rig.most_mib, 64, "while the far side was away")
 
     def test_503_with_a_body(self):
-        self.away((503, '{"error":{"type":"cluster_block_exception"},"status":503}'), 12)
+        self.away((503, '{"error":{"type":"cluster_block_exception"},"status":503}'))
 
     def test_503_without_a_body(self):
-        self.away((503, ""), 12)
+        self.away((503, ""))
 
     def test_429_for_the_request(self):
-        self.away((429, '{"error":{"type":"es_rejected_execution_exception"},"status":429}'), 6)
+        self.away((429, '{"error":{"type":"es_rejected_execution_exception"},"status":429}'))
 
     def test_answers_that_break_off(self):
         rig = self.rig()
@@ -147,6 +152,56 @@ class NoLoss(unittest.TestCase):
         self.arrives(rig)
         rig.judge(self, ENTRIES, repeated_requests=rig.server.requests)
 
+    def small_disk(self, rig):
+        if os.geteuid() != 0:
+            self.skipTest("NOT RUN: a full disk needs root, for a small file system of its own")
+        return rig.small_disk("256k")
+
+    def test_a_full_disk_for_the_position(self):
+        rig = self.rig()
+        disk = self.small_disk(rig)
+        rig.start()
+        eventually(lambda: glob.glob(f"{disk}/elk.position.*"), PATIENCE, 0.005)
+        rig.fill_disk(disk)
+        eventually(lambda: "No space left" in rig.status()["last_error"], PATIENCE, 0.1)
+        eventually(lambda: len(rig.server.documents) == ENTRIES, PATIENCE, 0.1, "what is sent does not wait for the disk")
+        rig.kill()   # what was delivered since is repeated, as the position could not say so
+        rig.kills += 1
+        rig.start()
+        eventually(lambda: rig.status()["acknowledged"] > 0, PATIENCE, 0.1)
+        os.remove(f"{disk}/filler")
+        self.arrives(rig)
+        rig.judge(self, ENTRIES, repeated_requests=rig.server.requests)
+        arrivals = rig.server.arrivals
+        time.sleep(1.5)   # the position is saved each second
+        rig.kill()
+        rig.start()
+        rig.settled(PATIENCE)
+        self.assertEqual(rig.server.arrivals, arrivals, "the position was saved once there was room")
+
+    def test_a_full_disk_for_dead_letters(self):
+        rig = self.rig()
+        disk = self.small_disk(rig)
+        rig.server.faults.poison = lambda document: document["message"].split()[1].endswith("7777")
+        rig.server.faults.status = (503, "")
+        rig.start()
+        eventually(lambda: rig.status()["error"], PATIENCE, 0.1)
+        rig.fill_disk(disk)
+        rig.server.faults.status = None
+        stalled = eventually(lambda: (s := rig.status())["state"] == "failed" and s, PATIENCE, 0.1)
+        self.assertRegex(stalled["error"], "No space left.*nothing is sent meanwhile: free space")
+        self.assertIn("opsd_forward_failed{output=\"elk\"} 1", rig.ask("/metrics"))
+        for _ in range(3):   # nothing is passed over, whatever happens to opsd
+            rig.kill()
+            rig.kills += 1
+            rig.start()
+            eventually(lambda: rig.status()["state"] == "failed", PATIENCE, 0.1)
+        os.remove(f"{disk}/filler")
+        poisoned = len([n for n in range(ENTRIES) if str(n).endswith("7777")])
+        self.arrives(rig, poisoned=poisoned)
+        rig.judge(self, ENTRIES, poisoned=poisoned, repeated_requests=rig.server.requests)
+        self.assertEqual(rig.status()["dead_letters"], poisoned)
+
     def test_a_clock_that_steps_back(self):
         rig = self.rig(0)
         half = ENTRIES // 2
@@ -180,6 +235,68 @@ class NoLoss(unittest.TestCase):
         rig.settled(PATIENCE)
         self.assertEqual(rig.server.mistakes, [])
         self.assertGreater(len(rig.server.documents), 2 * third, "nothing of the damaged file was read")
+
+
+OUT = "/var/lib/opsd/forward/out.log"
+LINES = 6000
+
+
+class Vacuumed(NodeTest):
+    """journald itself rotates and deletes what a slow output is about to read."""
+    options = ("--journald", "RateLimitIntervalSec=0")
+    config = f"""\
+forward:
+  outputs:
+    - name: slow
+      type: file
+      path: {OUT}
+      start: beginning
+      rate: 100KB
+      memory: 1MiB
+      filter: {{matches: [SYSLOG_IDENTIFIER=numbers]}}
+      batch: {{bytes: 64KiB, age: 100ms}}
+"""
+
+    def numbers(self):
+        lines = self.node.sh(f"cat {OUT}.1 {OUT} 2>/dev/null", check=False).stdout.splitlines()
+        return [int(json.loads(line)["message"].split()[0]) for line in lines]
+
+    def entries(self):
+        """sequence number -> message of all that the journal has."""
+        found = {}
+        for line in self.node.exec("journalctl", "-q", "-o", "json", "--output-fields=MESSAGE,SYSLOG_IDENTIFIER",
+                                   timeout=120).stdout.splitlines():
+            entry = json.loads(line)
+            sequence = int(re.search("i=([0-9a-f]+)", entry["__CURSOR"])[1], 16)
+            found[sequence] = entry["MESSAGE"] if entry.get("SYSLOG_IDENTIFIER") == "numbers" else ""
+        return found
+
+    def status(self):
+        return self.node.get("/api/v1/forward", via="unix").json()["outputs"][0]
+
+    def test_what_goes_below_a_reader_is_counted_exactly(self):
+        part = LINES // 6
+        for first in range(1, LINES + 1, part):
+            self.node.sh(f"seq -f '%.0f {'x' * 200}' {first} {first + part - 1} | systemd-cat -t numbers")
+            self.node.exec("journalctl", "--sync")
+            self.node.exec("journalctl", "--rotate")
+        eventually(lambda: self.status()["pending"] > 100, 30, 0.2)   # it holds what it may, in the middle of reading
+        before = self.entries()
+        self.node.exec("journalctl", "--vacuum-files=2")
+        after = self.entries()
+        self.assertLess(min(before), min(after), "nothing was vacuumed")
+        eventually(lambda: LINES in self.numbers(), 180, 1)
+        arrived = self.numbers()
+        self.assertEqual(len(arrived), len(set(arrived)))
+        last = next(n for n in range(1, LINES + 1) if n + 1 not in arrived)   # before the gap
+        place = next(sequence for sequence, message in before.items() if message.startswith(f"{last} "))
+        self.assertLess(place, min(after), "the reader was further than the vacuum")
+        status = eventually(lambda: (s := self.status())["pending"] == 0 and s, 30)
+        self.assertEqual(status["lost"], min(after) - place - 1)
+        self.assertEqual(status["unknown_losses"], 0)
+        self.assertEqual(status["in"], status["acknowledged"] + status["lost"] + status["dead_lettered"])
+        kept = {int(message.split()[0]) for message in after.values() if message}
+        self.assertEqual(set(arrived), set(range(1, last + 1)) | kept, "all that was there arrived")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include "io/net/exchange.hpp"
 
 #include "io/net/exchange_parts.hpp"
+#include "io/net/too_large.hpp"
 
 #include <fmt/core.h>
 
@@ -145,9 +146,7 @@ Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::strin
             const auto used = parser.put(asio::buffer(pending), ec);
             pending.erase(0, used);
             if (ec == beast_http::error::body_limit) {
-                co_return fail(
-                    Errc::protocol,
-                    fmt::format("cannot take the answer: its body has more than {} bytes", request.max_body));
+                co_return fail(answer_too_large(request.max_body));
             }
             if (ec && ec != beast_http::error::need_more) {
                 co_return fail(Errc::protocol, "cannot read the answer: " + ec.message());
@@ -160,9 +159,7 @@ Task<Result<>> Exchange::receive_one(Transport& transport, P& parser, std::strin
         }
         if (on_chunk && parser.is_header_done()) {
             if (parser.get().body().size() > request.max_body) {
-                co_return fail(
-                    Errc::protocol,
-                    fmt::format("cannot take the answer: its body has more than {} bytes", request.max_body));
+                co_return fail(answer_too_large(request.max_body));
             }
             transport.expires_after(idle);
         }

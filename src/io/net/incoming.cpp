@@ -1,4 +1,5 @@
 #include "io/net/incoming_parts.hpp"
+#include "io/net/too_large.hpp"
 
 #include <fmt/core.h>
 
@@ -55,10 +56,7 @@ Task<Result<std::string>> OpenedAnswer::next()
         auto& body = parser_->get().body();
         if (!body.empty()) {
             taken_ += body.size();
-            if (taken_ > max_body_)
-                co_return fail(
-                    Errc::protocol,
-                    fmt::format("cannot take the answer: its body has more than {} bytes", max_body_));
+            if (taken_ > max_body_) co_return fail(answer_too_large(max_body_));
             co_return std::exchange(body, {});
         }
         if (parser_->is_done()) co_return std::string{};

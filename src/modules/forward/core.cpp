@@ -1,10 +1,12 @@
 #include "modules/forward/core.hpp"
 
 #include "core/first_of.hpp"
+#include "modules/forward/leftovers.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace opsd::forward {
 namespace {
@@ -13,6 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds watch_interval = 5s;
 constexpr std::size_t most_jobs = 1'024;  // of small writes, waiting
+constexpr std::size_t most_writes = 8;    // of a file output: the delivery's, a test's, a resend's
 
 /// The cursor, and nothing else.
 class CursorWriter final : public systemd::EntryWriter {
@@ -38,12 +41,14 @@ Core::Core(ForwardOptions settings, Services& all, Outside around)
   , disk_{"opsd-forward", most_jobs}
   , started_{all.clock.now()}
 {
-    auto make_sink = [this](const OutputOptions& output) {
-        const SinkServices sink{services.executor, services.clock, disk_, services.paths.credentials};
-        return outside.make_sink(output, sink);
-    };
     auto seed = outside.seed;
     for (const auto& output : options.outputs) {
+        file_workers_.push_back(std::make_unique<RetiringWorker>("opsd-fwd-file", most_writes));
+        auto make_sink = [this, file = file_workers_.back().get()](const OutputOptions& of) {
+            const SinkServices sink{services.executor, services.clock, disk_, *file,
+                                    services.paths.credentials};
+            return outside.make_sink(of, sink);
+        };
         surroundings_.push_back(std::make_unique<Surroundings>(
             Surroundings{services, outside.journal, make_sink, [this] { return labels(); }, disk_,
                          services.paths.state + "/forward", outside.own_unit, seed++}));
@@ -94,6 +99,19 @@ Task<> Core::find_end()
     const systemd::SliceLimits limits;
     auto slice = co_await read(limits);
     if (slice && !slice->text.empty()) end_ = std::move(slice->text);
+}
+
+Task<> Core::tell_leftovers()
+{
+    std::set<std::string> names;
+    for (const auto& output : outputs_)
+        names.insert(output->options().name);
+    auto job = [directory = services.paths.state + "/forward",
+                names = std::move(names)]() -> Result<std::string> {
+        return leftovers_text(directory, find_leftovers(directory, names));
+    };
+    const auto text = co_await disk_.run(std::move(job));
+    if (text && !text->empty()) services.log.warning("{}", *text);
 }
 
 Task<> Core::watch()

@@ -37,6 +37,8 @@ public:
     /// Looks after the outputs each 5 s, until cancelled: where the journal ends, while somebody is behind,
     /// and what the module's state is.
     Task<> watch();
+    /// Once: logs whose state nobody uses any more.
+    Task<> tell_leftovers();
     /// Asks all outputs to end in order and waits until they have, for so long at most.
     Task<> finish(std::chrono::milliseconds limit);
 
@@ -51,6 +53,7 @@ private:
     void report();
 
     RetiringWorker disk_;
+    std::vector<std::unique_ptr<RetiringWorker>> file_workers_;  ///< one an output; most never start
     std::vector<std::unique_ptr<Surroundings>> surroundings_;
     std::vector<std::unique_ptr<Output>> outputs_;
     std::string end_;  ///< a cursor

@@ -39,6 +39,9 @@ JournalSource::JournalSource(JournalSourceOptions options, const Journal& journa
 void JournalSource::begin(const pipeline::Start& start)
 {
     position_ = start.position.empty() ? options_.start : start.position;
+    // It ran before, and nobody knows how far: the end would skip all since. Far sides know repetitions by
+    // their ids.
+    if (start.kind == pipeline::Start::Kind::unknown && position_.empty()) position_ = beginning;
     reading_ = nullptr;
     subscription_.reset();
     news_.reset();

@@ -171,7 +171,8 @@ std::unique_ptr<pipeline::Sink> kafka_sink(const OutputOptions& output, const Si
     auto read = [secret = output.password, directory = services.credentials_directory] {
         return secret.read(directory);
     };
-    return std::make_unique<SecretSink>(std::move(read), std::move(make), services.disk);
+    return std::make_unique<SecretSink>(std::move(read), std::move(make), services.disk,
+                                        pipeline::KafkaSink::acknowledged_words);
 }
 
 std::chrono::milliseconds kafka_deadline(const OutputOptions& output)

@@ -38,6 +38,7 @@ Task<> ForwardModule::run()
         for (const auto& output : core.outputs())
             group.spawn(output->options().name, output->run());
         group.spawn("watch", core.watch());
+        group.spawn("leftovers", core.tell_leftovers());
     }
     std::exception_ptr ended;
     try {

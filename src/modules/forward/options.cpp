@@ -1,5 +1,6 @@
 #include "modules/forward/options.hpp"
 
+#include "modules/forward/bounds.hpp"
 #include "modules/forward/filter.hpp"
 #include "modules/forward/outputs.hpp"
 #include "modules/forward/place.hpp"
@@ -179,7 +180,9 @@ Schema<ForwardOptions> schema()
                "Name of the cluster, for the label of that name; empty: no such label")
         .field(&ForwardOptions::threads, "threads", "Threads that read the journal for outputs",
                between<std::int64_t>(1, 16))
-        .field(&ForwardOptions::max_memory, "max_memory", "The outputs' memory together may not be more")
+        .field(&ForwardOptions::max_memory, "max_memory",
+               "What the outputs may hold together: memory, and for each request in flight batch.bytes twice "
+               "and an answer")
         .field(&ForwardOptions::max_disk, "max_disk",
                "The outputs' dead_letters and max_size together may not be more")
         .list(&ForwardOptions::outputs, "outputs", "Where the journal is forwarded to", output_schema());
@@ -216,10 +219,11 @@ Result<> validate(const ForwardOptions& options)
     std::uint64_t memory = 0;
     std::uint64_t disk = 0;
     for (const auto& output : outputs) {
-        memory += output.memory.count;
+        memory += memory_of(output);
         disk += disk_of(output);
     }
-    const auto fits = check_sum("max_memory", memory, options.max_memory.count, "memory");
+    const auto fits =
+        check_sum("max_memory", memory, options.max_memory.count, "memory and the requests in flight");
     return fits ? check_sum("max_disk", disk, options.max_disk.count, "dead_letters and max_size") : fits;
 }
 

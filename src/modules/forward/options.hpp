@@ -66,7 +66,7 @@ struct OutputOptions {
     FilterOptions filter;
     BatchOptions batch;
     RedactOptions redact;
-    config::Bytes memory{16 << 20};
+    config::Bytes memory{8 << 20};
     Duration timeout{60'000};
     config::Bytes rate{0};
     std::string start = "now";

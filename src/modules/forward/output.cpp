@@ -127,7 +127,8 @@ Task<> Output::run()
     const Running running{*this};
     co_await remember();
     while (!stopping_) {
-        co_await first_of(delivery_.run(), impatience());
+        // One that was asked for while it began needs nothing to end.
+        if (!replay_) co_await first_of(delivery_.run(), impatience());
         if (replay_) co_await go_back();
     }
 }
@@ -291,6 +292,7 @@ OutputStatus Output::status() const
     status.held_back = filter_->held_back();
     status.damaged = source_.damaged();
     status.resent = resent_;
+    status.acknowledged_means = sink_->acknowledged_means();
     status.letters = letters_->count();
     status.trouble = trouble_;
     return status;

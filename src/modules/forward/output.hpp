@@ -45,7 +45,8 @@ struct OutputStatus {
     std::uint64_t resent = 0;  ///< dead letters that were taken after all
     /// Dead letters in the file, whichever run they are from; nothing: not known.
     std::optional<std::uint64_t> letters;
-    std::string trouble;  ///< why it has not begun yet; "" when it has
+    std::string_view acknowledged_means;  ///< in words; "": not known yet
+    std::string trouble;                  ///< why it has not begun yet; "" when it has
 };
 
 /// What came of a pause or resume.

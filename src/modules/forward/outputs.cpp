@@ -124,7 +124,7 @@ std::unique_ptr<systemd::EntryWriter> elasticsearch_writer(const OutputOptions& 
 
 std::unique_ptr<pipeline::Sink> elasticsearch_sink(const OutputOptions& output, const SinkServices& services)
 {
-    auto target = pipeline::bulk_target(http_target(output));
+    auto target = pipeline::bulk_target(http_target(output), static_cast<std::size_t>(output.batch.records));
     target.authorization = elasticsearch_authorization(output, services);
     pipeline::HttpPoster poster{services.executor, std::move(target), services.clock};
     return std::make_unique<pipeline::BulkSink>(std::move(poster), compress_of(output));
@@ -156,7 +156,7 @@ std::unique_ptr<pipeline::Sink> file_sink(const OutputOptions& output, const Sin
     pipeline::FileSinkOptions options;
     options.path = output.path;
     options.max_size = static_cast<std::size_t>(output.max_size.count);
-    return std::make_unique<pipeline::FileSink>(std::move(options), services.disk);
+    return std::make_unique<pipeline::FileSink>(std::move(options), services.file);
 }
 
 std::chrono::milliseconds timeout_of(const OutputOptions& output) { return output.timeout; }

@@ -18,7 +18,8 @@ namespace opsd::forward {
 struct SinkServices {
     Executor executor;
     Clock& clock;
-    WorkerThread& disk;  ///< small files: secrets, file outputs
+    WorkerThread& disk;  ///< small files: secrets
+    WorkerThread& file;  ///< of this output alone: what a file output writes
     std::string credentials_directory;
 };
 

@@ -87,10 +87,11 @@ void append_output(std::string& out, const OutputOptions& options, const OutputS
     json.text("last_error", delivery.last_error);
     append_time(json, "last_error_at", delivery.last_error_at);
     append_seconds(json, "next_attempt_seconds", delivery.next_attempt);
+    json.text("acknowledged_means", status.acknowledged_means);
     json.text("note", delivery.start).close('}');
 }
 
-std::string letters_json(const std::string& output, const pipeline::LetterList& list)
+std::string letters_json(const std::string& output, const pipeline::LetterList& list, bool previews)
 {
     std::string out;
     JsonText json{out};
@@ -101,7 +102,8 @@ std::string letters_json(const std::string& output, const pipeline::LetterList& 
         json.open('{').text("id", letter.id).text("time", time_text(letter.time));
         json.text("died", time_text(letter.died)).text("reason", letter.reason);
         json.text("position", letter.position).number("bytes", signed_of(letter.size));
-        json.text("preview", letter.bytes).close('}');
+        if (previews) json.text("preview", letter.bytes);
+        json.close('}');
     }
     json.close(']').close('}');
     out += '\n';
@@ -124,12 +126,13 @@ std::string why_not(const pipeline::Verdict& verdict)
     return reason.empty() ? std::string{"it did not say why"} : reason;
 }
 
-std::string verdict_json(const std::string& output, const pipeline::Verdict& verdict)
+std::string verdict_json(const std::string& output, const pipeline::Verdict& verdict, std::string_view means)
 {
     std::string out;
     JsonText json{out};
     json.open('{').text("output", output).boolean("accepted", is_accepted(verdict));
-    json.text("answer", verdict.answer).text("reason", why_not(verdict)).close('}');
+    json.text("answer", verdict.answer).text("reason", why_not(verdict));
+    json.text("acknowledged_means", means).close('}');
     out += '\n';
     return out;
 }

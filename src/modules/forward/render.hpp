@@ -16,10 +16,14 @@ namespace opsd::forward {
 void append_output(std::string& out, const OutputOptions& options, const OutputStatus& status,
                    const Lag& lag);
 
-/// Dead letters, newest first; all of them are counted.
-[[nodiscard]] std::string letters_json(const std::string& output, const pipeline::LetterList& list);
+/// Dead letters, newest first; all of them are counted. Without `previews` nothing of what they hold is
+/// shown.
+[[nodiscard]] std::string letters_json(const std::string& output, const pipeline::LetterList& list,
+                                       bool previews);
 
-[[nodiscard]] std::string verdict_json(const std::string& output, const pipeline::Verdict& verdict);
+/// `means`: what "accepted" is worth there.
+[[nodiscard]] std::string verdict_json(const std::string& output, const pipeline::Verdict& verdict,
+                                       std::string_view means);
 [[nodiscard]] std::string resent_json(const std::string& output, const pipeline::Resent& resent);
 
 /// Was the one record of a request accepted?

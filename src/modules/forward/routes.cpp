@@ -139,7 +139,8 @@ Task<Response> test(std::shared_ptr<Core> core, const Request& request)
     if (!output) co_return Response::problem(output.error());
     const auto verdict = co_await (*output)->test();
     if (!verdict) co_return Response::problem(verdict.error());
-    co_return Response::json(verdict_json((*output)->options().name, *verdict));
+    const auto means = (*output)->status().acknowledged_means;
+    co_return Response::json(verdict_json((*output)->options().name, *verdict, means));
 }
 
 Task<Response> dead_letters(std::shared_ptr<Core> core, const Request& request)
@@ -148,9 +149,11 @@ Task<Response> dead_letters(std::shared_ptr<Core> core, const Request& request)
     if (!output) co_return Response::problem(output.error());
     const auto limit = http::limit_of(request, some_letters, most_letters);
     if (!limit) co_return Response::problem(limit.error());
+    // Entries of any unit: who may read which is the logs' matter (logs.allow), so only an admin sees them.
+    const bool previews = request.caller.role >= http::Role::admin;
     const auto letters = co_await (*output)->letters(*limit);
     if (!letters) co_return Response::problem(letters.error());
-    co_return Response::json(letters_json((*output)->options().name, *letters));
+    co_return Response::json(letters_json((*output)->options().name, *letters, previews));
 }
 
 Task<Response> resend(std::shared_ptr<Core> core, const Request& request)
@@ -208,8 +211,10 @@ std::vector<http::Route> routes_of(std::shared_ptr<Core> core)
         act(core, "/api/v1/forward/{output}/test", "Sends one record of its own and shows the answer", test),
         {Method::get,
          "/api/v1/forward/{output}/dead-letters",
-         Access::operate,  // they are entries of any unit
-         "Records that the far side refused for good, newest first, with the reasons",
+         Access::operate,
+         "Records that the far side refused for good, newest first, with the reasons; what they hold is "
+         "shown "
+         "to admins",
          with(core, dead_letters),
          {output_parameter, {"limit", "query", "At most so many, 1 to 1000; 100 by default", "integer"}},
          true},

@@ -4,10 +4,11 @@
 
 namespace opsd::forward {
 
-SecretSink::SecretSink(Read read, Make make, WorkerThread& worker)
+SecretSink::SecretSink(Read read, Make make, WorkerThread& worker, std::string_view means)
   : read_{std::move(read)}
   , make_{std::move(make)}
   , worker_{worker}
+  , means_{means}
 {}
 
 Task<pipeline::Verdict> SecretSink::send(const pipeline::Batch& batch)

@@ -38,7 +38,15 @@ Verdict verdict_of(const Error& error)
 Task<Verdict> FileSink::send(const Batch& batch)
 {
     // A copy, whose texts are shared: whoever is cancelled leaves them to the worker.
-    auto job = [options = options_, batch = batch] { return append(options, batch); };
+    // Another one beside a write that hangs would only wait behind it, and hold its text.
+    if (!writing_.expired()) co_return retry("a write to it that was begun has not ended; look at the disk");
+    auto mine = std::make_shared<int>();
+    writing_ = mine;
+    auto job = [options = options_, batch = batch, mine = std::move(mine)]() mutable {
+        auto done = append(options, batch);
+        mine.reset();
+        return done;
+    };
     const auto done = co_await worker_.run(std::move(job));
     auto verdict = done ? accepted() : verdict_of(done.error());
     verdict.answer = done ? fmt::format("written to {}", options_.path) : done.error().message;

@@ -117,10 +117,11 @@ Task<Result<net::ClientResponse>> HttpPoster::send_somewhere(net::ClientRequest 
     for (std::size_t i = 1;; ++i) {
         request.url = urls[turn_] + path;
         turn_ = (turn_ + 1) % urls.size();
-        auto copy = request;
-        auto response = co_await send_(std::move(copy));
+        const bool last = i == tries;
+        auto sent = last ? std::move(request) : request;  // held twice only while another try may follow
+        auto response = co_await send_(std::move(sent));
         co_await throw_if_cancelled();
-        const bool elsewhere = !response && response.error().code == Errc::unavailable && i < tries;
+        const bool elsewhere = !response && response.error().code == Errc::unavailable && !last;
         if (!elsewhere) co_return response;
     }
 }

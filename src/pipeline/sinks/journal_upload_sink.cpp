@@ -17,10 +17,10 @@ Task<Verdict> JournalUploadSink::send(const Batch& batch)
     HttpBody plain;
     plain.bytes = joined(batch);
     plain.type = export_type;
-    const auto body = co_await packer_.pack(std::move(plain));
+    auto body = co_await packer_.pack(std::move(plain));
     for (int closings = 1;; ++closings) {
-        auto copy = body;
-        const auto answer = co_await poster_.post(path, std::move(copy));
+        auto sent = closings == closings_that_tell ? std::move(body) : body;
+        const auto answer = co_await poster_.post(path, std::move(sent));
         if (answer) {
             auto verdict = verdict_of_status(answer->status, answer->body, answer->after);
             verdict.answer = answer->text();

@@ -3,7 +3,9 @@
 //
 // In: batches of ExportWriter's records. Out: verdicts. 2xx means that all entries are in its journal files;
 // whether they are on the disk already is that journal's own matter. It knows no ids: what is sent again is
-// there twice.
+// there twice. Of an upload that it refuses it keeps what came before the entry that is to blame, and no
+// answer tells how much that is: each step of the search for that entry repeats some (11 steps for 2,000
+// records).
 //
 // Some entries it refuses by closing the connection without a word: those with more than 1024 fields, and
 // what it cannot parse. So does a server that is restarted. They are told apart by asking it twice, and each
@@ -31,7 +33,7 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] static constexpr std::string_view acknowledged_means() noexcept
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override
     {
         return "systemd-journal-remote has written it to its journal";
     }

@@ -38,10 +38,9 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] static constexpr std::string_view acknowledged_means() noexcept
-    {
-        return "all in-sync replicas have it (acks=all, idempotent)";
-    }
+    static constexpr std::string_view acknowledged_words =
+        "all in-sync replicas have it (acks=all, idempotent)";
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override { return acknowledged_words; }
     /// Messages that librdkafka still holds; a gauge, bounded by queue_messages.
     [[nodiscard]] std::size_t outstanding() const noexcept { return producer_.outstanding(); }
 

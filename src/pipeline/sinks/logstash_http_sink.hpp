@@ -34,7 +34,7 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] static constexpr std::string_view acknowledged_means() noexcept
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override
     {
         return "Logstash has queued it; only its persistent queue keeps it through a crash";
     }

@@ -37,7 +37,7 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] static constexpr std::string_view acknowledged_means() noexcept
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override
     {
         return "the beats input has acknowledged it; only a persistent queue keeps it through a crash";
     }

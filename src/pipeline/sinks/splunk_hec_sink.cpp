@@ -107,7 +107,9 @@ Task<Verdict> SplunkHecSink::acknowledged(Channel& channel, std::uint64_t id)
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.monotonic());
         if (left <= 0ms) co_return verdict;
         co_await clock_.sleep_for(std::min(interval, left));
-        verdict = co_await ask(channel, id, std::max(left, options_.ack_interval));
+        // The last question may take an ack_interval beyond, which the deadline allows for.
+        const auto rest = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.monotonic());
+        verdict = co_await ask(channel, id, std::max(rest, options_.ack_interval));
         if (verdict.kind == Verdict::Kind::accepted) co_return verdict;
         interval = std::min(interval * 2, longest_interval);
     }

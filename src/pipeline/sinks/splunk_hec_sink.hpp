@@ -25,10 +25,10 @@ struct HecSinkOptions {
     std::chrono::milliseconds ack_interval{1'000};   ///< until the first question; doubled up to 10 s
     Compress compress;                               ///< gzip; unset: bodies are sent as they are
 
-    /// As HttpTarget's, with the wait for an indexer.
+    /// As HttpTarget's, with the wait for an indexer and the last question to it.
     [[nodiscard]] std::chrono::milliseconds deadline() const
     {
-        return target.deadline() + (acknowledge ? ack_timeout : std::chrono::milliseconds{0});
+        return target.deadline() + (acknowledge ? ack_timeout + ack_interval : std::chrono::milliseconds{0});
     }
 };
 
@@ -40,7 +40,7 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] std::string_view acknowledged_means() const noexcept;
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override;
 
 private:
     struct Channel;

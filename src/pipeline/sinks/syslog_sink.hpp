@@ -34,7 +34,7 @@ public:
     Task<Verdict> send(const Batch& batch) override;
 
     /// What "accepted" means, for people.
-    [[nodiscard]] static constexpr std::string_view acknowledged_means() noexcept
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override
     {
         return "best effort: the server's kernel has it; syslog has no acknowledgements, so what the server "
                "had not read when it crashed is lost";

@@ -190,7 +190,7 @@ public:
             return follower_.join(std::move(key), std::move(make), std::move(position));
         };
         auto make_sink = [this](const OutputOptions& wanted) {
-            const SinkServices sink{services_.executor, clock_, disk_, ""};
+            const SinkServices sink{services_.executor, clock_, disk_, disk_, ""};
             return find_kind(wanted.type)->sink(wanted, sink);
         };
         around_ = std::make_unique<Surroundings>(Surroundings{

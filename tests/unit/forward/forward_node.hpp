@@ -88,6 +88,7 @@ public:
         co_await clock_.sleep_for(far_.takes);
         co_return far_.take(batch);
     }
+    [[nodiscard]] std::string_view acknowledged_means() const noexcept override { return "it said so"; }
 
 private:
     FarSide& far_;
@@ -205,6 +206,7 @@ protected:
         asked.request.path = path;
         asked.request.body = std::move(body);
         asked.request.caller.name = "root";
+        asked.request.caller.role = role;
         auto match = router->find(method, path);
         EXPECT_NE(match.route, nullptr) << path;
         if (match.route == nullptr) return {};
@@ -260,6 +262,7 @@ protected:
     ManualClock clock{WallTime{1'000'000s}};
     FakeJournal fake{io.get_executor()};
     FarSide far;
+    http::Role role = http::Role::admin;  ///< who asks
     telemetry::Registry metrics;
     Board board{io.get_executor()};
     Feeds feeds{io.get_executor()};

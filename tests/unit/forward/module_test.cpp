@@ -4,6 +4,8 @@
 
 #include "forward_node.hpp"
 
+#include <algorithm>
+
 namespace opsd::forward {
 namespace {
 
@@ -105,6 +107,7 @@ TEST_F(ForwardModuleTest, APauseHoldsAndSurvivesARestart)
     EXPECT_EQ(paused["durable"], true);
     restart();
     EXPECT_EQ(output()["state"], "paused");
+    until([&] { return output()["position"] == cursor_at(1); });
     fake.add_messages(2);
     advance(1min);
     EXPECT_EQ(far.documents.size(), 1U);
@@ -184,6 +187,8 @@ TEST_F(ForwardModuleTest, ATestSendsAProbeAndShowsTheAnswer)
     const auto good = post("test");
     EXPECT_EQ(good["accepted"], true);
     EXPECT_EQ(good["answer"], "200: taken");
+    EXPECT_EQ(good["acknowledged_means"], "it said so");
+    EXPECT_EQ(output()["acknowledged_means"], "it said so");
     ASSERT_EQ(far.documents.size(), 1U);
     EXPECT_TRUE(far.documents.begin()->first.starts_with("opsd-probe-n1-"));
     far.answer = pipeline::keep("it answered 401; check the credentials");
@@ -213,12 +218,23 @@ TEST_F(ForwardModuleTest, DeadLettersAreListedAndSentAgain)
     EXPECT_EQ(letter["reason"], "400 mapper_parsing_exception");
     EXPECT_EQ(letter["position"], cursor_at(2));
     EXPECT_NE(letter["preview"].get<std::string>().find("poison"), std::string::npos);
+    role = http::Role::operator_;
+    const auto seen = get("/api/v1/forward/elk/dead-letters")["letters"][0];
+    EXPECT_FALSE(seen.contains("preview")) << "an operator may not be allowed to read that unit";
+    EXPECT_EQ(seen["reason"], letter["reason"]);
+    EXPECT_EQ(seen["bytes"], letter["bytes"]);
+    EXPECT_EQ(output()["dead_letters"], 1);
+    restart();
+    EXPECT_EQ(output()["dead_lettered"], 0) << "of this run";
+    EXPECT_EQ(output()["dead_letters"], 1) << "they are still there";
+    EXPECT_EQ(metric("opsd_forward_dead_letters"), 1);
     EXPECT_EQ(post("dead-letters/resend")["refused"], 1);
     far.refuses.clear();
     EXPECT_EQ(post("dead-letters/resend", R"({"ids": ["of no letter"]})")["accepted"], 0);
     const auto ids = json{{"ids", {letter["id"]}}}.dump();
     EXPECT_EQ(post("dead-letters/resend", ids)["accepted"], 1);
     EXPECT_EQ(get("/api/v1/forward/elk/dead-letters")["count"], 0);
+    EXPECT_EQ(output()["dead_letters"], 0);
     EXPECT_EQ(output()["resent"], 1);
     EXPECT_EQ(far.documents.size(), 3U);
 }
@@ -342,6 +358,19 @@ TEST_F(ForwardModuleTest, WhoDoesMoreThanLookIsAnOperatorAndAudited)
         EXPECT_EQ(route.access, looks ? http::Access::read : http::Access::operate) << route.pattern;
         EXPECT_EQ(route.audited, !looks) << route.pattern;
     }
+}
+
+TEST_F(ForwardModuleTest, StateOfOutputsThatAreGoneIsSaidOnce)
+{
+    std::filesystem::create_directories(paths.state + "/forward");
+    for (const auto* name : {"old.letters", "old.position.a", "elk.state", "notes.txt"})
+        std::ofstream{paths.state + "/forward/" + name} << "running\n";
+    start();
+    advance(20s);
+    const auto said = [](const std::string& line) {
+        return line.contains("outputs that are not configured: old (16 bytes)");
+    };
+    EXPECT_EQ(std::ranges::count_if(log->all, said), 1);
 }
 
 TEST_F(ForwardModuleTest, WithoutOutputsItIsThereAndDoesNothing)

@@ -1,5 +1,6 @@
 // The section `forward`: what is good, and what is said of what is not.
 
+#include "modules/forward/bounds.hpp"
 #include "modules/forward/filter.hpp"
 #include "modules/forward/options.hpp"
 #include "modules/forward/outputs.hpp"
@@ -123,6 +124,8 @@ TEST(ForwardOptions, MistakesAreSentences)
         {elk + "    start: yesterday\n", "start is \"yesterday\""},
         {elk + "    memory: 1MiB\n", "memory must be at least batch.bytes"},
         {elk + "    memory: 65MiB\n", "forward.max_memory allows"},
+        {elk + "    batch: {bytes: 16MiB, in_flight: 2}\n    memory: 16MiB\n",
+         "requests in flight of all outputs"},
         {file + "    max_size: 2GiB\n", "forward.max_disk allows"},
     };
     for (const auto& [yaml, sentence] : all) {
@@ -135,6 +138,17 @@ TEST(ForwardOptions, MistakesAreSentences)
     for (int i = 0; i < 17; ++i)
         many += "  - {name: o" + std::to_string(i) + ", type: file, path: /x" + std::to_string(i) + "}\n";
     EXPECT_NE(refusal(many).find("at most 16"), std::string::npos);
+}
+
+TEST(ForwardOptions, TheMemoryOfAnOutputIsAllThatItHolds)
+{
+    const auto memory = [](const std::string& yaml) { return memory_of(parse(yaml).outputs.at(0)); };
+    EXPECT_EQ(memory(elk), (8U << 20) + 2 * 5'000'000U + 2'048'000U);
+    EXPECT_EQ(memory(file), (8U << 20) + 2 * 5'000'000U);
+    EXPECT_EQ(memory(elk + "    batch: {in_flight: 4}\n"), (8U << 20) + 4 * (2 * 5'000'000U + 2'048'000U));
+    EXPECT_EQ(memory(output("kafka", "hosts: [\"k:9092\"]\n    message_bytes: 20MB")),
+              (8U << 20) + 2 * 20'000'000U);
+    EXPECT_LE(3 * memory(elk), ForwardOptions{}.max_memory.count) << "three as they come";
 }
 
 TEST(ForwardOptions, TheSchemaOffersWhatCanBeMade)

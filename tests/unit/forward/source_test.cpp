@@ -146,6 +146,19 @@ TEST_F(ForwardSource, BeginsAtTheEndUnlessItIsToldOtherwise)
     EXPECT_EQ(numbers(), "5,6,7") << "a saved position wins";
 }
 
+TEST_F(ForwardSource, ADamagedPositionIsNoReasonToSkipAnything)
+{
+    fake.add_messages(3);
+    source->begin(Start{.kind = Start::Kind::unknown});
+    read();
+    EXPECT_EQ(numbers(), "1,2,3") << "though it is configured to begin now";
+    make("@2000000");
+    cancel();
+    source->begin(Start{.kind = Start::Kind::unknown});
+    read();
+    EXPECT_EQ(numbers(), "2,3") << "nothing before it was ever wanted";
+}
+
 TEST_F(ForwardSource, RecordsKnowTheirPlaceAndLabels)
 {
     make("@0");

@@ -315,6 +315,20 @@ TEST(Delivery, StoppedWhileNothingCanBeReadItEnds)
     EXPECT_FALSE(rig.running());
 }
 
+TEST(Delivery, StoppedBeforeItBeganItEndsAtOnceAndTheNextRunDoesNot)
+{
+    Rig rig;
+    DeliveryOptions options;
+    rig.delivery.emplace(options, DeliveryParts{rig.source, rig.sink, rig.positions, rig.box, rig.clock,
+                                                Log{rig.lines, "elk"}});
+    rig.delivery->stop();
+    rig.spawn();
+    EXPECT_FALSE(rig.running());
+    rig.spawn();
+    EXPECT_TRUE(rig.running());
+    EXPECT_EQ(rig.state(), State::running);
+}
+
 TEST(Delivery, AFullDiskStopsNothingAndIsSaid)
 {
     Rig rig;

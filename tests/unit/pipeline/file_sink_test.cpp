@@ -2,6 +2,7 @@
 
 #include "pipeline/sinks/file.hpp"
 
+#include "opsd/task_group.hpp"
 #include "pipeline_support.hpp"
 #include "support.hpp"
 
@@ -9,10 +10,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 
 using namespace opsd;
 using namespace opsd::test;
+using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 namespace {
@@ -93,4 +96,41 @@ TEST_F(FileSinkTest, APlaceThatIsNotThereIsForSomebodyToMend)
     EXPECT_NE(verdict.reason.find("none/out.log"), std::string::npos) << verdict.reason;
     fs::create_directories(directory / "none");
     EXPECT_EQ(deliver(1, 1).kind, Verdict::Kind::accepted);
+}
+
+TEST_F(FileSinkTest, AWriteThatHangsIsNotJoinedByOthers)
+{
+    run([this]() -> Task<> {
+        // The thread is held as by a disk that hangs.
+        const auto hold = std::make_shared<std::promise<void>>();
+        FileSink sink{options, worker};
+        const auto slice = numbered(1, 1);
+        Batch batch;
+        batch.add(slice.records[0], slice.text);
+        auto hang = [hold]() -> Result<> {
+            hold->get_future().wait();
+            return {};
+        };
+        TaskGroup group{co_await asio::this_coro::executor,
+                        [](std::string_view, const std::exception_ptr&) {}};
+        const auto occupy = [](WorkerThread& thread, decltype(hang) job) -> Task<> {
+            const auto done = co_await thread.run(std::move(job));
+            EXPECT_TRUE(done);
+        };
+        group.spawn("hang", occupy(worker, hang));
+        SystemClock patient;
+        auto verdict = co_await send_within(sink, batch, patient, 50ms);
+        EXPECT_EQ(verdict.kind, Verdict::Kind::retry) << "no answer in time";
+        verdict = co_await sink.send(batch);
+        EXPECT_EQ(verdict.kind, Verdict::Kind::retry);
+        EXPECT_TRUE(verdict.reason.contains("has not ended")) << verdict.reason;
+        hold->set_value();
+        co_await group.join();
+        for (int i = 0; i < 100 && verdict.kind != Verdict::Kind::accepted; ++i) {
+            co_await patient.sleep_for(10ms);
+            verdict = co_await sink.send(batch);
+        }
+        EXPECT_EQ(verdict.kind, Verdict::Kind::accepted);
+        EXPECT_EQ(content(options.path), "1;\n1;\n") << "the one that hung, and one more";
+    });
 }

@@ -176,6 +176,10 @@ TEST(HecSink, WithoutAcknowledgementNothingIsAskedAndNoChannelNamed)
         EXPECT_EQ(rig.server.requests.size(), 1U);
         EXPECT_EQ(channel(rig.server.requests.at(0)), "");
         EXPECT_LT(rig.options.deadline(), rig.options.ack_timeout + rig.options.target.deadline());
+        rig.options.acknowledge = true;
+        EXPECT_GE(rig.options.deadline(),
+                  rig.options.target.timeout + rig.options.ack_timeout + rig.options.ack_interval)
+            << "the last question is within it, too";
         co_await rig.server.stop();
     });
 }

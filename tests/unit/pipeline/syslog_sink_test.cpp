@@ -65,7 +65,7 @@ TEST(SyslogSink, SendsMessagesBehindTheirLengthsOnOneConnection)
         EXPECT_EQ(rig.server.messages.front(), "<30>1 - - - - - - 1");
         EXPECT_EQ(rig.server.messages.back(), "<30>1 - - - - - - 9");
         EXPECT_EQ(rig.server.connections, 1U);
-        EXPECT_TRUE(SyslogSink::acknowledged_means().starts_with("best effort"));
+        EXPECT_TRUE(rig.sink().acknowledged_means().starts_with("best effort"));
         co_await rig.server.stop();
     });
 }
