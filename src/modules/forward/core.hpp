@@ -13,6 +13,7 @@ namespace opsd::forward {
 /// What the module asks of the outside; tests bring their own.
 struct Outside {
     Journal journal;
+    TaskWorld tasks;
     std::function<Task<>()> run;  ///< the journal's follower, until cancelled
     /// What sends an output's records.
     std::function<std::unique_ptr<pipeline::Sink>(const OutputOptions&, const SinkServices&)> make_sink;
