@@ -4,6 +4,7 @@
 #include "cli/commands.hpp"
 #include "daemon/offline.hpp"
 #include "daemon/options.hpp"
+#include "io/sandbox/capabilities.hpp"
 
 #include <fmt/format.h>
 
@@ -25,6 +26,12 @@ int refused(const config::Mistakes& mistakes)
 
 int config_check(const config::Sources& sources, const std::string& credentials_directory)
 {
+    // ExecReload= has all that the unit was given: what the daemon gives up must not make the check succeed.
+    const auto given_up = sandbox::give_up_reading();
+    if (!given_up) {
+        fmt::print(stderr, "opsd: {}\n", given_up.error().message);
+        return exit_failed;
+    }
     const auto checked = daemon::check_configuration(sources);
     if (!checked) return refused(checked.error());
     std::vector<std::string> unchecked;

@@ -10,13 +10,13 @@
 
 namespace opsd::daemon {
 
-std::vector<CatalogEntry> catalog()
+std::vector<CatalogEntry> catalog(const sandbox::MakeOpener& open_tasks)
 {
     // What module cluster is configured with to reach other nodes, for those that ask them, too.
     const auto peers = std::make_shared<net::PeersPlace>();
     return {
         health::catalog_entry(),    cluster::catalog_entry(peers), pki::catalog_entry(),
-        logs::catalog_entry(peers), dcos::catalog_entry(),         forward::catalog_entry(),
+        logs::catalog_entry(peers), dcos::catalog_entry(),         forward::catalog_entry(open_tasks),
     };
 }
 

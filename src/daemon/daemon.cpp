@@ -8,6 +8,8 @@
 #include "daemon/self.hpp"
 #include "daemon/supervisor.hpp"
 #include "http/server.hpp"
+#include "io/sandbox/reader_place.hpp"
+#include "io/sandbox/task_reader.hpp"
 #include "io/store/patient_store.hpp"
 #include "io/systemd/notify.hpp"
 #include "opsd/version.hpp"
@@ -43,8 +45,9 @@ Task<> end_tasks(std::unique_ptr<TaskGroup>& group);
 
 class Daemon {
 public:
-    explicit Daemon(DaemonOptions options)
+    Daemon(DaemonOptions options, std::shared_ptr<sandbox::ReaderPlace> task_files)
       : options_{std::move(options)}
+      , task_files_{std::move(task_files)}
       , sink_{make_stderr_sink(Level::info, options_.journald)}
       , log_{sink_, "opsd"}
       , board_{io_.get_executor()}
@@ -84,6 +87,7 @@ private:
     Task<> stop_serving();
 
     DaemonOptions options_;
+    std::shared_ptr<sandbox::ReaderPlace> task_files_;
     asio::io_context io_{1};
     asio::signal_set signals_{io_, SIGTERM, SIGINT,
                               SIGHUP};  // from the first moment: none may kill us half-way
@@ -143,6 +147,9 @@ Task<> Daemon::start()
     config::Mistakes mistakes;
     board_.identity.publish(identity_at_start(plan_.node), clock_.now());  // modules are made by it
     supervisor_->create(plan_.root, mistakes);
+    task_files_->seal();
+    if (const auto reader = task_files_->reader(); reader != 0)
+        log_.info("files of tasks are opened by process {}, which alone may read files of others", reader);
     if (!mistakes.empty()) {
         refuse(mistakes);
         co_return;
@@ -192,8 +199,12 @@ Task<Result<>> Daemon::make_parts()
     access_ = std::make_unique<AccessControl>(executor, std::move(*material), options_.paths.state, clock_,
                                               metrics_, log_.named("auth"));
     co_await access_->read_tokens(first_answer);
+    const auto open_tasks = [place = task_files_](std::string folder) {
+        return place->opener(std::move(folder));
+    };
     supervisor_ = std::make_unique<Supervisor>(
-        Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_}, catalog());
+        Environment{executor, clock_, board_, feeds_, *store_, metrics_, options_.paths, log_},
+        catalog(open_tasks));
     server_ = std::make_unique<http::Server>(executor, plan_.http.limits, access_->authenticator(),
                                              access_->audit(), clock_, metrics_, log_.named("http"));
     self_metrics_ = export_self(metrics_, board_, config_state_, executor);
@@ -431,7 +442,14 @@ Task<> Daemon::stop_serving()
 
 int run_daemon(DaemonOptions options)
 {
-    Daemon daemon{std::move(options)};
+    // First of all: a right that a thread or a foreign byte finds here would be the daemon's.
+    auto task_files = sandbox::start_reader({"/proc/self/exe", sandbox::reader_word});
+    if (!task_files) {
+        Log{make_stderr_sink(Level::info, options.journald), "opsd"}.error("cannot start: {}",
+                                                                           task_files.error().message);
+        return exit_failed;
+    }
+    Daemon daemon{std::move(options), std::move(*task_files)};
     return daemon.run();
 }
 

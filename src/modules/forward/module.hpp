@@ -22,6 +22,7 @@
 // How it is built: pure logic (options, filter, place, lag, render) and thin tasks around it (journal_source,
 // output, core) over src/pipeline; outputs.hpp has a row for each kind of far side.
 
+#include "io/sandbox/opener.hpp"
 #include "modules/forward/core.hpp"
 
 namespace opsd::forward {
@@ -37,7 +38,8 @@ private:
     std::shared_ptr<Core> core_;
 };
 
-/// The module's line in the catalog (real_outside.cpp).
-[[nodiscard]] CatalogEntry catalog_entry();
+/// The module's line in the catalog (real_outside.cpp). `open_tasks` is called by create(): the reader behind
+/// it has one folder, the first that is asked for while the daemon starts.
+[[nodiscard]] CatalogEntry catalog_entry(sandbox::MakeOpener open_tasks = sandbox::make_own_opener);
 
 }  // namespace opsd::forward

@@ -22,7 +22,7 @@ systemd::FollowerLimits follower_limits(const ForwardOptions& options)
     return limits;
 }
 
-Outside real_outside(const ForwardOptions& options, const Services& services)
+Outside real_outside(const ForwardOptions& options, const Services& services, sandbox::MakeOpener open_tasks)
 {
     const auto readers = std::make_shared<systemd::JournalReaders>(services.paths.journal,
                                                                    static_cast<std::size_t>(options.threads));
@@ -43,27 +43,32 @@ Outside real_outside(const ForwardOptions& options, const Services& services)
     outside.make_sink = [](const OutputOptions& output, const SinkServices& sink) {
         return find_kind(output.type)->sink(output, sink);
     };
+    outside.open_tasks = std::move(open_tasks);
     outside.own_unit = systemd::own_unit();
     outside.seed = std::random_device{}();
     return outside;
 }
 
-Result<std::unique_ptr<Module>> create(const config::Value* section, Services& services)
+Result<std::unique_ptr<Module>> create(const config::Value* section, Services& services,
+                                       const sandbox::MakeOpener& open_tasks)
 {
     config::Mistakes mistakes;
     auto options = schema().parse(section, "forward", mistakes);
     if (!mistakes.empty()) return fail(Errc::invalid_argument, mistakes.front().to_string());
     const auto valid = validate(options);
     if (!valid) return fail(valid.error());
-    auto outside = real_outside(options, services);
+    auto outside = real_outside(options, services, open_tasks);
     return std::make_unique<ForwardModule>(std::move(options), services, std::move(outside));
 }
 
 }  // namespace
 
-CatalogEntry catalog_entry()
+CatalogEntry catalog_entry(sandbox::MakeOpener open_tasks)
 {
-    return {"forward", "The journal to where logs are kept", config::AnySchema{schema()}, create};
+    auto make = [open_tasks = std::move(open_tasks)](const config::Value* section, Services& services) {
+        return create(section, services, open_tasks);
+    };
+    return {"forward", "The journal to where logs are kept", config::AnySchema{schema()}, std::move(make)};
 }
 
 }  // namespace opsd::forward
