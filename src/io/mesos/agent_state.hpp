@@ -1,6 +1,6 @@
 #pragma once
-// What an agent says of itself (GET /state): the runs of its executors, where their files are, whose they are.
-// Pure; one pass that builds nothing else.
+// What an agent says of itself (GET /state): the runs of its executors, where their files are, whose they
+// are. Pure; one pass that builds nothing else.
 
 #include "opsd/result.hpp"
 

@@ -44,9 +44,9 @@ Core::Core(ForwardOptions settings, Services& all, Outside around)
     };
     auto seed = outside.seed;
     for (const auto& output : options.outputs) {
-        surroundings_.push_back(std::make_unique<Surroundings>(
-            Surroundings{services, outside.journal, options.tasks, outside.tasks, make_sink, [this] { return labels(); }, disk_,
-                         services.paths.state + "/forward", outside.own_unit, seed++}));
+        surroundings_.push_back(std::make_unique<Surroundings>(Surroundings{
+            services, outside.journal, options.tasks, outside.tasks, make_sink, [this] { return labels(); },
+            disk_, services.paths.state + "/forward", outside.own_unit, seed++}));
         outputs_.push_back(std::make_unique<Output>(output, *surroundings_.back()));
     }
 }

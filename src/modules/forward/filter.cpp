@@ -92,8 +92,9 @@ Result<std::shared_ptr<const Filter>> Filter::make(const FilterOptions& options,
 Result<std::shared_ptr<const Filter>> Filter::make_for_tasks(const FilterOptions& options)
 {
     if (!options.units.empty())
-        return wrong("filter.units is for the journal; files of tasks are selected by filter.matches, such as "
-                     "TASK_NAME=web");
+        return wrong(
+            "filter.units is for the journal; files of tasks are selected by filter.matches, such as "
+            "TASK_NAME=web");
     if (!options.priority.empty())
         return wrong("filter.priority is for the journal; lines of tasks have none");
     if (options.matches.size() > most_matches)

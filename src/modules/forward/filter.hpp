@@ -24,8 +24,8 @@ public:
     [[nodiscard]] static Result<std::shared_ptr<const Filter>> make(const FilterOptions& options,
                                                                     std::string own_unit);
 
-    /// Of files of tasks: all is decided entry by entry. Errc::invalid_argument names the setting, also for those
-    /// that only the journal has.
+    /// Of files of tasks: all is decided entry by entry. Errc::invalid_argument names the setting, also for
+    /// those that only the journal has.
     [[nodiscard]] static Result<std::shared_ptr<const Filter>> make_for_tasks(const FilterOptions& options);
 
     [[nodiscard]] const systemd::MatchGroups& matches() const noexcept { return matches_; }

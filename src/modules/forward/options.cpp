@@ -56,9 +56,10 @@ Schema<FilterOptions> filter_schema()
 Schema<MultilineOptions> multiline_schema()
 {
     return Schema<MultilineOptions>{}
-        .field(&MultilineOptions::start, "start",
-               "Regular expression (RE2) that the first line of a record fits; the lines after it that do not "
-               "are part of it. Empty: each line is a record")
+        .field(
+            &MultilineOptions::start, "start",
+            "Regular expression (RE2) that the first line of a record fits; the lines after it that do not "
+            "are part of it. Empty: each line is a record")
         .field(&MultilineOptions::max_lines, "max_lines", "Lines of a record at most",
                between<std::int64_t>(2, 10'000))
         .field(&MultilineOptions::timeout, "timeout", "How long a record waits for further lines",
@@ -70,24 +71,30 @@ Schema<TaskOptions> task_schema()
     using T = TaskOptions;
     return Schema<T>{}
         .field(&T::work_dir, "work_dir", "The agent's --work_dir: sandboxes are read below it")
-        .field(&T::agent, "agent",
-               "Base URL of this node's Mesos agent, asked which tasks there are, and for files that opsd may "
-               "not open; empty: tasks are found by their folders only, without their names")
-        .field(&T::ca, "ca", "PEM file of the authority that signed the agent's certificate; empty: the system's")
+        .field(
+            &T::agent, "agent",
+            "Base URL of this node's Mesos agent, asked which tasks there are, and for files that opsd may "
+            "not open; empty: tasks are found by their folders only, without their names")
+        .field(&T::ca, "ca",
+               "PEM file of the authority that signed the agent's certificate; empty: the system's")
         .field(&T::authorization, "authorization",
                "Value of the header Authorization for the agent, such as \"Basic ...\" or \"token=...\"")
         .field(&T::timeout, "timeout", "For an answer of the agent", between(Duration{100ms}, Duration{60s}))
         .field(&T::files, "files", "Files of a sandbox, by name or pattern (* ? [a-z]) below it: logs/*.log")
-        .field(&T::interval, "interval", "How often tasks are looked for", between(Duration{100ms}, Duration{10min}))
-        .field(&T::poll, "poll", "How often the end of a file is looked at", between(Duration{50ms}, Duration{60s}))
+        .field(&T::interval, "interval", "How often tasks are looked for",
+               between(Duration{100ms}, Duration{10min}))
+        .field(&T::poll, "poll", "How often the end of a file is looked at",
+               between(Duration{50ms}, Duration{60s}))
         .field(&T::max_files, "max_files",
                "Files followed at a time, by each output; further ones wait, and are counted",
-               between<std::int64_t>(1, 20'000))
-        .field(&T::max_line, "max_line", "Longer lines become several records; also a record of several lines",
+               between<std::int64_t>(1, 10'000))
+        .field(&T::max_line, "max_line",
+               "Longer lines become several records; also a record of several lines",
                between(Bytes{1'000}, Bytes{1 << 20}))
         .field(&T::partial_timeout, "partial_timeout", "How long a line without its end waits for it",
                between(Duration{100ms}, Duration{10min}))
-        .section(&T::multiline, "multiline", "Records of several lines, such as stack traces", multiline_schema());
+        .section(&T::multiline, "multiline", "Records of several lines, such as stack traces",
+                 multiline_schema());
 }
 
 Schema<BatchOptions> batch_schema()
@@ -162,9 +169,10 @@ Schema<OutputOptions> output_schema()
         .field(&O::timeout, "timeout", "For the answer to a request; then it is sent again",
                between(Duration{1s}, Duration{10min}))
         .field(&O::rate, "rate", "Bytes a second at most, before compression; 0: no limit")
-        .field(&O::start, "start",
-               "Where it begins when it has no position yet: now, beginning, or a time (RFC 3339); tasks: now "
-               "or beginning, and tasks that start later from their first line")
+        .field(
+            &O::start, "start",
+            "Where it begins when it has no position yet: now, beginning, or a time (RFC 3339); tasks: now "
+            "or beginning, and tasks that start later from their first line")
         .field(&O::dead_letters, "dead_letters",
                "Records that the far side refuses for good are kept in a file of at most this size; the "
                "oldest go",
@@ -201,9 +209,10 @@ Result<> check(const OutputOptions& output)
     const auto start = parse_start(output.start);
     if (!start) return wrong(output, start.error().message);
     if (of_tasks(output) && output.start != "now" && output.start != "beginning")
-        return wrong(output, fmt::format("start is \"{}\", must be now or beginning: files of tasks cannot be "
-                                         "read from a time on",
-                                         output.start));
+        return wrong(output,
+                     fmt::format("start is \"{}\", must be now or beginning: files of tasks cannot be "
+                                 "read from a time on",
+                                 output.start));
     if (output.memory < output.batch.bytes)
         return wrong(output,
                      fmt::format("memory must be at least batch.bytes, {} bytes", output.batch.bytes.count));
@@ -262,8 +271,8 @@ Schema<ForwardOptions> schema()
                "The outputs' dead_letters and max_size together may not be more")
         .section(&ForwardOptions::tasks, "tasks", "The files of tasks, for outputs with input: tasks",
                  task_schema())
-        .list(&ForwardOptions::outputs, "outputs", "Where the journal and the files of tasks are forwarded to",
-              output_schema());
+        .list(&ForwardOptions::outputs, "outputs",
+              "Where the journal and the files of tasks are forwarded to", output_schema());
 }
 
 std::uint64_t disk_of(const OutputOptions& options)

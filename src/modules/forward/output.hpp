@@ -2,10 +2,10 @@
 // One output: a delivery from the journal, or from the files of tasks, to a far side, with what people may do
 // to it.
 //
-// In: its options, the journal or the files. Out: a status; in the state directory its position (NAME.position.a, .b), its
-// dead letters (NAME.letters) and whether it is paused (NAME.state). Promises: what a delivery promises
-// (pipeline/delivery.hpp); a pause and a replay survive a restart; a question to the far side (test, resend)
-// does not disturb the delivery, and only one is asked at a time.
+// In: its options, the journal or the files. Out: a status; in the state directory its position
+// (NAME.position.a, .b), its dead letters (NAME.letters) and whether it is paused (NAME.state). Promises:
+// what a delivery promises (pipeline/delivery.hpp); a pause and a replay survive a restart; a question to the
+// far side (test, resend) does not disturb the delivery, and only one is asked at a time.
 
 #include "modules/forward/filter.hpp"
 #include "modules/forward/journal_source.hpp"
@@ -46,8 +46,8 @@ struct OutputStatus {
     std::uint64_t redacted = 0;   ///< secrets taken out
     std::uint64_t held_back = 0;  ///< own lines about forwarding
     std::uint64_t damaged = 0;
-    std::uint64_t resent = 0;  ///< dead letters that were taken after all
-    std::string trouble;       ///< why it has not begun yet; "" when it has
+    std::uint64_t resent = 0;         ///< dead letters that were taken after all
+    std::string trouble;              ///< why it has not begun yet; "" when it has
     std::optional<TaskStatus> tasks;  ///< nothing: it sends the journal
 };
 

@@ -25,7 +25,8 @@ bool is_older(std::string_view name, const std::vector<sandbox::FolderEntry>& al
 {
     const auto dot = name.rfind('.');
     if (dot == std::string_view::npos || dot + 1 == name.size()) return false;
-    const bool number = std::ranges::all_of(name.substr(dot + 1), [](char c) { return c >= '0' && c <= '9'; });
+    const bool number =
+        std::ranges::all_of(name.substr(dot + 1), [](char c) { return c >= '0' && c <= '9'; });
     return number && std::ranges::find(all, name.substr(0, dot), &sandbox::FolderEntry::name) != all.end();
 }
 
@@ -56,7 +57,8 @@ Result<> check_task_file(std::string_view pattern)
 {
     constexpr std::size_t longest = 255;
     const auto wrong = [pattern](std::string_view what) {
-        return fail(Errc::invalid_argument, fmt::format("files has \"{}\", {}", pattern.substr(0, longest), what));
+        return fail(Errc::invalid_argument,
+                    fmt::format("files has \"{}\", {}", pattern.substr(0, longest), what));
     };
     if (pattern.empty() || pattern.size() > longest) return wrong("a name has 1 to 255 bytes");
     for (std::string_view rest = pattern; !rest.empty();) {
@@ -71,8 +73,8 @@ Result<> check_task_file(std::string_view pattern)
     return {};
 }
 
-TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::TailPosition position, bool first,
-                     std::shared_ptr<RecordNumber> number)
+TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::TailPosition position,
+                     bool first, std::shared_ptr<RecordNumber> number)
   : options_{std::move(options)}
   , folder_{folder}
   , first_{first}
@@ -102,11 +104,10 @@ TaskBlock TaskFiles::next(const TaskAsk& ask)
     }
     finish(block);
     // What was passed over at the end of a block is part of it.
-    if (!block.steps.empty() || !block.text->bytes.empty()) {
-        block.number = ++number_->value;
-        for (auto& step : block.steps)
-            if (step.number == 0) step.number = block.number;
-        std::ranges::stable_sort(block.steps, {}, &LedgerStep::number);
+    if (!block.ends.empty()) block.number = ++number_->value;
+    for (auto& end : block.ends) {
+        end.number = block.number;
+        block.steps.push_back(std::move(end));
     }
     block.looked = looked_;
     block.facts = facts();
@@ -224,9 +225,10 @@ void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, Tas
         const auto& [name, at] = item;
         if (run.files.contains(name)) return false;
         if (block.losses.size() < most_losses)
-            block.losses.push_back(fmt::format("cannot read {}/{}: it is gone; what was written to it after byte "
-                                               "{} is lost, if anything was",
-                                               run.path, name, at.offset));
+            block.losses.push_back(
+                fmt::format("cannot read {}/{}: it is gone; what was written to it after byte "
+                            "{} is lost, if anything was",
+                            run.path, name, at.offset));
         return true;
     });
 }
@@ -274,7 +276,8 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
 }
 
 /// Paths below the run's folder that fit, whether or not they are there when it is no pattern.
-std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& base, const std::string& pattern)
+std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& base,
+                                             const std::string& pattern)
 {
     std::vector<std::string> found{base};
     for (std::string_view rest = pattern; !rest.empty();) {
@@ -347,11 +350,13 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
     }
     const auto& at = file.stream.at();
     if (!*read) {
-        if (at.generation != generation) note(block, {What::file, run.is.name, file.stream.name(), at}, at.offset);
+        if (at.generation != generation)
+            note(block, {What::file, run.is.name, file.stream.name(), at}, at.offset);
         return;
     }
     const auto& from = (*read)->from;
-    const auto spot = std::make_shared<const LedgerSpot>(LedgerSpot{What::file, run.is.name, file.stream.name(), at});
+    const auto spot =
+        std::make_shared<const LedgerSpot>(LedgerSpot{What::file, run.is.name, file.stream.name(), at});
     TaskRecords records{run.is.name, file.names, file.stream.name(), ask.host};
     auto time = ask.now.time_since_epoch().count();
     for (const auto& piece : (*read)->pieces) {
@@ -361,7 +366,7 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
         else
             --number_->value;
     }
-    block.steps.push_back({0, at.offset, spot});
+    block.ends.push_back({0, at.offset, spot});
 }
 
 /// Runs of which nothing more can come.
@@ -381,7 +386,7 @@ void TaskFiles::finish(TaskBlock& block)
 
 void TaskFiles::note(TaskBlock& block, LedgerSpot spot, std::uint64_t offset)
 {
-    block.steps.push_back({0, offset, std::make_shared<const LedgerSpot>(std::move(spot))});
+    block.ends.push_back({0, offset, std::make_shared<const LedgerSpot>(std::move(spot))});
 }
 
 TaskFacts TaskFiles::facts() const

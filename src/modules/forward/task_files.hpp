@@ -42,19 +42,20 @@ struct TaskAsk {
 struct TaskFacts {
     std::size_t runs = 0;
     std::size_t files = 0;
-    std::size_t not_followed = 0;   ///< because of max_files
+    std::size_t not_followed = 0;  ///< because of max_files
     std::size_t unreadable = 0;
-    std::string why;                ///< one of them cannot be read
-    std::uint64_t behind_bytes = 0; ///< not read yet, as last seen
+    std::string why;                 ///< one of them cannot be read
+    std::uint64_t behind_bytes = 0;  ///< not read yet, as last seen
 };
 
 struct TaskBlock {
     std::shared_ptr<pipeline::Text> text;
     std::vector<LedgerStep> steps;
-    std::uint64_t number = 0;  ///< of all of it
+    std::vector<LedgerStep> ends;  ///< what holds when all of the block is delivered; while it is made
+    std::uint64_t number = 0;      ///< of all of it
     std::vector<std::string> losses;
-    bool more = false;         ///< there is more to read at once
-    std::int64_t looked = 0;   ///< when tasks were looked for
+    bool more = false;        ///< there is more to read at once
+    std::int64_t looked = 0;  ///< when tasks were looked for
     TaskFacts facts;
 };
 
@@ -107,7 +108,7 @@ private:
     bool first_;
     std::shared_ptr<RecordNumber> number_;
     std::int64_t looked_ = 0;
-    std::uint64_t taken_ = 0;  ///< number of the last look
+    std::uint64_t taken_ = 0;          ///< number of the last look
     std::map<std::string, Run> runs_;  ///< by container
     std::set<std::string> done_;
     std::size_t open_ = 0;

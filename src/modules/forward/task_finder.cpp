@@ -72,9 +72,10 @@ Result<std::vector<TaskRun>> list_runs(TaskFolder& folder)
                 const auto all = fmt::format("{}/{}/runs", executors, executor);
                 for (const auto& container : folders_in(folder, all)) {
                     if (runs.size() == mesos::most_runs)
-                        return fail(Errc::unavailable,
-                                    fmt::format("cannot list the tasks: there are more than {} folders of runs",
-                                                mesos::most_runs));
+                        return fail(
+                            Errc::unavailable,
+                            fmt::format("cannot list the tasks: there are more than {} folders of runs",
+                                        mesos::most_runs));
                     runs.push_back(listed_run(folder, {agent, framework, executor, container}));
                 }
             }
@@ -87,8 +88,9 @@ std::string wrong_work_dir(const std::string& work_dir, const std::string& agent
 {
     if (agents_folder.empty() || agents_folder.starts_with(work_dir + "/slaves/")) return {};
     const auto end = agents_folder.find("/slaves/");
-    return fmt::format("cannot read files of tasks: forward.tasks.work_dir is {}, but the agent keeps them in {}",
-                       work_dir, end == std::string::npos ? agents_folder : agents_folder.substr(0, end));
+    return fmt::format(
+        "cannot read files of tasks: forward.tasks.work_dir is {}, but the agent keeps them in {}", work_dir,
+        end == std::string::npos ? agents_folder : agents_folder.substr(0, end));
 }
 
 }  // namespace opsd::forward

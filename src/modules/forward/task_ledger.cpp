@@ -52,8 +52,9 @@ public:
             const auto* end = position.data() + position.size();
             const auto [last, ec] = std::from_chars(position.data(), end, number);
             if (ec != std::errc{} || last != end)
-                co_return fail(Errc::internal, "cannot save the position of an output of tasks: it is no number; "
-                                               "this is a bug, please report it");
+                co_return fail(Errc::internal,
+                               "cannot save the position of an output of tasks: it is no number; "
+                               "this is a bug, please report it");
             text = ledger_->text_up_to(number);
         }
         auto saved = co_await inner_->save(std::move(text));
@@ -124,8 +125,8 @@ TailPosition from_the_start(const TailPosition& position)
     return out;
 }
 
-std::unique_ptr<pipeline::PositionStore>
-make_ledger_positions(std::unique_ptr<pipeline::PositionStore> inner, std::shared_ptr<TaskLedger> ledger)
+std::unique_ptr<pipeline::PositionStore> make_ledger_positions(std::unique_ptr<pipeline::PositionStore> inner,
+                                                               std::shared_ptr<TaskLedger> ledger)
 {
     return std::make_unique<LedgerPositions>(std::move(inner), std::move(ledger));
 }

@@ -49,8 +49,8 @@ public:
                 const std::string& host);
 
     /// The entry of a record in a block that begins at `from`; valid until the next one.
-    [[nodiscard]] systemd::JournalEntry entry(const pipeline::FilePosition& from, const pipeline::Piece& piece,
-                                              std::int64_t time);
+    [[nodiscard]] systemd::JournalEntry entry(const pipeline::FilePosition& from,
+                                              const pipeline::Piece& piece, std::int64_t time);
 
 private:
     static constexpr std::size_t message_field = 0;

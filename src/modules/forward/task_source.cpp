@@ -15,7 +15,8 @@ using pipeline::Slice;
 using pipeline::Start;
 
 constexpr std::size_t most_jobs = 16;
-constexpr std::size_t largest_kept_state = std::size_t{4} << 20;  // of the agent: larger ones are read each time
+constexpr std::size_t largest_kept_state = std::size_t{4}
+                                           << 20;  // of the agent: larger ones are read each time
 
 TaskFilesOptions files_options(const TaskOptions& options, bool skip)
 {
@@ -58,8 +59,7 @@ TaskSource::TaskSource(const TaskOptions& options, bool from_beginning, const Ta
   , news_{executor, never}
 {}
 
-std::unique_ptr<pipeline::PositionStore>
-TaskSource::positions(std::unique_ptr<pipeline::PositionStore> inner)
+std::unique_ptr<pipeline::PositionStore> TaskSource::positions(std::unique_ptr<pipeline::PositionStore> inner)
 {
     return make_ledger_positions(std::move(inner), ledger_);
 }

@@ -28,11 +28,13 @@ struct TaskWorld {
 
 class TaskSource final : public Input {
 public:
-    using MakeWriter = std::function<std::unique_ptr<systemd::EntryWriter>(std::shared_ptr<const RecordNumber>)>;
+    using MakeWriter =
+        std::function<std::unique_ptr<systemd::EntryWriter>(std::shared_ptr<const RecordNumber>)>;
 
     /// `make_writer` is called on the loop. All outlive it.
-    TaskSource(const TaskOptions& options, bool from_beginning, const TaskWorld& world, MakeWriter make_writer,
-               std::function<pipeline::Labels()> labels, Clock& clock, const Executor& executor, Log log);
+    TaskSource(const TaskOptions& options, bool from_beginning, const TaskWorld& world,
+               MakeWriter make_writer, std::function<pipeline::Labels()> labels, Clock& clock,
+               const Executor& executor, Log log);
 
     /// Its positions are numbers; what is saved is in the ledger.
     [[nodiscard]] std::unique_ptr<pipeline::PositionStore>

@@ -119,7 +119,8 @@ Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin,
 /// back.
 void TaskStream::open_all(Part&& live, Parts&& rest, const std::optional<FilePosition>& saved)
 {
-    std::erase_if(rest, [&](const Part& part) { return told(live.identity) && part.identity == live.identity; });
+    std::erase_if(rest,
+                  [&](const Part& part) { return told(live.identity) && part.identity == live.identity; });
     const auto count = rest.size();
     append_chain(std::move(rest), count, std::move(live));
     const auto generation = saved ? saved->generation : count;
@@ -183,8 +184,8 @@ Result<> TaskStream::open_saved(std::optional<Part>&& live, const FilePosition& 
     auto older = siblings();
     if (!older && !live) return fail(std::move(older).error());
     auto parts = older ? std::move(*older) : Parts{};
-    const auto found = std::ranges::find_if(
-        parts, [&](const Part& part) { return part.identity == wanted && is_it(part); });
+    const auto found =
+        std::ranges::find_if(parts, [&](const Part& part) { return part.identity == wanted && is_it(part); });
     const auto newer = static_cast<std::size_t>(found - parts.begin());
     if (found == parts.end()) {
         if (parts.empty() && !live) return fail(Errc::not_found, "cannot find " + full_path(name_));
@@ -265,8 +266,9 @@ void TaskStream::renamed(Part&& live)
     auto newer = static_cast<std::size_t>(here - parts.begin());
     if (here == parts.end()) {
         // It was removed. All that was not there before came after it.
-        const auto old = std::ranges::find_if(
-            parts, [&](const Part& part) { return std::ranges::find(before, part.identity) != before.end(); });
+        const auto old = std::ranges::find_if(parts, [&](const Part& part) {
+            return std::ranges::find(before, part.identity) != before.end();
+        });
         newer = static_cast<std::size_t>(old - parts.begin());
         if (!parts.empty()) lost("it was removed, and files after it may have been removed with it");
     }
@@ -329,8 +331,9 @@ void TaskStream::go_on()
 void TaskStream::lost(std::string_view what)
 {
     if (losses_.size() < most_losses)
-        losses_.push_back(fmt::format("cannot read the rest of {} from byte {} on: {}; some lines of it are lost",
-                                      full_path(name_), at_.offset, what));
+        losses_.push_back(
+            fmt::format("cannot read the rest of {} from byte {} on: {}; some lines of it are lost",
+                        full_path(name_), at_.offset, what));
 }
 
 std::vector<std::string> TaskStream::take_losses() { return std::exchange(losses_, {}); }
@@ -366,7 +369,8 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
     for (const auto most : {block_bytes, std::max(block_bytes, pipeline::block_for(rules_.join))}) {
         StreamBlock block;
         block.from = at_;
-        auto bytes = current_.file->read(at_.offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
+        auto bytes =
+            current_.file->read(at_.offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
         if (!bytes) return fail(std::move(bytes).error());
         block.bytes = std::move(*bytes);
         const auto facts = current_.file->look();

@@ -102,8 +102,8 @@ private:
     std::optional<Monotonic> waits_since_;  ///< what is there, for more
     Monotonic grew_at_{};
     std::optional<Monotonic> name_checked_;
-    bool active_ = false;    ///< changed since the name was checked
-    unsigned quiet_ = 0;     ///< looks in a row that found nothing new
+    bool active_ = false;  ///< changed since the name was checked
+    unsigned quiet_ = 0;   ///< looks in a row that found nothing new
     bool last_ = false;
     bool finished_ = false;
     std::vector<std::string> losses_;

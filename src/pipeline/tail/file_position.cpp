@@ -112,11 +112,11 @@ public:
     {
         Words words{line};
         const auto kind = words.raw();
-        const bool fits = kind == "looked"  ? looked(words)
-                          : kind == "run"   ? run(words)
-                          : kind == "file"  ? file(words)
-                          : kind == "done"  ? done(words)
-                                            : false;
+        const bool fits = kind == "looked" ? looked(words)
+                          : kind == "run"  ? run(words)
+                          : kind == "file" ? file(words)
+                          : kind == "done" ? done(words)
+                                           : false;
         return fits && words.all_good();
     }
     [[nodiscard]] TailPosition&& position() && { return std::move(position_); }

@@ -47,7 +47,7 @@ struct RunPosition {
 };
 
 struct TailPosition {
-    std::int64_t looked = 0;                  ///< when tasks were last looked for, microseconds since the epoch
+    std::int64_t looked = 0;  ///< when tasks were last looked for, microseconds since the epoch
     std::map<std::string, RunPosition> runs;  ///< by container
     std::set<std::string> done;               ///< containers that were read to their end
     friend bool operator==(const TailPosition&, const TailPosition&) = default;

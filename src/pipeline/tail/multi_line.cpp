@@ -74,8 +74,8 @@ Result<std::shared_ptr<const LineStart>> LineStart::make(const std::string& patt
     options.set_encoding(RE2::Options::EncodingLatin1);  // lines are any bytes
     auto compiled = std::make_unique<Pattern>(pattern, options);
     if (!compiled->regex.ok())
-        return fail(Errc::invalid_argument,
-                    fmt::format("\"{}\" is no regular expression of RE2: {}", pattern, compiled->regex.error()));
+        return fail(Errc::invalid_argument, fmt::format("\"{}\" is no regular expression of RE2: {}", pattern,
+                                                        compiled->regex.error()));
     return std::shared_ptr<const LineStart>{new LineStart{std::move(compiled)}};
 }
 
