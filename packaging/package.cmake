@@ -30,6 +30,8 @@ install(FILES ${packaging}/opsd.sysusers DESTINATION lib/sysusers.d RENAME opsd.
 install(FILES ${packaging}/opsd.tmpfiles DESTINATION lib/tmpfiles.d RENAME opsd.conf)
 install(FILES config/opsd.yaml DESTINATION /etc/opsd)
 install(DIRECTORY DESTINATION /etc/opsd/conf.d)
+# An example, not a part of the unit: whoever wants it copies it.
+install(FILES ${packaging}/task-logs.conf DESTINATION share/opsd)
 install(DIRECTORY config/examples DESTINATION share/doc/opsd)
 install(FILES ${PROJECT_BINARY_DIR}/opsd.1.gz DESTINATION share/man/man1)
 install(FILES ${PROJECT_BINARY_DIR}/changelog.gz DESTINATION share/doc/opsd)

@@ -54,6 +54,7 @@ class Package(unittest.TestCase):
         self.node.opsd("token", "create", "kept", "--role", "viewer")
         self.assertEqual(self.node.sh("bash -n /usr/share/bash-completion/completions/opsd").returncode, 0)
         self.assertTrue(self.node.exec("zcat", "/usr/share/man/man1/opsd.1.gz").stdout.startswith(".\\\""))
+        self.assertIn("AmbientCapabilities=CAP_DAC_READ_SEARCH", self.node.exec("cat", "/usr/share/opsd/task-logs.conf").stdout)
         self.assertIn("stripped", self.node.exec("file", "/usr/bin/opsd").stdout)
 
         self.node.sh("echo '# mine' >>/etc/opsd/opsd.yaml; printf 'log: {level: debug}\\n' >/etc/opsd/conf.d/mine.yaml")
@@ -100,7 +101,7 @@ class Package(unittest.TestCase):
     def files(self):
         """All paths with our name where packages put things."""
         found = self.node.sh("find /etc /lib/systemd /usr/bin /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d "
-                             "/usr/share/doc /usr/share/man /usr/share/bash-completion /usr/share/zsh /usr/share/fish /run /var "
+                             "/usr/share/doc /usr/share/man /usr/share/opsd /usr/share/bash-completion /usr/share/zsh /usr/share/fish /run /var "
                              "-name '*opsd*'", check=False)
         return {line for line in found.stdout.splitlines() if "opsd-testbed" not in line and "journal" not in line}
 
