@@ -290,7 +290,8 @@ std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& 
                 next.push_back(joined(folder, part));
                 continue;
             }
-            const auto entries = folder_.list(joined(run.path, folder), most_entries);
+            const auto entries =
+                folder_.list(folder.empty() ? run.path : joined(run.path, folder), most_entries);
             if (!entries) continue;
             for (const auto& entry : *entries)
                 if (entry.folder != rest.empty() && !is_older(entry.name, *entries)

@@ -34,10 +34,11 @@ public:
     {
         std::string bytes;
         int number = 0;
-        bytes.resize_and_overwrite(length, [&](char* to, std::size_t size) {
+        // The second argument is the capacity in libstdc++ 12, which may be more.
+        bytes.resize_and_overwrite(length, [&](char* to, std::size_t) {
             std::size_t have = 0;
-            while (have < size) {
-                const auto got = ::pread(file_.descriptor.get(), to + have, size - have,
+            while (have < length) {
+                const auto got = ::pread(file_.descriptor.get(), to + have, length - have,
                                          static_cast<off_t>(offset + have));
                 if (got < 0 && errno == EINTR) continue;
                 if (got < 0) number = errno;

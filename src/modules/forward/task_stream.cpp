@@ -17,7 +17,7 @@ using Rest = pipeline::Pieces::Rest;
 
 constexpr std::size_t block_bytes = std::size_t{64} * 1024;
 constexpr std::size_t most_entries = 10'000;  // of the folder that it is in
-constexpr std::size_t most_siblings = 32;     // files before it that are looked at
+constexpr std::size_t most_siblings = 100;    // files before it that are looked at
 constexpr std::chrono::milliseconds name_interval = 5s;
 constexpr std::chrono::milliseconds not_found_pause = 1s;
 constexpr unsigned looks_at_the_end = 2;  // of a file that was renamed, or whose task has ended
@@ -57,7 +57,6 @@ Result<TaskStream::Part> TaskStream::live()
     Part part;
     part.identity = (*file)->identity();
     part.file = std::move(*file);
-    part.live = true;
     return part;
 }
 
@@ -94,20 +93,21 @@ Result<TaskStream::Parts> TaskStream::siblings()
 Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin, Monotonic now)
 {
     chain_.clear();
-    finished_ = stuck_ = false;
+    before_.reset();
+    finished_ = stuck_ = copied_ = false;
     auto newest = live();
     if (!newest && newest.error().code != Errc::not_found) return fail(std::move(newest).error());
     name_checked_ = now;
     Result<> opened;
     if (saved && saved->inode != 0) {
         opened = open_saved(newest ? std::optional{std::move(*newest)} : std::nullopt, *saved);
-    } else if (!newest) {
-        opened = fail(std::move(newest).error());
-    } else if (begin == Begin::end && !saved) {
+    } else if (newest && begin == Begin::end && !saved) {
         opened = open_end(std::move(*newest));
     } else {
         auto older = siblings();
-        open_all(std::move(*newest), older ? std::move(*older) : Parts{}, saved);
+        auto parts = older ? std::move(*older) : Parts{};
+        if (!newest && parts.empty()) return fail(std::move(newest).error());
+        open_all(newest ? std::optional{std::move(*newest)} : std::nullopt, std::move(parts), saved);
     }
     if (!opened) return opened;
     grew_at_ = now;
@@ -117,10 +117,11 @@ Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin,
 
 /// From the oldest on. The one that has the name now is the generation that was saved, those before it count
 /// back.
-void TaskStream::open_all(Part&& live, Parts&& rest, const std::optional<FilePosition>& saved)
+void TaskStream::open_all(std::optional<Part>&& live, Parts&& rest, const std::optional<FilePosition>& saved)
 {
-    std::erase_if(rest,
-                  [&](const Part& part) { return told(live.identity) && part.identity == live.identity; });
+    std::erase_if(rest, [&](const Part& part) {
+        return live && told(live->identity) && part.identity == live->identity;
+    });
     const auto count = rest.size();
     append_chain(std::move(rest), count, std::move(live));
     const auto generation = saved ? saved->generation : count;
@@ -222,6 +223,7 @@ void TaskStream::look(Monotonic now, bool last)
             truncated();
             return look(now, last);
         }
+        if (at_.offset == 0 && before_ && !current_.final && truncated_again()) return look(now, last);
         active_ = true;
     }
     changed_ = facts->changed;
@@ -230,7 +232,7 @@ void TaskStream::look(Monotonic now, bool last)
     // A rename changes a file without growing it; one that is written while it is renamed falls silent.
     const bool due = !name_checked_ || now - *name_checked_ >= name_interval;
     const bool suspicious = facts->unlinked || (touched && !grown) || (!grown && active_) || last;
-    if (current_.live && chain_.empty() && (due || suspicious)) check_name(now);
+    if (chain_.empty() && (due || suspicious)) check_name(now);
 }
 
 void TaskStream::see_size(std::uint64_t size, Monotonic now)
@@ -248,21 +250,22 @@ void TaskStream::check_name(Monotonic now)
     auto newest = live();
     if (!newest) {
         name_checked_ = now - name_interval + not_found_pause;  // between two names, perhaps
+        if (newest.error().code == Errc::not_found) renamed({});
         return;
     }
     if (!told(newest->identity) || newest->identity == current_.identity) return;
     renamed(std::move(*newest));
 }
 
-/// Another file has the name.
+/// Another file has the name, or none has it.
 void TaskStream::renamed(Part&& live)
 {
     const auto before = known_;
     auto older = siblings();
     auto parts = older ? std::move(*older) : Parts{};
+    std::erase_if(parts, [&](const Part& part) { return part.identity == live.identity; });
     const auto here =
         std::ranges::find(parts, current_.identity, [](const Part& part) { return part.identity; });
-    std::erase_if(parts, [&](const Part& part) { return part.identity == live.identity; });
     auto newer = static_cast<std::size_t>(here - parts.begin());
     if (here == parts.end()) {
         // It was removed. All that was not there before came after it.
@@ -270,11 +273,67 @@ void TaskStream::renamed(Part&& live)
             return std::ranges::find(before, part.identity) != before.end();
         });
         newer = static_cast<std::size_t>(old - parts.begin());
-        if (!parts.empty()) lost("it was removed, and files after it may have been removed with it");
+        if (live.file && !parts.empty())
+            lost("it was removed, and files after it may have been removed with it");
     }
-    current_.live = false;
+    if (!live.file && newer == 0) return;
     quiet_ = 0;
-    append_chain(std::move(parts), newer, std::move(live));
+    append_chain(std::move(parts), newer, live.file ? std::optional{std::move(live)} : std::nullopt);
+}
+
+/// Before anything of it was read: what it had since is in the copies that are newer than the one before.
+bool TaskStream::truncated_again()
+{
+    const auto seen = known_;
+    auto older = siblings();
+    auto parts = older ? std::move(*older) : Parts{};
+    // It was renamed, not copied.
+    if (std::ranges::any_of(parts, [&](const Part& part) { return part.identity == current_.identity; }))
+        return false;
+    std::swap(at_, *before_);
+    const auto is_before = [&](const Part& part) {
+        const auto facts = part.file->look();
+        return facts && fits(part, facts->size);
+    };
+    const auto known = std::ranges::find_if(parts, is_before);
+    std::swap(at_, *before_);
+    const bool gone = known == parts.end();
+    if (gone && !copied_) return false;
+    parts.erase(known, parts.end());
+    // One that was empty has left no trace in our position.
+    std::erase_if(parts, [&seen](const Part& part) {
+        const auto facts = part.file->look();
+        return facts && facts->size == 0 && std::ranges::find(seen, part.identity) != seen.end();
+    });
+    if (parts.empty()) return false;
+    if (gone) lost("it was truncated again, and copies of it may be gone");
+    const auto newer = parts.size();
+    insert_copies(std::move(parts), newer);
+    const auto generation = at_.generation;
+    current_ = std::move(chain_.front());
+    chain_.pop_front();
+    at_ = {};
+    at_.device = current_.identity.device;
+    at_.inode = current_.identity.inode;
+    at_.generation = generation;
+    return true;
+}
+
+/// Before the file itself, which is no longer the current one; the caller takes the next from the chain.
+void TaskStream::insert_copies(Parts&& newest_first, std::size_t count)
+{
+    const auto identity = current_.identity;
+    for (auto& part : newest_first) {
+        part.identity = identity;
+        part.final = true;
+    }
+    auto rest = std::exchange(chain_, {});
+    append_chain(std::move(newest_first), count, std::move(current_));
+    std::ranges::move(rest, std::back_inserter(chain_));
+    size_ = 0;
+    changed_ = 0;
+    stuck_ = false;
+    waits_since_.reset();
 }
 
 /// Its rest is in the newest copy that begins as it began.
@@ -287,33 +346,29 @@ void TaskStream::truncated()
         return facts && at_.fingerprint.bytes > 0 && fits(part, facts->size);
     };
     const auto copy = std::ranges::find_if(parts, is_copy);
-    const auto newer = static_cast<std::size_t>(copy - parts.begin());
-    auto original = std::move(current_);
-    const auto identity = original.identity;
-    for (auto& part : parts) {
-        part.identity = identity;
-        part.final = true;
-    }
     if (copy == parts.end()) {
         if (at_.offset > 0) lost("it was truncated, and no copy of it is there");
-        append_chain({}, 0, std::move(original));
-        std::rotate(chain_.begin(), chain_.end() - 1, chain_.end());
+        insert_copies({}, 0);
+        current_ = {};
         go_on();
         return;
     }
-    current_ = std::move(*copy);
-    auto rest = std::exchange(chain_, {});
-    append_chain(std::move(parts), newer, std::move(original));
-    std::ranges::move(rest, std::back_inserter(chain_));
-    size_ = 0;
-    changed_ = 0;
-    stuck_ = false;
-    waits_since_.reset();
+    const auto count = static_cast<std::size_t>(copy - parts.begin()) + 1;
+    insert_copies(std::move(parts), count);
+    current_ = std::move(chain_.front());
+    chain_.pop_front();
 }
 
 /// To the next file.
 void TaskStream::go_on()
 {
+    if (!current_.file) {
+        before_.reset();
+        copied_ = false;
+    } else if (at_.fingerprint.bytes > 0) {
+        before_ = at_;
+        copied_ = told(current_.identity) && current_.identity == chain_.front().identity;
+    }
     current_ = std::move(chain_.front());
     chain_.pop_front();
     const auto generation = at_.generation + 1;
@@ -372,16 +427,20 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         auto bytes =
             current_.file->read(at_.offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
         if (!bytes) return fail(std::move(bytes).error());
-        block.bytes = std::move(*bytes);
-        const auto facts = current_.file->look();
-        if (!facts) return fail(facts.error());
-        if (facts->size < at_.offset + block.bytes.size() || block.bytes.empty()) {
-            look(now, last_);  // truncated under our hands
-            stuck_ = stuck_ || block.bytes.empty();
+        block.bytes = std::make_unique<const std::string>(std::move(*bytes));
+        const auto size = block.bytes->size();
+        const auto valid = still(now);
+        if (!valid) return fail(valid.error());
+        if (!*valid) return std::nullopt;
+        const bool all = at_.offset + size >= size_;
+        if (size == 0) {
+            size_ = at_.offset;  // it will be looked at again
             return std::nullopt;
         }
-        const bool all = block.bytes.size() == left;
-        auto pieces = pipeline::cut(block.bytes, rules_.join, all && flush_due(now));
+        auto pieces = pipeline::cut(*block.bytes, rules_.join, false);
+        // Not what came after whole records: it has not waited yet.
+        if (pieces.used == 0 && all && flush_due(now))
+            pieces = pipeline::cut(*block.bytes, rules_.join, true);
         if (pieces.used == 0 && !all) continue;
         rest_ = pieces.rest;
         if (pieces.used > 0) waits_since_.reset();
@@ -389,10 +448,24 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         if (stuck_ && !waits_since_) waits_since_ = now;
         if (pieces.used == 0) return std::nullopt;
         block.pieces = std::move(pieces.pieces);
-        advance(pieces.used, block.bytes);
+        advance(pieces.used, *block.bytes);
         return block;
     }
     return std::nullopt;
+}
+
+/// Whether what was just read is of the file as it was looked at: it may have been truncated since, and be as
+/// long again.
+Result<bool> TaskStream::still(Monotonic now)
+{
+    if (current_.final) return true;
+    const auto facts = current_.file->look();
+    if (!facts) return fail(facts.error());
+    if (facts->changed == changed_ && facts->size == size_) return true;
+    const auto* file = current_.file.get();
+    const auto generation = at_.generation;
+    look(now, last_);
+    return current_.file.get() == file && at_.generation == generation;
 }
 
 void TaskStream::advance(std::size_t bytes, std::string_view block)

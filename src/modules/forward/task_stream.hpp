@@ -27,8 +27,8 @@ struct TailRules {
 
 /// Records of one file.
 struct StreamBlock {
-    std::string bytes;
-    std::vector<pipeline::Piece> pieces;  ///< views into `bytes`
+    std::unique_ptr<const std::string> bytes;
+    std::vector<pipeline::Piece> pieces;  ///< views into `bytes`, which does not move with this
     pipeline::FilePosition from;          ///< of the first of the bytes
 };
 
@@ -51,7 +51,11 @@ public:
     Result<std::optional<StreamBlock>> read(Monotonic now);
 
     /// Everything before it was handed out.
-    [[nodiscard]] const pipeline::FilePosition& at() const noexcept { return at_; }
+    [[nodiscard]] const pipeline::FilePosition& at() const noexcept
+    {
+        // Nothing of a file that was truncated tells which of its copies were read before.
+        return copied_ && at_.offset == 0 ? *before_ : at_;
+    }
     /// Nobody writes it any more, and all was handed out.
     [[nodiscard]] bool finished() const noexcept { return finished_; }
     /// Bytes not read yet, as last seen.
@@ -65,14 +69,14 @@ private:
     struct Part {
         std::unique_ptr<TaskFile> file;
         sandbox::FileIdentity identity;  ///< in positions: a copy has that of its original
-        bool live = false;               ///< has the name now, as far as known
         bool final = false;              ///< nobody writes it
     };
     using Parts = std::vector<Part>;
 
     Result<Parts> siblings();
     Result<Part> live();
-    void open_all(Part&& live, Parts&& rest, const std::optional<pipeline::FilePosition>& saved);
+    void open_all(std::optional<Part>&& live, Parts&& rest,
+                  const std::optional<pipeline::FilePosition>& saved);
     Result<> open_end(Part&& live);
     Result<> open_saved(std::optional<Part>&& live, const pipeline::FilePosition& saved);
     [[nodiscard]] bool fits(const Part& part, std::uint64_t size) const;
@@ -80,9 +84,12 @@ private:
     void check_name(Monotonic now);
     void renamed(Part&& live);
     void truncated();
+    bool truncated_again();
+    void insert_copies(Parts&& newest_first, std::size_t count);
     void go_on();
     void lost(std::string_view what);
     void see_size(std::uint64_t size, Monotonic now);
+    [[nodiscard]] Result<bool> still(Monotonic now);
     void advance(std::size_t bytes, std::string_view block);
     [[nodiscard]] bool flush_due(Monotonic now) const;
     [[nodiscard]] std::string full_path(std::string_view name) const;
@@ -94,6 +101,8 @@ private:
     Part current_;
     std::deque<Part> chain_;  ///< what comes after it, in order
     pipeline::FilePosition at_;
+    std::optional<pipeline::FilePosition> before_;  ///< where the generation before ended
+    bool copied_ = false;                           ///< which had the same inode
     std::uint64_t size_ = 0;
     std::int64_t changed_ = 0;
     std::vector<sandbox::FileIdentity> known_;  ///< of older ones, when last listed

@@ -14,14 +14,14 @@ protected:
         options.outputs[0].input = "tasks";
         options.cluster = "c1";
         options.tasks.work_dir = sandboxes.path();
-        world.folder = [this](const TaskOptions& asked) { return folder_of(asked); };
+        world.folder = [this](const TaskOptions& how) { return folder_of(how); };
         world.agent_state = [this](const TaskOptions&) { return answer(); };
     }
     ~TaskOutput() override { stop(); }
 
-    std::unique_ptr<TaskFolder> folder_of(const TaskOptions& asked)
+    std::unique_ptr<TaskFolder> folder_of(const TaskOptions& how)
     {
-        return make_task_folder(sandbox::make_own_opener(asked.work_dir));
+        return make_task_folder(sandbox::make_own_opener(how.work_dir));
     }
     Task<Result<std::string>> answer()
     {
@@ -31,7 +31,7 @@ protected:
         std::string completed;
         for (const auto& [name, running] : tasks) {
             auto& list = running ? executors : completed;
-            list += (list.empty() ? "" : ",") + R"({"id":")" + name + R"(","container":"c-)" + name
+            list += std::string{list.empty() ? "" : ","} + R"({"id":")" + name + R"(","container":"c-)" + name
                     + R"(","directory":")" + sandboxes.path() + "/slaves/S0/x\"" + R"(,"tasks":[{"id":")"
                     + name + R"(","name":"name-)" + name + "\"}]}";
         }
