@@ -6,9 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,8 +35,6 @@ Error open_error(const std::string& name, int number, std::string_view permit)
     case ELOOP:
         return error(Errc::invalid_argument,
                      "a symbolic link is in the way, and links of tasks are not followed");
-    case EXDEV:
-        return error(Errc::invalid_argument, "it leads out of the folder");
     case ENXIO:
         return error(Errc::invalid_argument, "it is neither a plain file nor a folder");
     case ENAMETOOLONG:
@@ -54,19 +50,20 @@ Error open_error(const std::string& name, int number, std::string_view permit)
     case ESTALE:
     case ETIMEDOUT:
         return error(Errc::unavailable, std::generic_category().message(number));
-    case ENOSYS:
-        return error(Errc::internal, "the kernel has no openat2(2); Linux 5.6 is needed");
     default:
         return files::system_error("open", name, number);
     }
 }
 
-UniqueFd open_at(int root, const std::string& path, int flags)
+/// One step; none: errno says why, ELOOP that it is a link.
+UniqueFd step(int folder, const std::string& part, int flags)
 {
-    open_how how{};
-    how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC | O_NOFOLLOW;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    return UniqueFd{static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how))};
+    UniqueFd next{::openat(folder, part.c_str(), flags | O_NOFOLLOW | O_CLOEXEC)};
+    struct stat now{};
+    if (next || errno != ENOTDIR) return next;
+    const bool link = ::fstatat(folder, part.c_str(), &now, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(now.st_mode);
+    errno = link ? ELOOP : ENOTDIR;
+    return next;
 }
 
 /// What it is, when it is what may be opened.
@@ -147,11 +144,17 @@ Result<UniqueFd> open_beneath(const std::string& folder, std::string_view path, 
     UniqueFd root{::open(folder.c_str(), how | O_DIRECTORY | O_CLOEXEC)};
     if (!root) return fail(open_error(folder, errno, permit));
     if (path.empty()) return root;
+    for (auto slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/')) {
+        auto next = step(root.get(), std::string{path.substr(0, slash)}, O_PATH | O_DIRECTORY);
+        if (!next) return fail(open_error(name, errno, permit));
+        root = std::move(next);
+        path.remove_prefix(slash + 1);
+    }
     // First without opening: a device or a FIFO would notice.
-    const std::string below{path};
+    const std::string last{path};
     UniqueFd opened;
     for (const int flags : {O_PATH, O_RDONLY | O_NONBLOCK | O_NOCTTY}) {
-        opened = open_at(root.get(), below, flags);
+        opened = step(root.get(), last, flags);
         if (!opened) return fail(open_error(name, errno, permit));
         const auto good = check_kind(opened.get(), name);
         if (!good) return fail(good.error());

@@ -11,6 +11,9 @@ namespace opsd::sandbox {
 /// A plain file or a folder below `folder`, opened for reading; "" is the folder itself. `permit` says what
 /// would permit what is denied; it is appended to that error. Errors as Opener::open().
 ///
+/// Folder by folder, following no link: openat2(2) does it in one call, but RestrictSUIDSGID= of our unit,
+/// which cannot look into its arguments, lets the kernel say that it has none.
+///
 /// Mounts below the folder are crossed: Mesos binds persistent volumes into sandboxes, and only root mounts.
 /// The folder is opened anew each time: a descriptor that is kept would hold its file system, and read on in
 /// a folder that was replaced.

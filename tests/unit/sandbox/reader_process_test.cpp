@@ -114,6 +114,7 @@ TEST(ReaderProcess, KeepsTheRightToReadAndNothingElse)
     ASSERT_TRUE(link.fix(files.slaves()));
     const auto opened = link.open("a/stdout");  // it is ready
     ASSERT_TRUE(opened) << opened.error().message;
+    ASSERT_FALSE(link.open("a/none"));  // it has let go of what it opened before
     EXPECT_EQ(capabilities_of(child.pid, "CapEff"), reading);
     EXPECT_EQ(capabilities_of(child.pid, "CapPrm"), reading);
     for (const auto* set : {"CapInh", "CapAmb"})
