@@ -41,6 +41,16 @@ std::string lag_of(const json& output)
     return fmt::format("{} ({})", count, human_duration(age));
 }
 
+/// What an output of tasks reads.
+void print_tasks(const json& tasks)
+{
+    if (!tasks.is_object()) return;
+    for (const auto* name : {"runs", "files", "files_not_followed", "files_unreadable", "behind_bytes"})
+        fmt::print("{:>18}  {}\n", name, number(tasks, name));
+    for (const auto* name : {"found_by", "unreadable_why", "find_error", "last_loss"})
+        if (!text(tasks, name).empty()) fmt::print("{:>18}  {}\n", name, text(tasks, name));
+}
+
 /// One output in full.
 void print_output(const json& output)
 {
@@ -60,6 +70,7 @@ void print_output(const json& output)
     if (text(output, "error").empty()) field("last_error", text(output, "last_error"));
     field("last_error_at", text(output, "last_error_at"));
     field("note", text(output, "note"));
+    print_tasks(output.value("tasks", json{}));
 }
 
 void print_table(const json& outputs, const Style& style)
