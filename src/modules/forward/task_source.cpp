@@ -74,7 +74,9 @@ void TaskSource::begin(const Start& start)
     const bool first = start.kind == Start::Kind::first || start.kind == Start::Kind::unknown;
     desk_ = std::make_shared<Desk>();
     desk_->folder = folder_;
-    desk_->files = std::make_unique<TaskFiles>(files_options(options_, !from_beginning_), *folder_,
+    // Where damaged files do not say how far it was, ids tell the far side what it has.
+    const bool from_beginning = from_beginning_ || start.kind == Start::Kind::unknown;
+    desk_->files = std::make_unique<TaskFiles>(files_options(options_, !from_beginning), *folder_,
                                                ledger_->delivered(), first, number);
     turn_ = 1;
     at_end_ = false;
