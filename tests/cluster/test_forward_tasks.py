@@ -103,14 +103,18 @@ class ForwardTasks(unittest.TestCase):
         with open(self.path(name, file), "a", encoding="utf-8") as out:
             out.write(text)
 
-    def rotate(self, name, file, keep=5):
+    def shift(self, name, file, keep=5):
         at = self.path(name, file)
         for i in range(keep - 1, 0, -1):
             if os.path.exists(f"{at}.{i}"):
                 os.rename(f"{at}.{i}", f"{at}.{i + 1}")
-        os.rename(at, f"{at}.1")
+
+    def rotate(self, name, file):
+        self.shift(name, file)
+        os.rename(self.path(name, file), self.path(name, file) + ".1")
 
     def copy_and_truncate(self, name, file):
+        self.shift(name, file)
         shutil.copyfile(self.path(name, file), self.path(name, file) + ".1")
         os.truncate(self.path(name, file), 0)
 
@@ -125,6 +129,13 @@ class ForwardTasks(unittest.TestCase):
     def arrived(self):
         with self.server.lock:
             return sorted(self.server.documents.values())
+
+    def all_there(self, wanted):
+        try:
+            eventually(lambda: set(wanted) <= set(self.arrived()), 30)
+        except AssertionError as error:
+            missing = sorted(set(wanted) - set(self.arrived()))
+            raise AssertionError(f"{len(missing)} lines are missing: {missing[:5]}; {self.status()}; {self.node.journal()[-2000:]}") from error
 
     def labels_of(self, message):
         with self.server.lock:
@@ -164,7 +175,7 @@ class ForwardTasks(unittest.TestCase):
             if dice.random() < 0.2:
                 self.copy_and_truncate("db", "stdout") if name == "db" else self.rotate(name, "stdout")
                 self.append(name, "stdout", "")
-                eventually(lambda: set(wanted) <= set(self.arrived()), 30)   # five old files are kept, not fifty
+                self.all_there(wanted)   # five old files are kept, not fifty
             if kills < 8 and dice.random() < 0.12:
                 kills += 1
                 self.kill()

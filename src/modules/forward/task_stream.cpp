@@ -35,10 +35,6 @@ std::optional<unsigned> number_of(std::string_view file, std::string_view name)
     return number;
 }
 
-bool told(const sandbox::FileIdentity& identity) { return identity.device != 0; }
-
-sandbox::FileIdentity identity_in(const FilePosition& position) { return {position.device, position.inode}; }
-
 }  // namespace
 
 TaskStream::TaskStream(TaskFolder& folder, const TailRules& rules, std::string path, std::string name)
@@ -76,7 +72,7 @@ Result<TaskStream::Parts> TaskStream::siblings()
     std::ranges::sort(found);
     if (found.size() > most_siblings) found.resize(most_siblings);
     Parts parts;
-    known_.clear();
+    known_.emplace();
     for (const auto& [number, suffix] : found) {
         auto file = folder_.open(full_path(name_ + suffix));
         if (!file) continue;  // removed meanwhile, or no plain file
@@ -84,121 +80,29 @@ Result<TaskStream::Parts> TaskStream::siblings()
         part.identity = (*file)->identity();
         part.file = std::move(*file);
         part.final = !parts.empty();  // the newest may just have been renamed, and still be written
-        known_.push_back(part.identity);
+        const auto facts = part.file->look();
+        known_->push_back({part.identity, facts ? facts->size : 0});
         parts.push_back(std::move(part));
     }
     return parts;
 }
 
-Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin, Monotonic now)
+/// How many of them, from the newest on, were not there when they were last listed.
+std::size_t TaskStream::unseen(const Parts& parts, const std::optional<std::vector<Known>>& seen)
 {
-    chain_.clear();
-    before_.reset();
-    finished_ = stuck_ = copied_ = false;
-    auto newest = live();
-    if (!newest && newest.error().code != Errc::not_found) return fail(std::move(newest).error());
-    name_checked_ = now;
-    Result<> opened;
-    if (saved && saved->inode != 0) {
-        opened = open_saved(newest ? std::optional{std::move(*newest)} : std::nullopt, *saved);
-    } else if (newest && begin == Begin::end && !saved) {
-        opened = open_end(std::move(*newest));
-    } else {
-        auto older = siblings();
-        auto parts = older ? std::move(*older) : Parts{};
-        if (!newest && parts.empty()) return fail(std::move(newest).error());
-        open_all(newest ? std::optional{std::move(*newest)} : std::nullopt, std::move(parts), saved);
-    }
-    if (!opened) return opened;
-    grew_at_ = now;
-    look(now, last_);
-    return {};
-}
-
-/// From the oldest on. The one that has the name now is the generation that was saved, those before it count
-/// back.
-void TaskStream::open_all(std::optional<Part>&& live, Parts&& rest, const std::optional<FilePosition>& saved)
-{
-    std::erase_if(rest, [&](const Part& part) {
-        return live && told(live->identity) && part.identity == live->identity;
-    });
-    const auto count = rest.size();
-    append_chain(std::move(rest), count, std::move(live));
-    const auto generation = saved ? saved->generation : count;
-    current_ = std::move(chain_.front());
-    chain_.pop_front();
-    at_ = {};
-    at_.device = current_.identity.device;
-    at_.inode = current_.identity.inode;
-    at_.generation = generation > count ? generation - count : 0;
-}
-
-/// After its last whole line: the rest of one that is being written belongs to its beginning.
-Result<> TaskStream::open_end(Part&& live)
-{
-    const auto facts = live.file->look();
-    if (!facts) return fail(facts.error());
-    const auto tail = std::min<std::uint64_t>(facts->size, block_bytes);
-    const auto bytes = live.file->read(facts->size - tail, static_cast<std::size_t>(tail));
-    if (!bytes) return fail(bytes.error());
-    const auto newline = bytes->rfind('\n');
-    at_ = {};
-    at_.device = live.identity.device;
-    at_.inode = live.identity.inode;
-    at_.offset = newline != std::string::npos ? facts->size - tail + newline + 1
-                 : tail == facts->size        ? 0
-                                              : facts->size;
-    const auto first =
-        live.file->read(0, static_cast<std::size_t>(std::min<std::uint64_t>(at_.offset, Fingerprint::most)));
-    if (!first) return fail(first.error());
-    at_.fingerprint = fingerprint_of(*first);
-    current_ = std::move(live);
-    auto older = siblings();
-    at_.generation = older ? older->size() : 0;
-    return {};
+    const auto is_seen = [&seen](const Part& part) {
+        const auto facts = part.file->look();
+        return seen && facts && std::ranges::find(*seen, Known{part.identity, facts->size}) != seen->end();
+    };
+    return static_cast<std::size_t>(std::ranges::find_if(parts, is_seen) - parts.begin());
 }
 
 /// Does the file begin as the one at the position, and reach as far?
-bool TaskStream::fits(const Part& part, std::uint64_t size) const
+bool TaskStream::begins_as(const Part& part, std::uint64_t size, const FilePosition& position)
 {
-    if (size < at_.offset || size < at_.fingerprint.bytes) return false;
-    const auto first = part.file->read(0, at_.fingerprint.bytes);
-    return first && fingerprint_of(*first) == at_.fingerprint;
-}
-
-Result<> TaskStream::open_saved(std::optional<Part>&& live, const FilePosition& saved)
-{
-    at_ = saved;
-    const auto wanted = identity_in(saved);
-    const auto is_it = [&](const Part& part) {
-        const auto facts = part.file->look();
-        return facts && fits(part, facts->size);
-    };
-    // Through the agent files have no identity.
-    if (live && (live->identity == wanted || !told(live->identity) || !told(wanted))) {
-        const bool same = is_it(*live);
-        current_ = std::move(*live);
-        current_.identity = wanted;
-        if (!same) truncated();
-        return {};
-    }
-    auto older = siblings();
-    if (!older && !live) return fail(std::move(older).error());
-    auto parts = older ? std::move(*older) : Parts{};
-    const auto found =
-        std::ranges::find_if(parts, [&](const Part& part) { return part.identity == wanted && is_it(part); });
-    const auto newer = static_cast<std::size_t>(found - parts.begin());
-    if (found == parts.end()) {
-        if (parts.empty() && !live) return fail(Errc::not_found, "cannot find " + full_path(name_));
-        lost("it was rotated away while nobody read it");
-    } else {
-        current_ = std::move(*found);
-        current_.final = false;
-    }
-    const bool gone = found == parts.end();
-    append_chain(std::move(parts), newer, std::move(live));
-    if (gone) go_on();
-    return {};
+    if (size < position.offset || size < position.fingerprint.bytes) return false;
+    const auto first = part.file->read(0, position.fingerprint.bytes);
+    return first && fingerprint_of(*first) == position.fingerprint;
 }
 
 /// The first `count` of them, the oldest first, then the one that has the name.
@@ -219,11 +123,11 @@ void TaskStream::look(Monotonic now, bool last)
     const bool touched = facts->changed != changed_;
     if (grown || touched) {
         // A copy is as it was made; what has the name may have been truncated and written anew.
-        if (!current_.final && !fits(current_, facts->size)) {
+        if (!current_.final && !begins_as(current_, facts->size, at_)) {
             truncated();
             return look(now, last);
         }
-        if (at_.offset == 0 && before_ && !current_.final && truncated_again()) return look(now, last);
+        if (at_.offset == 0 && known_ && !current_.final && truncated_again()) return look(now, last);
         active_ = true;
     }
     changed_ = facts->changed;
@@ -269,10 +173,7 @@ void TaskStream::renamed(Part&& live)
     auto newer = static_cast<std::size_t>(here - parts.begin());
     if (here == parts.end()) {
         // It was removed. All that was not there before came after it.
-        const auto old = std::ranges::find_if(parts, [&](const Part& part) {
-            return std::ranges::find(before, part.identity) != before.end();
-        });
-        newer = static_cast<std::size_t>(old - parts.begin());
+        newer = unseen(parts, before);
         if (live.file && !parts.empty())
             lost("it was removed, and files after it may have been removed with it");
     }
@@ -286,29 +187,29 @@ bool TaskStream::truncated_again()
 {
     const auto seen = known_;
     auto older = siblings();
-    auto parts = older ? std::move(*older) : Parts{};
+    if (!older) return false;
+    auto& parts = *older;
     // It was renamed, not copied.
     if (std::ranges::any_of(parts, [&](const Part& part) { return part.identity == current_.identity; }))
         return false;
-    std::swap(at_, *before_);
     const auto is_before = [&](const Part& part) {
         const auto facts = part.file->look();
-        return facts && fits(part, facts->size);
+        return before_ && facts && begins_as(part, facts->size, *before_);
     };
     const auto known = std::ranges::find_if(parts, is_before);
-    std::swap(at_, *before_);
-    const bool gone = known == parts.end();
-    if (gone && !copied_) return false;
-    parts.erase(known, parts.end());
+    const bool gone = copied_ && known == parts.end();
+    const auto newer =
+        known == parts.end() ? unseen(parts, seen) : static_cast<std::size_t>(known - parts.begin());
+    parts.resize(newer);
     // One that was empty has left no trace in our position.
     std::erase_if(parts, [&seen](const Part& part) {
         const auto facts = part.file->look();
-        return facts && facts->size == 0 && std::ranges::find(seen, part.identity) != seen.end();
+        return facts && facts->size == 0 && std::ranges::find(*seen, Known{part.identity, 0}) != seen->end();
     });
     if (parts.empty()) return false;
     if (gone) lost("it was truncated again, and copies of it may be gone");
-    const auto newer = parts.size();
-    insert_copies(std::move(parts), newer);
+    const auto count = parts.size();
+    insert_copies(std::move(parts), count);
     const auto generation = at_.generation;
     current_ = std::move(chain_.front());
     chain_.pop_front();
@@ -339,16 +240,18 @@ void TaskStream::insert_copies(Parts&& newest_first, std::size_t count)
 /// Its rest is in the newest copy that begins as it began.
 void TaskStream::truncated()
 {
+    const auto seen = known_;
     auto older = siblings();
     auto parts = older ? std::move(*older) : Parts{};
     const auto is_copy = [&](const Part& part) {
         const auto facts = part.file->look();
-        return facts && at_.fingerprint.bytes > 0 && fits(part, facts->size);
+        return facts && at_.fingerprint.bytes > 0 && begins_as(part, facts->size, at_);
     };
     const auto copy = std::ranges::find_if(parts, is_copy);
     if (copy == parts.end()) {
         if (at_.offset > 0) lost("it was truncated, and no copy of it is there");
-        insert_copies({}, 0);
+        const auto newer = unseen(parts, seen);
+        insert_copies(std::move(parts), newer);
         current_ = {};
         go_on();
         return;

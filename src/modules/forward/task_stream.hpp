@@ -32,6 +32,12 @@ struct StreamBlock {
     pipeline::FilePosition from;          ///< of the first of the bytes
 };
 
+/// Whether an identity tells a file from another: through the agent there is none.
+[[nodiscard]] inline bool told(const sandbox::FileIdentity& identity) noexcept
+{
+    return identity.device != 0;
+}
+
 class TaskStream {
 public:
     enum class Begin { start, end };
@@ -72,6 +78,11 @@ private:
         bool final = false;              ///< nobody writes it
     };
     using Parts = std::vector<Part>;
+    struct Known {
+        sandbox::FileIdentity identity;
+        std::uint64_t size = 0;
+        friend bool operator==(const Known&, const Known&) = default;
+    };
 
     Result<Parts> siblings();
     Result<Part> live();
@@ -79,12 +90,15 @@ private:
                   const std::optional<pipeline::FilePosition>& saved);
     Result<> open_end(Part&& live);
     Result<> open_saved(std::optional<Part>&& live, const pipeline::FilePosition& saved);
-    [[nodiscard]] bool fits(const Part& part, std::uint64_t size) const;
+    [[nodiscard]] static bool begins_as(const Part& part, std::uint64_t size,
+                                        const pipeline::FilePosition& position);
     void append_chain(Parts&& newest_first, std::size_t count, std::optional<Part>&& live);
     void check_name(Monotonic now);
     void renamed(Part&& live);
     void truncated();
     bool truncated_again();
+    [[nodiscard]] static std::size_t unseen(const Parts& parts,
+                                            const std::optional<std::vector<Known>>& seen);
     void insert_copies(Parts&& newest_first, std::size_t count);
     void go_on();
     void lost(std::string_view what);
@@ -105,8 +119,8 @@ private:
     bool copied_ = false;                           ///< which had the same inode
     std::uint64_t size_ = 0;
     std::int64_t changed_ = 0;
-    std::vector<sandbox::FileIdentity> known_;  ///< of older ones, when last listed
-    bool stuck_ = false;                        ///< what is there is no whole record
+    std::optional<std::vector<Known>> known_;  ///< older ones, when last listed
+    bool stuck_ = false;                       ///< what is there is no whole record
     pipeline::Pieces::Rest rest_ = pipeline::Pieces::Rest::nothing;
     std::optional<Monotonic> waits_since_;  ///< what is there, for more
     Monotonic grew_at_{};

@@ -208,6 +208,25 @@ TEST_F(TaskTail, ATruncationWithoutACopyIsALossThatIsTold)
     EXPECT_TRUE(losses[0].contains("from byte 4 on: it was truncated")) << losses[0];
 }
 
+TEST_F(TaskTail, AFileIsTruncatedTwiceBeforeItIsReadOnce)
+{
+    append("web", "stdout", "");
+    found({run("web")});
+    start();
+    read_all();
+    append("web", "stdout", "1\n");
+    copy_and_truncate("web", "stdout", 1);
+    read_all();
+    EXPECT_EQ(messages(), Messages{"1"});
+    append("web", "stdout", "two\n");
+    std::filesystem::copy_file(path("web", "stdout"), path("web", "stdout.1"),
+                               std::filesystem::copy_options::overwrite_existing);  // the same inode
+    std::filesystem::resize_file(path("web", "stdout"), 0);
+    append("web", "stdout", "3\n");
+    read_all();
+    EXPECT_EQ(messages(), (Messages{"two", "3"}));
+}
+
 TEST_F(TaskTail, TheSameLineOfAFileThatReusesAnInodeHasAnotherId)
 {
     append("web", "stdout", "same\n");
