@@ -16,9 +16,9 @@ using pipeline::fingerprint_of;
 using Rest = pipeline::Pieces::Rest;
 
 constexpr std::size_t block_bytes = std::size_t{64} * 1024;
-constexpr std::size_t most_entries = 10'000;  // of the folder that it is in
-constexpr std::size_t most_siblings = 100;    // files before it that are looked at
-constexpr std::chrono::milliseconds name_interval = 5s;
+constexpr std::size_t most_entries = 10'000;              // of the folder that it is in
+constexpr std::size_t most_siblings = 100;                // files before it that are looked at
+constexpr std::chrono::milliseconds name_interval = 60s;  // a rename shows in the file itself, too
 constexpr std::chrono::milliseconds not_found_pause = 1s;
 constexpr unsigned looks_at_the_end = 2;  // of a file that was renamed, or whose task has ended
 constexpr std::size_t most_losses = 8;
