@@ -11,7 +11,8 @@ namespace opsd::pipeline {
 namespace {
 
 constexpr std::string_view first_line = "opsd position 1\n";
-constexpr std::size_t largest_position = 64 * 1024;  // a cursor has 130 bytes, the sandboxes' list some more
+constexpr std::size_t largest_position = std::size_t{8}
+                                         << 20;  // a cursor has 130 bytes, the list of tasks' files more
 constexpr std::size_t largest_file = largest_position + 256;
 
 /// Takes "NAME NUMBER\n" off the front.
