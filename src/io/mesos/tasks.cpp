@@ -21,13 +21,6 @@ constexpr std::size_t longest_id = 255;      // Mesos' own limit
 constexpr std::size_t most_candidates = 8;   // kept and listed; the others are counted
 constexpr std::size_t most_containers = 32;  // one in the other; Mesos allows two levels
 
-/// What Mesos takes for an id, and what is safe as one segment of a path.
-bool usable(std::string_view id)
-{
-    return !id.empty() && id.size() <= longest_id && id != "." && id != ".."
-           && std::ranges::none_of(id, [](unsigned char c) { return c < ' ' || c == 0x7f || c == '/'; });
-}
-
 /// An id in a sentence, whole: it is there to be copied.
 std::string shown(std::string_view id)
 {
@@ -129,7 +122,7 @@ private:
             if (auto at = parse_pid(event.text)) agent_.second = std::move(*at);
         }
         if (!field.empty() || event.kind != Kind::end_object) return {};
-        if (!usable(agent_.first) || agent_.second.host.empty()) return {};
+        if (!usable_id(agent_.first) || agent_.second.host.empty()) return {};
         if (agents_.size() == most_agents)
             return fail(
                 Errc::protocol,
@@ -171,9 +164,9 @@ private:
     Result<> finish(bool completed)
     {
         task_.completed = completed;
-        const bool whole = usable(task_.id) && usable(task_.agent_id) && usable(task_.framework_id)
-                           && (task_.executor_id.empty() || usable(task_.executor_id))
-                           && std::ranges::all_of(task_.containers, usable);
+        const bool whole = usable_id(task_.id) && usable_id(task_.agent_id) && usable_id(task_.framework_id)
+                           && (task_.executor_id.empty() || usable_id(task_.executor_id))
+                           && std::ranges::all_of(task_.containers, usable_id);
         if (!whole) return {};
         return each_(std::move(task_));
     }
@@ -241,9 +234,15 @@ private:
 
 }  // namespace
 
+bool usable_id(std::string_view id)
+{
+    return !id.empty() && id.size() <= longest_id && id != "." && id != ".."
+           && std::ranges::none_of(id, [](unsigned char c) { return c < ' ' || c == 0x7f || c == '/'; });
+}
+
 Result<FoundTask> find_task(std::string_view state, std::string_view wanted)
 {
-    if (!usable(wanted))
+    if (!usable_id(wanted))
         return fail(Errc::invalid_argument,
                     fmt::format("cannot look for the task \"{}\": it is no id or name", printable(wanted)));
     return TaskFinder{wanted}.find(state);

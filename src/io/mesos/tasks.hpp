@@ -11,6 +11,9 @@
 
 namespace opsd::mesos {
 
+/// What Mesos takes for an id, and what is safe as one part of a path.
+[[nodiscard]] bool usable_id(std::string_view id);
+
 /// A task and where it ran.
 struct FoundTask {
     std::string id;
