@@ -26,15 +26,23 @@ std::string_view* place(EntryParts& parts, std::string_view& source_time, std::s
 {
     switch (name.size()) {
     case 4:
-        return name == "_PID" ? &parts.pid : name == "UNIT" ? &about : nullptr;
+        return name == "_PID" ? &parts.pid : name == "UNIT" ? &about : name == "FILE" ? &parts.file : nullptr;
     case 5:
         return name == "_COMM" ? &parts.name : nullptr;
+    case 6:
+        return name == "STREAM" ? &parts.stream : nullptr;
     case 7:
-        return name == "MESSAGE" ? &parts.message : nullptr;
+        return name == "MESSAGE" ? &parts.message : name == "TASK_ID" ? &parts.task_id : nullptr;
     case 8:
-        return name == "PRIORITY" ? &parts.priority : nullptr;
+        return name == "PRIORITY" ? &parts.priority : name == "AGENT_ID" ? &parts.agent : nullptr;
     case 9:
-        return name == "_HOSTNAME" ? &parts.hostname : nullptr;
+        return name == "_HOSTNAME" ? &parts.hostname : name == "TASK_NAME" ? &parts.task_name : nullptr;
+    case 11:
+        return name == "EXECUTOR_ID" ? &parts.executor : nullptr;
+    case 12:
+        return name == "FRAMEWORK_ID"   ? &parts.framework
+               : name == "CONTAINER_ID" ? &parts.container
+                                        : nullptr;
     case 13:
         return name == "_SYSTEMD_UNIT" ? &parts.unit : nullptr;
     case 15:
@@ -70,8 +78,12 @@ void append_log(std::string& out, const EntryParts& parts)
 {
     const auto level = level_name(parts.priority);
     const bool facility = number(parts.facility);
-    if (level.empty() && !facility && parts.identifier.empty()) return;
+    const bool file = !parts.framework.empty() && !parts.file.empty();
+    if (level.empty() && !facility && parts.identifier.empty() && !file) return;
     out += ",\"log\":{";
+    if (file) append_member(out, "\"file\":{\"path\":", parts.file);
+    if (file) out += level.empty() && !facility && parts.identifier.empty() ? "}}" : "},";
+    if (level.empty() && !facility && parts.identifier.empty()) return;
     if (!level.empty()) out.append("\"level\":\"").append(level).append("\",");
     out += "\"syslog\":{";
     const auto begin = out.size();
@@ -157,8 +169,27 @@ void EcsDocument::append(std::string& out, const systemd::JournalEntry& entry, c
         }
         out += '}';
     }
-    out += labels_;
+    append_labels(out, parts);
     if (raw_fields_) append_raw(out, entry);
+    out += '}';
+}
+
+void EcsDocument::append_labels(std::string& out, const EntryParts& parts) const
+{
+    if (parts.framework.empty()) {
+        out += labels_;
+        return;
+    }
+    out += labels_.empty() ? std::string_view{",\"labels\":{"}
+                           : std::string_view{labels_}.substr(0, labels_.size() - 1);
+    const char* comma = labels_.empty() ? "" : ",";
+    for_each_task_label(parts, [&](std::string_view name, std::string_view value) {
+        out += comma;
+        comma = ",";
+        append_quoted(out, name);
+        out += ':';
+        append_quoted(out, value);
+    });
     out += '}';
 }
 

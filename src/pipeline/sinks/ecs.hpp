@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace opsd::pipeline {
 
@@ -28,9 +29,33 @@ struct EntryParts {
     std::string_view name;        ///< of the process
     std::string_view unit;        ///< whose it is, or, of the manager's own entries, which it is about
     std::string_view identifier;  ///< what the program calls itself
-    std::int64_t time = 0;        ///< when it was sent, if that is known, else received
+    // Of what a task has written, by Mesos' own names; see for_each_task_label().
+    std::string_view agent;
+    std::string_view framework;
+    std::string_view executor;
+    std::string_view container;
+    std::string_view task_id;
+    std::string_view task_name;
+    std::string_view stream;
+    std::string_view file;
+    std::int64_t time = 0;  ///< when it was sent, if that is known, else received
 };
 [[nodiscard]] EntryParts parts_of(const systemd::JournalEntry& entry);
+
+/// Calls `each(name, value)` for the labels that an entry of a task has beside its node's; also for those
+/// that Mesos' own logger has sent to the journal.
+template <class Each>
+void for_each_task_label(const EntryParts& parts, Each each)
+{
+    if (parts.framework.empty()) return;  // Docker's entries have a container, too
+    const std::pair<std::string_view, std::string_view> labels[] = {
+        {"agent", parts.agent},         {"framework", parts.framework}, {"executor", parts.executor},
+        {"container", parts.container}, {"task_id", parts.task_id},     {"task_name", parts.task_name},
+        {"stream", parts.stream},
+    };
+    for (const auto& [name, value] : labels)
+        if (!value.empty()) each(name, value);
+}
 
 /// "emergency" ... "debug"; empty for anything but one digit from 0 to 7.
 [[nodiscard]] std::string_view level_name(std::string_view priority) noexcept;
@@ -43,6 +68,7 @@ public:
     void append(std::string& out, const systemd::JournalEntry& entry, const EntryParts& parts);
 
 private:
+    void append_labels(std::string& out, const EntryParts& parts) const;
     void append_raw(std::string& out, const systemd::JournalEntry& entry) const;
 
     bool id_;

@@ -24,7 +24,8 @@ KafkaRecord split_kafka_record(std::string_view bytes) noexcept
 bool KafkaWriter::write(const systemd::JournalEntry& entry, std::string& out)
 {
     const auto parts = parts_of(entry);
-    append_kafka_key(out, parts.unit.empty() ? parts.identifier : parts.unit);
+    const bool of_task = !parts.framework.empty() && !parts.task_id.empty();
+    append_kafka_key(out, of_task ? parts.task_id : parts.unit.empty() ? parts.identifier : parts.unit);
     document_.append(out, entry, parts);
     return true;
 }

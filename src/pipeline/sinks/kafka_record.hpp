@@ -20,7 +20,7 @@ struct KafkaRecord {
 /// A record's bytes; without a line feed all of it is the value.
 [[nodiscard]] KafkaRecord split_kafka_record(std::string_view bytes) noexcept;
 
-/// The key of an entry of the journal is its unit, else what its program calls itself.
+/// The key of an entry of the journal is its unit, else what its program calls itself; of a task its id.
 class KafkaWriter final : public systemd::EntryWriter {
 public:
     explicit KafkaWriter(const EcsOptions& options) : document_{options} {}

@@ -95,13 +95,22 @@ bool HecWriter::write(const systemd::JournalEntry& entry, std::string& out)
         append_quoted(out, parts.hostname);
     }
     out += ",\"source\":";
-    append_quoted(out, parts.unit.empty() ? std::string_view{"journal"} : parts.unit);
+    const bool of_task = !parts.framework.empty() && !parts.stream.empty();
+    append_quoted(out, !parts.unit.empty() ? parts.unit
+                       : of_task           ? parts.stream
+                                           : std::string_view{"journal"});
     out += constant_;
     document_.append(out, entry, parts);
     out += fields_;
     id_.clear();
     append_entry_id(id_, entry.cursor);
     append_quoted(out, id_);
+    for_each_task_label(parts, [&out](std::string_view name, std::string_view value) {
+        out += ',';
+        append_quoted(out, name);
+        out += ':';
+        append_quoted(out, value);
+    });
     out += "}}";
     return true;
 }

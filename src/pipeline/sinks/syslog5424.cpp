@@ -68,6 +68,9 @@ bool SyslogWriter::write(const systemd::JournalEntry& entry, std::string& out)
     append_entry_id(id_, entry.cursor);
     append_parameter(message_, "id", id_);
     if (!parts.unit.empty()) append_parameter(message_, "unit", parts.unit);
+    for_each_task_label(parts, [this](std::string_view name, std::string_view value) {
+        append_parameter(message_, name, value);
+    });
     message_ += ']';
     if (!parts.message.empty()) message_.append(1, ' ').append(parts.message);
     out.append(fmt::format_int{message_.size()}.c_str()).append(1, ' ').append(message_);

@@ -2,6 +2,7 @@
 
 #include "pipeline/sinks/elasticsearch.hpp"
 #include "pipeline/sinks/export_format.hpp"
+#include "pipeline/sinks/kafka_record.hpp"
 #include "pipeline/sinks/lumberjack.hpp"
 #include "pipeline/sinks/splunk_hec.hpp"
 #include "pipeline/sinks/syslog5424.hpp"
@@ -208,6 +209,47 @@ TEST(Hec, ARecordIsAnEventInItsEnvelope)
         << text;
     EXPECT_TRUE(text.ends_with(R"("fields":{"node":"a","opsd_id":"6e1c-3f2-62a0"}})")) << text;
     EXPECT_TRUE(json::parse(text, nullptr, false).is_object());
+}
+
+TEST(Tasks, HaveTheirLabelsEverywhere)
+{
+    Entry entry;
+    entry.entry.cursor = "c-1:2a:0:0:0badcafe";
+    entry.fields = {{"MESSAGE", "hi"},    {"SYSLOG_IDENTIFIER", "web"}, {"STREAM", "stdout"},
+                    {"FILE", "logs/a"},   {"AGENT_ID", "S0"},           {"FRAMEWORK_ID", "f"},
+                    {"EXECUTOR_ID", "e"}, {"TASK_ID", "web.1"},         {"CONTAINER_ID", "c1"},
+                    {"TASK_NAME", "web"}};
+    const auto labels =
+        R"("agent":"S0","framework":"f","executor":"e","container":"c1","task_id":"web.1","task_name":"web",)"
+        R"("stream":"stdout"})"s;
+    EcsWriter bare{EcsOptions{}};
+    EXPECT_EQ(entry.as(bare), R"({"@timestamp":"2026-11-22T17:39:05.123456Z","message":"hi",)"
+                              R"("log":{"file":{"path":"logs/a"},"syslog":{"appname":"web"}},)"
+                              R"("process":{"name":"web"},"labels":{)"
+                                  + labels + "}");
+    EcsOptions ecs;
+    ecs.labels = {{"node", "a"}};
+    EcsWriter labelled{ecs};
+    EXPECT_TRUE(entry.as(labelled).ends_with(R"("labels":{"node":"a",)" + labels + "}"))
+        << entry.as(labelled);
+    HecOptions hec;
+    hec.document.labels = ecs.labels;
+    HecWriter splunk{hec};
+    const auto event = entry.as(splunk);
+    EXPECT_TRUE(event.contains(R"("source":"stdout")")) << event;
+    EXPECT_TRUE(event.ends_with(R"("fields":{"node":"a","opsd_id":"c-1:2a:0:0:0badcafe",)" + labels + "}"))
+        << event;
+    EXPECT_TRUE(json::accept(event));
+    SyslogWriter syslog{SyslogOptions{}};
+    EXPECT_TRUE(entry.as(syslog).ends_with(
+        R"( agent="S0" framework="f" executor="e" container="c1" task_id="web.1" task_name="web" stream="stdout"] hi)"))
+        << entry.as(syslog);
+    KafkaWriter kafka{EcsOptions{}};
+    EXPECT_EQ(split_kafka_record(entry.as(kafka)).key, "web.1");
+    // Docker's own entries have a container, and are no task's.
+    std::erase_if(entry.fields, [](const auto& field) { return field.name == "FRAMEWORK_ID"; });
+    EXPECT_FALSE(entry.as(bare).contains("labels"));
+    EXPECT_FALSE(entry.as(bare).contains("logs/a"));
 }
 
 TEST(Hec, EachCodeHasItsMeaning)
