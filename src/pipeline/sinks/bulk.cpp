@@ -24,7 +24,8 @@ Task<Verdict> BulkSink::send(const Batch& batch)
     plain.bytes = joined(batch);
     plain.type = bulk_content_type;
     auto body = co_await packer_.pack(std::move(plain));
-    const auto answer = co_await poster_.post(std::string{bulk_path}, std::move(body));
+    std::string path{bulk_path};
+    const auto answer = co_await poster_.post(std::move(path), std::move(body));
     if (!answer) co_return verdict_of_error(answer.error());
     auto verdict = read_bulk_reply(answer->status, answer->body, sent, answer->after);
     verdict.answer = answer->text();
