@@ -26,7 +26,7 @@ std::string path_of(const std::string& output, const char* verb)
 Colour colour_of(const std::string& state)
 {
     if (state == "running") return Colour::green;
-    if (state == "kept") return Colour::red;
+    if (state == "kept" || state == "failed") return Colour::red;
     return Colour::yellow;
 }
 
@@ -39,6 +39,16 @@ std::string lag_of(const json& output)
     const auto count = entries.is_number() ? std::to_string(entries.get<std::int64_t>()) : "?";
     if (count == "0" && age.count() == 0) return "0";
     return fmt::format("{} ({})", count, human_duration(age));
+}
+
+/// What an output of tasks reads.
+void print_tasks(const json& tasks)
+{
+    if (!tasks.is_object()) return;
+    for (const auto* name : {"runs", "files", "files_not_followed", "files_unreadable", "behind_bytes"})
+        fmt::print("{:>18}  {}\n", name, number(tasks, name));
+    for (const auto* name : {"found_by", "unreadable_why", "find_error", "last_loss"})
+        if (!text(tasks, name).empty()) fmt::print("{:>18}  {}\n", name, text(tasks, name));
 }
 
 /// One output in full.
@@ -59,6 +69,7 @@ void print_output(const json& output)
     if (text(output, "error").empty()) field("last_error", text(output, "last_error"));
     field("last_error_at", text(output, "last_error_at"));
     field("note", text(output, "note"));
+    print_tasks(output.value("tasks", json{}));
 }
 
 void print_table(const json& outputs, const Style& style)

@@ -44,9 +44,9 @@ Core::Core(ForwardOptions settings, Services& all, Outside around)
     };
     auto seed = outside.seed;
     for (const auto& output : options.outputs) {
-        surroundings_.push_back(std::make_unique<Surroundings>(
-            Surroundings{services, outside.journal, make_sink, [this] { return labels(); }, disk_,
-                         services.paths.state + "/forward", outside.own_unit, seed++}));
+        surroundings_.push_back(std::make_unique<Surroundings>(Surroundings{
+            services, outside.journal, options.tasks, outside.tasks, make_sink, [this] { return labels(); },
+            disk_, services.paths.state + "/forward", outside.own_unit, seed++}));
         outputs_.push_back(std::make_unique<Output>(output, *surroundings_.back()));
     }
 }
@@ -80,6 +80,7 @@ bool Core::anybody_behind() const
 {
     return std::ranges::any_of(outputs_, [](const auto& output) {
         const auto status = output->status();
+        if (status.tasks) return false;  // they have no end that all share
         return !status.at_end || status.delivery.state != pipeline::DeliveryStatus::State::running;
     });
 }

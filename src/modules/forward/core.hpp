@@ -1,7 +1,6 @@
 #pragma once
 // Everything one instance of the module consists of, shared with its handlers.
 
-#include "io/sandbox/opener.hpp"
 #include "modules/forward/lag.hpp"
 #include "modules/forward/output.hpp"
 
@@ -14,10 +13,10 @@ namespace opsd::forward {
 /// What the module asks of the outside; tests bring their own.
 struct Outside {
     Journal journal;
+    TaskWorld tasks;
     std::function<Task<>()> run;  ///< the journal's follower, until cancelled
     /// What sends an output's records.
     std::function<std::unique_ptr<pipeline::Sink>(const OutputOptions&, const SinkServices&)> make_sink;
-    sandbox::MakeOpener open_tasks = sandbox::make_own_opener;  ///< files of tasks
     std::string own_unit;
     std::uint32_t seed = 1;  ///< of the jitter
 };

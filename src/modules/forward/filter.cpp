@@ -31,19 +31,25 @@ bool is_field(std::string_view name)
 
 std::unexpected<Error> wrong(std::string what) { return fail(Errc::invalid_argument, std::move(what)); }
 
-/// A group for each field.
-Result<> add_fields(const std::vector<std::string>& matches, systemd::MatchGroups& groups)
+using Fields = std::map<std::string, std::vector<std::string>>;
+
+/// The matches of each field.
+Result<Fields> fields_of(const std::vector<std::string>& matches)
 {
-    std::map<std::string, std::vector<std::string>> fields;
+    Fields fields;
     for (const auto& match : matches) {
         const auto equals = match.find('=');
         if (equals == std::string::npos || !is_field(std::string_view{match}.substr(0, equals)))
             return wrong(fmt::format("filter.matches has \"{}\", must be FIELD=value", match));
         fields[match.substr(0, equals)].push_back(match);
     }
-    for (auto& [name, group] : fields)
-        groups.push_back(std::move(group));
-    return {};
+    return fields;
+}
+
+bool fits(std::string_view value, std::string_view wanted)
+{
+    if (!wanted.ends_with('*')) return value == wanted;
+    return value.starts_with(wanted.substr(0, wanted.size() - 1));
 }
 
 }  // namespace
@@ -76,9 +82,39 @@ Result<std::shared_ptr<const Filter>> Filter::make(const FilterOptions& options,
         for (int priority = 0; priority <= *worst; ++priority)
             group.push_back(fmt::format("PRIORITY={}", priority));
     }
-    const auto added = add_fields(options.matches, filter->matches_);
-    if (!added) return fail(added.error());
+    auto fields = fields_of(options.matches);
+    if (!fields) return fail(std::move(fields).error());
+    for (auto& [name, group] : *fields)
+        filter->matches_.push_back(std::move(group));
     return filter;
+}
+
+Result<std::shared_ptr<const Filter>> Filter::make_for_tasks(const FilterOptions& options)
+{
+    if (!options.units.empty())
+        return wrong(
+            "filter.units is for the journal; files of tasks are selected by filter.matches, such as "
+            "TASK_NAME=web");
+    if (!options.priority.empty())
+        return wrong("filter.priority is for the journal; lines of tasks have none");
+    if (options.matches.size() > most_matches)
+        return wrong(fmt::format("filter has more than {} matches", most_matches));
+    auto fields = fields_of(options.matches);
+    if (!fields) return fail(std::move(fields).error());
+    std::shared_ptr<Filter> filter{new Filter};
+    for (const auto& [name, group] : *fields) {
+        auto& wanted = filter->wanted_.emplace_back();
+        wanted.field = name;
+        for (const auto& match : group)
+            wanted.values.push_back(match.substr(name.size() + 1));
+    }
+    return filter;
+}
+
+Result<std::shared_ptr<const Filter>> make_filter(const OutputOptions& output, std::string own_unit)
+{
+    if (of_tasks(output)) return Filter::make_for_tasks(output.filter);
+    return Filter::make(output.filter, std::move(own_unit));
 }
 
 bool Filter::takes(const systemd::JournalEntry& entry) const
@@ -86,6 +122,11 @@ bool Filter::takes(const systemd::JournalEntry& entry) const
     if (is_own(entry)) {
         held_back_.fetch_add(1, std::memory_order_relaxed);
         return false;
+    }
+    for (const auto& [field, values] : wanted_) {
+        const auto value = entry.find(field).value_or("");
+        if (std::ranges::none_of(values, [value](const auto& wanted) { return fits(value, wanted); }))
+            return false;
     }
     return !units_ || units_->owns(entry);
 }

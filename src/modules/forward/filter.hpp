@@ -24,6 +24,10 @@ public:
     [[nodiscard]] static Result<std::shared_ptr<const Filter>> make(const FilterOptions& options,
                                                                     std::string own_unit);
 
+    /// Of files of tasks: all is decided entry by entry. Errc::invalid_argument names the setting, also for
+    /// those that only the journal has.
+    [[nodiscard]] static Result<std::shared_ptr<const Filter>> make_for_tasks(const FilterOptions& options);
+
     [[nodiscard]] const systemd::MatchGroups& matches() const noexcept { return matches_; }
     /// Of an entry that fits the matches.
     [[nodiscard]] bool takes(const systemd::JournalEntry& entry) const;
@@ -36,13 +40,23 @@ public:
 
 private:
     Filter() = default;
+    /// One field's values, of which any will do.
+    struct Wanted {
+        std::string field;
+        std::vector<std::string> values;  ///< one that ends in * is the beginning of those
+    };
     [[nodiscard]] bool is_own(const systemd::JournalEntry& entry) const;
 
     systemd::MatchGroups matches_;
     std::optional<systemd::UnitSet> units_;  ///< set: there are patterns, which journald does not know
+    std::vector<Wanted> wanted_;
     std::string own_unit_;
     mutable std::atomic<std::uint64_t> held_back_{0};
 };
+
+/// The filter of an output, whichever its input is.
+[[nodiscard]] Result<std::shared_ptr<const Filter>> make_filter(const OutputOptions& output,
+                                                                std::string own_unit);
 
 /// Hands on what the filter takes.
 class FilterWriter final : public systemd::EntryWriter {

@@ -78,6 +78,15 @@ Task<Result<Slice>> JournalSource::next()
     }
 }
 
+/// The follower, which all outputs share, is the module's.
+Task<> JournalSource::attend()
+{
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer nothing{executor, never};
+    for (;;)
+        co_await wait_event(nothing);
+}
+
 /// The next slice of the reading. It is taken out meanwhile: one that is cancelled or fails is given up, and
 /// another begins at the position.
 Task<Result<JournalSlice>> JournalSource::read()

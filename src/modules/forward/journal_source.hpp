@@ -8,7 +8,7 @@
 // out; waiting costs nothing but a look each five minutes.
 
 #include "io/systemd/journal_follower.hpp"
-#include "pipeline/delivery.hpp"
+#include "modules/forward/input.hpp"
 
 #include <functional>
 #include <memory>
@@ -34,7 +34,7 @@ struct JournalSourceOptions {
     std::string start;  ///< the place to begin at when nothing is saved; "": the end
 };
 
-class JournalSource final : public pipeline::Source {
+class JournalSource final : public Input {
 public:
     /// `make_writer` is called on the loop. All outlive it.
     JournalSource(JournalSourceOptions options, const Journal& journal,
@@ -44,10 +44,9 @@ public:
     void begin(const pipeline::Start& start) override;
     Task<Result<pipeline::Slice>> next() override;
 
-    /// Was there nothing more the last time it was asked?
-    [[nodiscard]] bool at_end() const noexcept { return at_end_; }
-    /// Entries that could not be read and were passed over.
-    [[nodiscard]] std::uint64_t damaged() const noexcept { return damaged_; }
+    Task<> attend() override;
+    [[nodiscard]] bool at_end() const noexcept override { return at_end_; }
+    [[nodiscard]] std::uint64_t damaged() const noexcept override { return damaged_; }
 
 private:
     Task<Result<systemd::JournalSlice>> read();

@@ -22,6 +22,20 @@ std::chrono::milliseconds age(std::int64_t moment, WallTime now)
     return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(time), 0ms);
 }
 
+std::string task_trouble(const std::string& name, const TaskStatus& tasks)
+{
+    if (tasks.unreadable > 0)
+        return fmt::format("the output {} cannot read {} files of tasks; opsd forward status says why", name,
+                           tasks.unreadable);
+    if (!tasks.find_error.empty())
+        return fmt::format("the output {} does not find tasks as it should; opsd forward status says why",
+                           name);
+    if (tasks.not_followed > 0)
+        return fmt::format("the output {} does not follow {} files of tasks: tasks.max_files is reached",
+                           name, tasks.not_followed);
+    return {};
+}
+
 }  // namespace
 
 Lag lag_of(const OutputStatus& status, const std::string& end, WallTime now)
@@ -30,6 +44,10 @@ Lag lag_of(const OutputStatus& status, const std::string& end, WallTime now)
     Lag lag;
     lag.time = delivery.lag;
     const bool reads = delivery.state != State::paused && delivery.state != State::stopped;
+    if (status.tasks) {
+        if (status.at_end && status.tasks->behind_bytes == 0) lag.entries = delivery.counters.pending;
+        return lag;
+    }
     if (status.at_end && reads) {
         lag.entries = delivery.counters.pending;
         return lag;
@@ -54,7 +72,7 @@ std::string trouble_of(const std::string& name, const OutputStatus& status, Wall
     if (fails && !delivery.error.empty() && now - since > patience)
         return fmt::format("the output {} delivers nothing since {}; opsd forward status says why", name,
                            rfc3339(since));
-    return {};
+    return status.tasks ? task_trouble(name, *status.tasks) : std::string{};
 }
 
 }  // namespace opsd::forward

@@ -40,6 +40,11 @@ std::optional<double> seconds_of(WallTime time)
 
 const pipeline::Counters& counters(const Row& row) { return row.status.delivery.counters; }
 
+std::optional<double> task_number(const Row& row, std::uint64_t TaskStatus::* number)
+{
+    return row.status.tasks ? of((*row.status.tasks).*number) : std::nullopt;
+}
+
 const Family families[] = {
     {"opsd_forward_in", Kind::gauge,
      "Entries read since the start, with those that were lost: acknowledged, pending, dead letters and lost.",
@@ -83,6 +88,16 @@ const Family families[] = {
      [](const Row& r) { return std::optional{std::chrono::duration<double>(r.lag.time).count()}; }},
     {"opsd_forward_lag_entries", Kind::gauge, "Entries that are not confirmed, as far as known.",
      [](const Row& r) { return r.lag.entries ? of(*r.lag.entries) : std::nullopt; }},
+    {"opsd_forward_task_files", Kind::gauge, "Files of tasks that are followed.",
+     [](const Row& r) { return task_number(r, &TaskStatus::files); }},
+    {"opsd_forward_task_files_not_followed", Kind::gauge,
+     "Files of tasks that wait because tasks.max_files is reached.",
+     [](const Row& r) { return task_number(r, &TaskStatus::not_followed); }},
+    {"opsd_forward_task_files_unreadable", Kind::gauge, "Files of tasks that cannot be read.",
+     [](const Row& r) { return task_number(r, &TaskStatus::unreadable); }},
+    {"opsd_forward_task_behind_bytes", Kind::gauge,
+     "Bytes of files of tasks that are not read yet, as last seen.",
+     [](const Row& r) { return task_number(r, &TaskStatus::behind_bytes); }},
     {"opsd_forward_paused", Kind::gauge, "1: an operator has paused it.",
      [](const Row& r) { return of(r.status.paused ? 1 : 0); }},
     {"opsd_forward_refused", Kind::gauge,

@@ -1,9 +1,11 @@
 #pragma once
-// Module forward: the journal of this node to where logs are kept: Elasticsearch or OpenSearch, a file.
+// Module forward: the journal of this node and the files of its Mesos tasks to where logs are kept:
+// Elasticsearch or OpenSearch, Splunk, Kafka, a file and others.
 //
 // What comes in
-//   The journal, through reader threads and one follower (Outside). What far sides answer. Over HTTP: pause,
-//   resume, replay, test, resend.
+//   The journal, through reader threads and one follower (Outside). Files of tasks, through a thread of each
+//   output and what opens them (task_folder.hpp); what the Mesos agent says of them. What far sides answer.
+//   Over HTTP: pause, resume, replay, test, resend.
 //
 // What goes out
 //   Records to far sides, without secrets (pipeline/redaction.hpp), with the labels node, role and cluster;
@@ -20,7 +22,9 @@
 //   - Nothing is written to disk while nothing is delivered.
 //
 // How it is built: pure logic (options, filter, place, lag, render) and thin tasks around it (journal_source,
-// output, core) over src/pipeline; outputs.hpp has a row for each kind of far side.
+// output, core) over src/pipeline; outputs.hpp has a row for each kind of far side. Tasks: task_stream reads
+// one name through its rotations, task_files all of them, task_ledger knows how far, task_source is the
+// source.
 
 #include "io/sandbox/opener.hpp"
 #include "modules/forward/core.hpp"

@@ -1,9 +1,12 @@
 #include "modules/forward/options.hpp"
 
+#include "io/net/url.hpp"
 #include "modules/forward/filter.hpp"
 #include "modules/forward/outputs.hpp"
 #include "modules/forward/place.hpp"
+#include "modules/forward/task_files.hpp"
 #include "pipeline/redaction.hpp"
+#include "pipeline/tail/multi_line.hpp"
 
 #include <fmt/format.h>
 
@@ -20,6 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::size_t most_outputs = 16;
+constexpr std::size_t most_task_files = 64;
 constexpr std::size_t longest_name = 64;
 
 Schema<TlsOptions> tls_schema()
@@ -45,7 +49,52 @@ Schema<FilterOptions> filter_schema()
         .field(
             &FilterOptions::matches, "matches",
             "Only entries with these fields, each as FIELD=value: the same field is one of them, different "
-            "fields are all of them");
+            "fields are all of them. Of tasks: AGENT_ID, FRAMEWORK_ID, EXECUTOR_ID, CONTAINER_ID, TASK_ID, "
+            "TASK_NAME, STREAM, FILE; a value may end in *");
+}
+
+Schema<MultilineOptions> multiline_schema()
+{
+    return Schema<MultilineOptions>{}
+        .field(
+            &MultilineOptions::start, "start",
+            "Regular expression (RE2) that the first line of a record fits; the lines after it that do not "
+            "are part of it. Empty: each line is a record")
+        .field(&MultilineOptions::max_lines, "max_lines", "Lines of a record at most",
+               between<std::int64_t>(2, 10'000))
+        .field(&MultilineOptions::timeout, "timeout", "How long a record waits for further lines",
+               between(Duration{100ms}, Duration{60s}));
+}
+
+Schema<TaskOptions> task_schema()
+{
+    using T = TaskOptions;
+    return Schema<T>{}
+        .field(&T::work_dir, "work_dir", "The agent's --work_dir: sandboxes are read below it")
+        .field(
+            &T::agent, "agent",
+            "Base URL of this node's Mesos agent, asked which tasks there are, and for files that opsd may "
+            "not open; empty: tasks are found by their folders only, without their names")
+        .field(&T::ca, "ca",
+               "PEM file of the authority that signed the agent's certificate; empty: the system's")
+        .field(&T::authorization, "authorization",
+               "Value of the header Authorization for the agent, such as \"Basic ...\" or \"token=...\"")
+        .field(&T::timeout, "timeout", "For an answer of the agent", between(Duration{100ms}, Duration{60s}))
+        .field(&T::files, "files", "Files of a sandbox, by name or pattern (* ? [a-z]) below it: logs/*.log")
+        .field(&T::interval, "interval", "How often tasks are looked for",
+               between(Duration{100ms}, Duration{10min}))
+        .field(&T::poll, "poll", "How often the end of a file is looked at",
+               between(Duration{50ms}, Duration{60s}))
+        .field(&T::max_files, "max_files",
+               "Files followed at a time, by each output; further ones wait, and are counted",
+               between<std::int64_t>(1, 10'000))
+        .field(&T::max_line, "max_line",
+               "Longer lines become several records; also a record of several lines",
+               between(Bytes{1'000}, Bytes{1 << 20}))
+        .field(&T::partial_timeout, "partial_timeout", "How long a line without its end waits for it",
+               between(Duration{100ms}, Duration{10min}))
+        .section(&T::multiline, "multiline", "Records of several lines, such as stack traces",
+                 multiline_schema());
 }
 
 Schema<BatchOptions> batch_schema()
@@ -78,6 +127,9 @@ Schema<OutputOptions> output_schema()
     return Schema<O>{}
         .field(&O::name, "name", "Its name in the API, the metrics and the files of its state")
         .field(&O::type, "type", "What the far side is", config::one_of(kind_names()))
+        .field(&O::input, "input",
+               "What it sends: the journal of this node, or the files of its Mesos tasks (forward.tasks)",
+               config::one_of({"journal", "tasks"}))
         .field(&O::urls, "urls",
                "Addresses of the far side, such as https://elk.example.com:9200; several take turns")
         .field(&O::hosts, "hosts",
@@ -117,8 +169,10 @@ Schema<OutputOptions> output_schema()
         .field(&O::timeout, "timeout", "For the answer to a request; then it is sent again",
                between(Duration{1s}, Duration{10min}))
         .field(&O::rate, "rate", "Bytes a second at most, before compression; 0: no limit")
-        .field(&O::start, "start",
-               "Where it begins when it has no position yet: now, beginning, or a time (RFC 3339)")
+        .field(
+            &O::start, "start",
+            "Where it begins when it has no position yet: now, beginning, or a time (RFC 3339); tasks: now "
+            "or beginning, and tasks that start later from their first line")
         .field(&O::dead_letters, "dead_letters",
                "Records that the far side refuses for good are kept in a file of at most this size; the "
                "oldest go",
@@ -148,16 +202,49 @@ Result<> check(const OutputOptions& output)
         return wrong(output, "path is for outputs of type file");
     const auto fits = kind->check(output);
     if (!fits) return fits;
-    const auto filter = Filter::make(output.filter, {});
+    const auto filter = make_filter(output, {});
     if (!filter) return wrong(output, filter.error().message);
     const auto redaction = pipeline::Redaction::make(output.redact.patterns, output.redact.known);
     if (!redaction) return wrong(output, redaction.error().message);
     const auto start = parse_start(output.start);
     if (!start) return wrong(output, start.error().message);
+    if (of_tasks(output) && output.start != "now" && output.start != "beginning")
+        return wrong(output,
+                     fmt::format("start is \"{}\", must be now or beginning: files of tasks cannot be "
+                                 "read from a time on",
+                                 output.start));
     if (output.memory < output.batch.bytes)
         return wrong(output,
                      fmt::format("memory must be at least batch.bytes, {} bytes", output.batch.bytes.count));
     return {};
+}
+
+Result<> check_tasks(const TaskOptions& options)
+{
+    const auto no = [](std::string what) {
+        return fail(Errc::invalid_argument, "cannot use forward.tasks: " + std::move(what));
+    };
+    if (!options.work_dir.starts_with('/') || options.work_dir.ends_with('/'))
+        return no("work_dir must be a folder's path, from / on and without / at its end");
+    if (!options.agent.empty()) {
+        const auto url = net::parse_url(options.agent);
+        if (!url || url->scheme == net::Url::Scheme::unix_socket || options.agent.ends_with('/'))
+            return no("agent must be a URL without user, password and a slash at its end, such as "
+                      "http://10.0.0.1:5051");
+        const bool loopback = url->host == "localhost" || url->host == "::1" || url->host.starts_with("127.");
+        if (options.authorization.from != config::Secret::From::none && !loopback
+            && url->scheme == net::Url::Scheme::http)
+            return no("authorization would be sent in the clear; use https:// or the loopback address");
+    }
+    if (options.files.empty() || options.files.size() > most_task_files)
+        return no(fmt::format("files must have 1 to {} names or patterns", most_task_files));
+    for (const auto& file : options.files) {
+        const auto good = check_task_file(file);
+        if (!good) return no(good.error().message);
+    }
+    if (options.multiline.start.empty()) return {};
+    const auto start = pipeline::LineStart::make(options.multiline.start);
+    return start ? Result<>{} : no("multiline.start " + start.error().message);
 }
 
 Result<> check_sum(std::string_view setting, std::uint64_t sum, std::uint64_t allowed, std::string_view what)
@@ -182,7 +269,10 @@ Schema<ForwardOptions> schema()
         .field(&ForwardOptions::max_memory, "max_memory", "The outputs' memory together may not be more")
         .field(&ForwardOptions::max_disk, "max_disk",
                "The outputs' dead_letters and max_size together may not be more")
-        .list(&ForwardOptions::outputs, "outputs", "Where the journal is forwarded to", output_schema());
+        .section(&ForwardOptions::tasks, "tasks", "The files of tasks, for outputs with input: tasks",
+                 task_schema())
+        .list(&ForwardOptions::outputs, "outputs",
+              "Where the journal and the files of tasks are forwarded to", output_schema());
 }
 
 std::uint64_t disk_of(const OutputOptions& options)
@@ -213,6 +303,8 @@ Result<> validate(const ForwardOptions& options)
         const auto good = check(output);
         if (!good) return good;
     }
+    const auto tasks = check_tasks(options.tasks);
+    if (!tasks) return tasks;
     std::uint64_t memory = 0;
     std::uint64_t disk = 0;
     for (const auto& output : outputs) {

@@ -27,6 +27,29 @@ struct FilterOptions {
     std::vector<std::string> matches;
 };
 
+/// Lines of a task that are one record.
+struct MultilineOptions {
+    std::string start;
+    std::int64_t max_lines = 500;
+    Duration timeout{2'000};
+};
+
+/// How the files of tasks are found and read.
+struct TaskOptions {
+    std::string work_dir = "/var/lib/mesos/slave";
+    std::string agent = "http://127.0.0.1:5051";
+    std::string ca;
+    config::Secret authorization;
+    Duration timeout{5'000};
+    std::vector<std::string> files{"stdout", "stderr"};
+    Duration interval{5'000};
+    Duration poll{500};
+    std::int64_t max_files = 2'000;
+    config::Bytes max_line{256 << 10};
+    Duration partial_timeout{5'000};
+    MultilineOptions multiline;
+};
+
 /// What one request holds.
 struct BatchOptions {
     std::int64_t records = 2'000;
@@ -44,6 +67,7 @@ struct RedactOptions {
 struct OutputOptions {
     std::string name;
     std::string type;
+    std::string input = "journal";
     std::vector<std::string> urls;
     std::vector<std::string> hosts;
     std::string index;
@@ -78,8 +102,12 @@ struct ForwardOptions {
     std::int64_t threads = 1;
     config::Bytes max_memory{64 << 20};
     config::Bytes max_disk{std::uint64_t{1} << 30};
+    TaskOptions tasks;
     std::vector<OutputOptions> outputs;
 };
+
+/// Does it send the files of tasks, not the journal?
+[[nodiscard]] inline bool of_tasks(const OutputOptions& output) { return output.input == "tasks"; }
 
 [[nodiscard]] config::Schema<ForwardOptions> schema();
 

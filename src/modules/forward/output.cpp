@@ -76,20 +76,16 @@ Output::Output(const OutputOptions& options, const Surroundings& around)
   : options_{options}
   , around_{around}
   , kind_{*find_kind(options.type)}
-  , filter_{good(Filter::make(options.filter, around.own_unit))}
+  , filter_{good(make_filter(options, around.own_unit))}
   , redaction_{good(pipeline::Redaction::make(options.redact.patterns, options.redact.known))}
-  , source_{{filter_->matches(), options.name, good(parse_start(options.start))},
-            around.journal,
-            [this] { return make_writer(true); },
-            around.labels,
-            around.services.clock}
+  , source_{make_input()}
   , sink_{around.make_sink(options)}
-  , positions_{pipeline::make_position_store(path("position"), pipeline::make_position_disk(), around.disk)}
+  , positions_{make_positions()}
   , letters_{std::make_shared<pipeline::DeadLetterFile>(path("letters"),
                                                         static_cast<std::size_t>(options.dead_letters.count))}
   , box_{pipeline::make_letter_box(letters_, around.disk)}
   , delivery_{delivery_options(options, around.seed),
-              {source_, *sink_, *positions_, *box_, around.services.clock,
+              {*source_, *sink_, *positions_, *box_, around.services.clock,
                around.services.log.named(fmt::format("{} {}", logger, options.name))}}
   , news_{around.services.executor, never}
 {}
@@ -99,13 +95,45 @@ std::string Output::path(std::string_view what) const
     return fmt::format("{}/{}.{}", around_.directory, options_.name, what);
 }
 
-/// Redacted before anything is rendered; what the filter leaves out is not looked at.
+std::unique_ptr<Input> Output::make_input()
+{
+    if (!of_tasks(options_))
+        return std::make_unique<JournalSource>(
+            JournalSourceOptions{filter_->matches(), options_.name, good(parse_start(options_.start))},
+            around_.journal, [this] { return make_writer(true); }, around_.labels, around_.services.clock);
+    return std::make_unique<TaskSource>(
+        around_.tasks, options_.start == "beginning", around_.world,
+        [this](std::shared_ptr<const RecordNumber> number) { return make_task_writer(std::move(number)); },
+        around_.labels, around_.services.clock, around_.services.executor,
+        around_.services.log.named(fmt::format("{} {}", logger, options_.name)));
+}
+
+/// Another file for each input: a place in one is none in the other.
+std::unique_ptr<pipeline::PositionStore> Output::make_positions()
+{
+    const auto file = path(of_tasks(options_) ? "tasks" : "position");
+    return source_->positions(
+        pipeline::make_position_store(file, pipeline::make_position_disk(), around_.disk));
+}
+
+/// Redacted before anything is rendered.
+std::unique_ptr<systemd::EntryWriter> Output::clean_writer() const
+{
+    return std::make_unique<pipeline::RedactingWriter>(kind_.writer(options_, around_.labels()), redaction_);
+}
+
+/// What the filter leaves out is not looked at.
 std::unique_ptr<systemd::EntryWriter> Output::make_writer(bool filtered) const
 {
-    auto rendered = kind_.writer(options_, around_.labels());
-    auto clean = std::make_unique<pipeline::RedactingWriter>(std::move(rendered), redaction_);
-    auto framed = std::make_unique<pipeline::FrameWriter>(std::move(clean));
+    auto framed = std::make_unique<pipeline::FrameWriter>(clean_writer());
     if (!filtered) return framed;
+    return std::make_unique<FilterWriter>(filter_, std::move(framed));
+}
+
+std::unique_ptr<systemd::EntryWriter>
+Output::make_task_writer(std::shared_ptr<const RecordNumber> number) const
+{
+    auto framed = std::make_unique<NumberedFrames>(clean_writer(), std::move(number));
     return std::make_unique<FilterWriter>(filter_, std::move(framed));
 }
 
@@ -126,7 +154,7 @@ Task<> Output::run()
     const Running running{*this};
     co_await remember();
     while (!stopping_) {
-        co_await first_of(delivery_.run(), impatience());
+        co_await first_of(delivery_.run(), first_of(impatience(), source_->attend()));
         if (replay_) co_await go_back();
     }
 }
@@ -280,10 +308,11 @@ OutputStatus Output::status() const
     status.delivery = delivery_.status();
     status.paused = paused_.value_or(false);
     status.replaying = replay_ != nullptr;
-    status.at_end = source_.at_end();
+    status.at_end = source_->at_end();
     status.redacted = redaction_->count();
     status.held_back = filter_->held_back();
-    status.damaged = source_.damaged();
+    status.damaged = source_->damaged();
+    if (const auto* tasks = source_->tasks()) status.tasks = *tasks;
     status.resent = resent_;
     status.trouble = trouble_;
     return status;

@@ -1,14 +1,16 @@
 #pragma once
-// One output: a delivery from the journal to a far side, with what people may do to it.
+// One output: a delivery from the journal, or from the files of tasks, to a far side, with what people may do
+// to it.
 //
-// In: its options, the journal. Out: a status; in the state directory its position (NAME.position.a, .b), its
-// dead letters (NAME.letters) and whether it is paused (NAME.state). Promises: what a delivery promises
-// (pipeline/delivery.hpp); a pause and a replay survive a restart; a question to the far side (test, resend)
-// does not disturb the delivery, and only one is asked at a time.
+// In: its options, the journal or the files. Out: a status; in the state directory its position
+// (NAME.position.a, .b), its dead letters (NAME.letters) and whether it is paused (NAME.state). Promises:
+// what a delivery promises (pipeline/delivery.hpp); a pause and a replay survive a restart; a question to the
+// far side (test, resend) does not disturb the delivery, and only one is asked at a time.
 
 #include "modules/forward/filter.hpp"
 #include "modules/forward/journal_source.hpp"
 #include "modules/forward/outputs.hpp"
+#include "modules/forward/task_source.hpp"
 #include "opsd/module.hpp"
 #include "pipeline/dead_letters.hpp"
 #include "pipeline/position_file.hpp"
@@ -26,6 +28,8 @@ namespace opsd::forward {
 struct Surroundings {
     Services& services;
     const Journal& journal;
+    const TaskOptions& tasks;
+    const TaskWorld& world;
     std::function<std::unique_ptr<pipeline::Sink>(const OutputOptions&)> make_sink;
     std::function<pipeline::Labels()> labels;
     WorkerThread& disk;
@@ -42,8 +46,9 @@ struct OutputStatus {
     std::uint64_t redacted = 0;   ///< secrets taken out
     std::uint64_t held_back = 0;  ///< own lines about forwarding
     std::uint64_t damaged = 0;
-    std::uint64_t resent = 0;  ///< dead letters that were taken after all
-    std::string trouble;       ///< why it has not begun yet; "" when it has
+    std::uint64_t resent = 0;         ///< dead letters that were taken after all
+    std::string trouble;              ///< why it has not begun yet; "" when it has
+    std::optional<TaskStatus> tasks;  ///< nothing: it sends the journal
 };
 
 /// What came of a pause or resume.
@@ -85,7 +90,12 @@ private:
     Task<> impatience();
     Task<> go_back();
     void settle_replay(Result<> result);
+    [[nodiscard]] std::unique_ptr<Input> make_input();
+    [[nodiscard]] std::unique_ptr<pipeline::PositionStore> make_positions();
+    [[nodiscard]] std::unique_ptr<systemd::EntryWriter> clean_writer() const;
     [[nodiscard]] std::unique_ptr<systemd::EntryWriter> make_writer(bool filtered) const;
+    [[nodiscard]] std::unique_ptr<systemd::EntryWriter>
+    make_task_writer(std::shared_ptr<const RecordNumber> number) const;
     [[nodiscard]] std::string path(std::string_view what) const;
     [[nodiscard]] Result<> ask();
 
@@ -94,7 +104,7 @@ private:
     const Kind& kind_;
     std::shared_ptr<const Filter> filter_;
     std::shared_ptr<pipeline::Redaction> redaction_;
-    JournalSource source_;
+    std::unique_ptr<Input> source_;
     std::unique_ptr<pipeline::Sink> sink_;
     std::unique_ptr<pipeline::PositionStore> positions_;
     std::shared_ptr<pipeline::DeadLetterFile> letters_;

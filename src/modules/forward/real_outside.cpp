@@ -3,6 +3,7 @@
 #include "io/systemd/journal_readers.hpp"
 #include "io/systemd/machine.hpp"
 #include "modules/forward/module.hpp"
+#include "modules/forward/task_agent.hpp"
 
 #include <random>
 
@@ -43,7 +44,7 @@ Outside real_outside(const ForwardOptions& options, const Services& services, sa
     outside.make_sink = [](const OutputOptions& output, const SinkServices& sink) {
         return find_kind(output.type)->sink(output, sink);
     };
-    outside.open_tasks = std::move(open_tasks);
+    outside.tasks = real_task_world(options.tasks, services, std::move(open_tasks));
     outside.own_unit = systemd::own_unit();
     outside.seed = std::random_device{}();
     return outside;
@@ -68,7 +69,8 @@ CatalogEntry catalog_entry(sandbox::MakeOpener open_tasks)
     auto make = [open_tasks = std::move(open_tasks)](const config::Value* section, Services& services) {
         return create(section, services, open_tasks);
     };
-    return {"forward", "The journal to where logs are kept", config::AnySchema{schema()}, std::move(make)};
+    return {"forward", "The journal and the logs of tasks to where logs are kept",
+            config::AnySchema{schema()}, std::move(make)};
 }
 
 }  // namespace opsd::forward

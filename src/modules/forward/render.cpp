@@ -53,21 +53,58 @@ void append_counters(JsonText& json, const OutputStatus& status)
         .number("in_flight", signed_of(status.delivery.in_flight));
 }
 
+/// Not one file, though there are some.
+bool reads_nothing(const TaskStatus& tasks) { return tasks.files == 0 && tasks.unreadable > 0; }
+
 }  // namespace
 
 std::string_view state_of(const OutputStatus& status)
 {
     using State = pipeline::DeliveryStatus::State;
     if (status.replaying) return "replaying";
+    if (status.tasks && status.delivery.state == State::running && reads_nothing(*status.tasks))
+        return "failed";
     if (status.paused && status.delivery.state != State::stopped) return "paused";
     return to_string(status.delivery.state);
 }
+
+namespace {
+
+void append_tasks(JsonText& json, const TaskStatus& tasks)
+{
+    json.key("tasks").open('{');
+    json.text("found_by", tasks.runs == 0 && !tasks.find_error.empty() ? ""
+                          : tasks.by_agent                             ? "agent"
+                                                                       : "folders");
+    json.number("runs", signed_of(tasks.runs))
+        .number("files", signed_of(tasks.files))
+        .number("files_not_followed", signed_of(tasks.not_followed))
+        .number("files_unreadable", signed_of(tasks.unreadable))
+        .number("behind_bytes", signed_of(tasks.behind_bytes))
+        .text("unreadable_why", tasks.unreadable_why)
+        .text("find_error", tasks.find_error)
+        .text("last_loss", tasks.last_loss)
+        .close('}');
+}
+
+/// What is wrong now: of the output itself, of its far side, of what it reads.
+std::string error_of(const OutputStatus& status)
+{
+    if (!status.trouble.empty()) return status.trouble;
+    if (!status.delivery.error.empty() || !status.tasks) return status.delivery.error;
+    const auto& tasks = *status.tasks;
+    if (tasks.unreadable > 0)
+        return fmt::format("{} files of tasks are not forwarded: {}", tasks.unreadable, tasks.unreadable_why);
+    return tasks.find_error;
+}
+
+}  // namespace
 
 void append_output(std::string& out, const OutputOptions& options, const OutputStatus& status, const Lag& lag)
 {
     const auto& delivery = status.delivery;
     JsonText json{out};
-    json.open('{').text("name", options.name).text("type", options.type);
+    json.open('{').text("name", options.name).text("type", options.type).text("input", options.input);
     json.text("state", state_of(status)).boolean("paused", status.paused);
     append_counters(json, status);
     append_seconds(json, "lag_seconds", lag.time);
@@ -76,15 +113,18 @@ void append_output(std::string& out, const OutputOptions& options, const OutputS
         json.number(signed_of(*lag.entries));
     else
         json.null();
-    json.text("position", delivery.position);
+    // A number of a record means nothing to anybody else.
+    json.text("position", status.tasks ? std::string{} : delivery.position);
     const auto moment = moment_of(delivery.position);
     append_time(json, "position_time", moment ? WallTime{std::chrono::microseconds{*moment}} : WallTime{});
     append_time(json, "last_success", delivery.last_success_at);
-    json.text("error", status.trouble.empty() ? delivery.error : status.trouble);
+    json.text("error", error_of(status));
     json.text("last_error", delivery.last_error);
     append_time(json, "last_error_at", delivery.last_error_at);
     append_seconds(json, "next_attempt_seconds", delivery.next_attempt);
-    json.text("note", delivery.start).close('}');
+    json.text("note", delivery.start);
+    if (status.tasks) append_tasks(json, *status.tasks);
+    json.close('}');
 }
 
 std::string letters_json(const std::string& output, const pipeline::LetterList& list, std::size_t limit)

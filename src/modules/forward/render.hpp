@@ -8,7 +8,8 @@
 
 namespace opsd::forward {
 
-/// One word for people: paused, replaying, stopped, starting, running, waiting, kept, stopping.
+/// One word for people: paused, replaying, stopped, starting, running, waiting, kept, stopping; failed: no
+/// file of a task can be read.
 [[nodiscard]] std::string_view state_of(const OutputStatus& status);
 
 /// Appends the object of one output.

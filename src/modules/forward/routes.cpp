@@ -116,6 +116,12 @@ Task<Response> replay(std::shared_ptr<Core> core, const Request& request)
     if (!place) co_return Response::problem(place.error());
     const auto name = (*output)->options().name;
     const auto from = *place;
+    if (of_tasks((*output)->options()) && from != beginning)
+        co_return Response::problem(Error{
+            Errc::invalid_argument,
+            fmt::format("cannot replay {}: it sends files of tasks, which have no times and cursors; give "
+                        "\"beginning\"",
+                        name)});
     request.object.add("from", from);
     core->services.log.info("{} is replayed from {} by {}", name, from, request.caller.name);
     const auto done = co_await (*output)->replay(std::move(*place));

@@ -127,6 +127,7 @@ protected:
         Outside outside;
         outside.journal = {fake_outside.read, fake_outside.follow};
         outside.run = fake_outside.run;
+        outside.tasks = world;
         outside.make_sink = [this](const OutputOptions&, const SinkServices&) {
             return std::make_unique<ToldSink>(far, clock);
         };
@@ -269,6 +270,7 @@ protected:
     NoStore store;
     std::shared_ptr<Lines> log = std::make_shared<Lines>();
     ForwardOptions options;
+    TaskWorld world;  ///< for outputs with input: tasks
     std::optional<Services> services;
     std::unique_ptr<ForwardModule> module;
     std::shared_ptr<const http::Router> router;

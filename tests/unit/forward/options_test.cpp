@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace opsd::forward {
 namespace {
 
@@ -161,6 +163,56 @@ const std::string other =
     "s=" + std::string(32, 'c') + ";i=1f;b=" + std::string(32, 'b') + ";m=1;t=f4241;x=1";
 
 }  // namespace
+
+TEST(ForwardOptions, AnOutputOfTasksHasItsOwnSettings)
+{
+    const auto tasks = elk + "    input: tasks\n";
+    EXPECT_EQ(refusal(tasks), "");
+    EXPECT_EQ(
+        refusal(tasks + "    start: beginning\n    filter: {matches: [TASK_NAME=web*, STREAM=stderr]}\n"),
+        "");
+    EXPECT_TRUE(
+        refusal(tasks + "    filter: {units: [a.service]}\n").contains("filter.units is for the journal"));
+    EXPECT_TRUE(
+        refusal(tasks + "    filter: {priority: err}\n").contains("filter.priority is for the journal"));
+    EXPECT_TRUE(refusal(tasks + "    filter: {matches: [web]}\n").contains("must be FIELD=value"));
+    EXPECT_TRUE(
+        refusal(tasks + "    start: \"2026-11-28T06:00:00Z\"\n").contains("must be now or beginning"));
+}
+
+TEST(ForwardOptions, WhereTheFilesOfTasksAreIsChecked)
+{
+    const auto why = [](const std::string& setting) { return refusal("tasks: {" + setting + "}\n"); };
+    EXPECT_EQ(why("work_dir: /srv/mesos, files: [stdout, \"logs/*.log\"], agent: \"\""), "");
+    EXPECT_EQ(why("agent: \"https://agent:5051\", authorization: {file: /t}, multiline: {start: \"^[A-Z]\"}"),
+              "");
+    EXPECT_TRUE(why("work_dir: mesos").contains("work_dir must be a folder's path"));
+    EXPECT_TRUE(why("agent: \"http://agent:5051/\"").contains("agent must be a URL"));
+    EXPECT_TRUE(why("agent: \"http://10.0.0.1:5051\", authorization: {file: /t}").contains("in the clear"));
+    EXPECT_TRUE(why("files: []").contains("files must have 1 to 64"));
+    for (const auto* bad : {"/etc/passwd", "../x", "a/../b", "a//b", "logs/", "."})
+        EXPECT_TRUE(why("files: [\"" + std::string{bad} + "\"]").contains("files has")) << bad;
+    EXPECT_TRUE(why("multiline: {start: \"(\"}").contains("no regular expression"));
+}
+
+TEST(ForwardFilter, OfTasksLooksAtEachEntry)
+{
+    FilterOptions options;
+    options.matches = {"TASK_NAME=web-*", "TASK_NAME=db", "STREAM=stderr"};
+    const auto filter = Filter::make_for_tasks(options).value();
+    EXPECT_TRUE(filter->matches().empty());
+    const auto takes = [&](std::string_view name, std::string_view stream) {
+        const std::array<systemd::JournalField, 2> fields{{{"TASK_NAME", name}, {"STREAM", stream}}};
+        systemd::JournalEntry entry;
+        entry.fields = fields;
+        return filter->takes(entry);
+    };
+    EXPECT_TRUE(takes("web-1", "stderr"));
+    EXPECT_TRUE(takes("db", "stderr"));
+    EXPECT_FALSE(takes("dbx", "stderr"));
+    EXPECT_FALSE(takes("db", "stdout"));
+    EXPECT_FALSE(takes("", "stderr"));
+}
 
 TEST(ForwardPlace, IsReadFromWhatPeopleWrite)
 {

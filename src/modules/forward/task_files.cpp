@@ -1,0 +1,410 @@
+#include "modules/forward/task_files.hpp"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace opsd::forward {
+namespace {
+
+using pipeline::TailBounds;
+using What = LedgerSpot::What;
+
+constexpr std::size_t enough_text = std::size_t{64} * 1024;  // of a block; exceeded by one file's share
+constexpr std::size_t most_entries = 10'000;                 // of a folder of files
+constexpr std::size_t most_losses = 64;
+constexpr std::int64_t slack = 1'000'000;  // microseconds: a file's time is that of the last tick
+
+bool is_pattern(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
+
+/// NAME.1 is an older NAME, when there is one: no file of its own.
+bool is_older(std::string_view name, const std::vector<sandbox::FolderEntry>& all)
+{
+    const auto dot = name.rfind('.');
+    if (dot == std::string_view::npos || dot + 1 == name.size()) return false;
+    const bool number =
+        std::ranges::all_of(name.substr(dot + 1), [](char c) { return c >= '0' && c <= '9'; });
+    return number && std::ranges::find(all, name.substr(0, dot), &sandbox::FolderEntry::name) != all.end();
+}
+
+std::string joined(const std::string& base, std::string_view name)
+{
+    return base.empty() ? std::string{name} : fmt::format("{}/{}", base, name);
+}
+
+/// Whose the file is: of a pod's task, of the only task, or of the executor.
+TaskNames names_of(const TaskRun& run, std::string_view file)
+{
+    constexpr std::string_view tasks = "tasks/";
+    if (run.pod && file.starts_with(tasks)) {
+        const auto id = file.substr(tasks.size(), file.find('/', tasks.size()) - tasks.size());
+        const auto task = std::ranges::find(run.tasks, id, &mesos::AgentTask::id);
+        if (task != run.tasks.end()) {
+            const bool nested = task->nested && !task->container.empty();
+            return {task->id, task->name, nested ? run.name.container + "." + task->container : ""};
+        }
+    }
+    if (!run.pod && run.tasks.size() == 1) return {run.tasks[0].id, run.tasks[0].name, {}};
+    return {{}, run.name.executor, {}};
+}
+
+}  // namespace
+
+Result<> check_task_file(std::string_view pattern)
+{
+    constexpr std::size_t longest = 255;
+    const auto wrong = [pattern](std::string_view what) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("files has \"{}\", {}", pattern.substr(0, longest), what));
+    };
+    if (pattern.empty() || pattern.size() > longest) return wrong("a name has 1 to 255 bytes");
+    for (std::string_view rest = pattern; !rest.empty();) {
+        const auto slash = std::min(rest.find('/'), rest.size());
+        const auto part = rest.substr(0, slash);
+        if (part.empty() || part == "." || part == "..")
+            return wrong("must be a path below the sandbox, without \"..\"");
+        rest.remove_prefix(std::min(slash + 1, rest.size()));
+        if (rest.empty() && slash < pattern.size() && pattern.ends_with('/'))
+            return wrong("must be a file, not a folder");
+    }
+    return {};
+}
+
+TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::TailPosition position,
+                     bool first, std::shared_ptr<RecordNumber> number)
+  : options_{std::move(options)}
+  , folder_{folder}
+  , first_{first}
+  , number_{std::move(number)}
+  , looked_{position.looked}
+  , done_{std::move(position.done)}
+{
+    for (auto& [container, saved] : position.runs) {
+        auto& run = runs_[container];
+        run.is.name = std::move(saved.run);
+        run.path = path_of(run.is.name);
+        run.saved = std::move(saved.files);
+    }
+}
+
+TaskBlock TaskFiles::next(const TaskAsk& ask)
+{
+    TaskBlock block;
+    block.text = std::make_shared<pipeline::Text>();
+    block.text->labels = ask.labels;
+    if (ask.found && ask.found->number != taken_) take(*ask.found, ask.monotonic, block);
+    read_some(ask, block);
+    if (block.text->bytes.size() < enough_text
+        && (!looked_at_ || ask.monotonic - *looked_at_ >= options_.poll)) {
+        look(ask.monotonic);
+        read_some(ask, block);
+    }
+    finish(block);
+    // What was passed over at the end of a block is part of it.
+    if (!block.ends.empty()) block.number = ++number_->value;
+    for (auto& end : block.ends) {
+        end.number = block.number;
+        block.steps.push_back(std::move(end));
+    }
+    block.looked = looked_;
+    block.facts = facts();
+    return block;
+}
+
+void TaskFiles::take(const FoundTasks& found, Monotonic now, TaskBlock& block)
+{
+    taken_ = found.number;
+    for (const auto& run : found.runs)
+        know(run, found.by_agent, block);
+    end_missing(found);
+    forget_done(found, block);
+    not_followed_ = 0;
+    const auto begin = first_ && options_.skip ? TaskStream::Begin::end : TaskStream::Begin::start;
+    for (auto& [container, run] : runs_)
+        open_files(run, begin, now, block);
+    first_ = false;
+    looked_ = found.at;
+}
+
+/// A run that was found: a new one, or what is new about it.
+void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
+{
+    const auto& container = run.name.container;
+    if (done_.contains(container)) return;
+    auto known = runs_.find(container);
+    if (known == runs_.end()) {
+        if (runs_.size() >= TailBounds::runs) return;
+        const bool skipped = first_ && options_.skip;
+        if (skipped && !run.running) {
+            note(block, {What::done, run.name, {}, {}}, 0);
+            done_.insert(container);
+            return;
+        }
+        // Folders stay for days: only those that somebody has written to since the last look are news.
+        if (!by_agent && !skipped && !written_lately(run)) return;
+        known = runs_.try_emplace(container).first;
+        known->second.path = path_of(run.name);
+        known->second.is = run;
+    } else if (by_agent || known->second.is.tasks.empty()) {
+        known->second.is = run;
+    } else if (run.pod) {  // tasks that the agent has not told
+        for (const auto& task : run.tasks)
+            if (std::ranges::find(known->second.is.tasks, task.id, &mesos::AgentTask::id)
+                == known->second.is.tasks.end())
+                known->second.is.tasks.push_back(task);
+    }
+    known->second.ended = by_agent && !run.running;
+    for (auto& [name, file] : known->second.files)
+        file->names = names_of(known->second.is, name);
+}
+
+bool TaskFiles::written_lately(const TaskRun& run)
+{
+    std::vector<std::string> bases{""};
+    for (const auto& task : run.tasks)
+        if (run.pod) bases.push_back("tasks/" + task.id);
+    for (const auto& base : bases) {
+        for (const auto& pattern : options_.files) {
+            if (is_pattern(pattern)) continue;
+            const auto file = folder_.open(fmt::format("{}/{}", path_of(run.name), joined(base, pattern)));
+            const auto facts = file ? (*file)->look() : fail(file.error());
+            if (facts && facts->changed / 1'000 + slack >= looked_) return true;
+        }
+    }
+    return false;
+}
+
+void TaskFiles::end_missing(const FoundTasks& found)
+{
+    std::set<std::string_view> listed;
+    for (const auto& run : found.runs)
+        listed.insert(run.name.container);
+    for (auto& [container, run] : runs_) {
+        if (listed.contains(container)) continue;
+        // A folder that is not listed may only not have been permitted.
+        const auto there = found.by_agent ? fail(Errc::not_found, "") : folder_.list(run.path, 1);
+        if (!there && there.error().code == Errc::not_found) run.ended = true;
+    }
+}
+
+void TaskFiles::forget_done(const FoundTasks& found, TaskBlock& block)
+{
+    std::set<std::string_view> listed;
+    for (const auto& run : found.runs)
+        listed.insert(run.name.container);
+    std::erase_if(done_, [&](const std::string& container) {
+        if (listed.contains(container)) return false;
+        note(block, {What::forget, {{}, {}, {}, container}, {}, {}}, 0);
+        return true;
+    });
+}
+
+void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block)
+{
+    std::vector<std::string> bases{""};
+    for (const auto& task : run.is.tasks)
+        if (run.is.pod) bases.push_back("tasks/" + task.id);
+    std::set<std::string> names;
+    for (const auto& base : bases)
+        for (const auto& pattern : options_.files)
+            for (auto& name : names_in(run, base, pattern))
+                names.insert(std::move(name));
+    std::erase_if(run.saved, [this](const auto& item) { return !wanted(item.first); });
+    for (const auto& [name, at] : run.saved)
+        names.insert(name);
+    for (const auto& [name, file] : run.files)
+        if (!file->open) names.insert(name);
+    for (const auto& name : names)
+        open_file(run, name, begin, now, block);
+    if (!run.ended || not_followed_ > 0) return;
+    // What was followed and is not there any more.
+    std::erase_if(run.saved, [&](const auto& item) {
+        const auto& [name, at] = item;
+        if (run.files.contains(name)) return false;
+        if (block.losses.size() < most_losses)
+            block.losses.push_back(
+                fmt::format("cannot read {}/{}: it is gone; what was written to it after byte "
+                            "{} is lost, if anything was",
+                            run.path, name, at.offset));
+        return true;
+    });
+}
+
+/// Whether a name is one of those that are configured, which they may have been only before.
+bool TaskFiles::wanted(std::string_view name) const
+{
+    constexpr std::string_view tasks = "tasks/";
+    std::vector<std::string> rests{std::string{name}};
+    const auto slash = name.starts_with(tasks) ? name.find('/', tasks.size()) : std::string_view::npos;
+    if (slash != std::string_view::npos) rests.emplace_back(name.substr(slash + 1));
+    return std::ranges::any_of(options_.files, [&](const std::string& pattern) {
+        return std::ranges::any_of(rests, [&](const std::string& rest) {
+            return ::fnmatch(pattern.c_str(), rest.c_str(), FNM_NOESCAPE | FNM_PATHNAME | FNM_PERIOD) == 0;
+        });
+    });
+}
+
+void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin begin, Monotonic now,
+                          TaskBlock& block)
+{
+    auto& file = run.files[name];
+    if (file && file->open) return;
+    if (open_ >= options_.max_files) {
+        ++not_followed_;
+        if (!file) run.files.erase(name);
+        return;
+    }
+    if (!file) file = std::make_unique<Followed>(folder_, options_.tail, run.path, name);
+    const auto saved = run.saved.find(name);
+    const auto at = saved == run.saved.end() ? std::nullopt : std::optional{saved->second};
+    const auto opened = file->stream.open(at, begin, now);
+    if (!opened && opened.error().code == Errc::not_found) {
+        run.files.erase(name);
+        return;
+    }
+    file->error = opened ? std::string{} : opened.error().message;
+    file->names = names_of(run.is, name);
+    if (!opened) return;
+    file->open = true;
+    ++open_;
+    if (saved != run.saved.end()) run.saved.erase(saved);
+    if (begin == TaskStream::Begin::end && !at)
+        note(block, {What::file, run.is.name, name, file->stream.at()}, file->stream.at().offset);
+}
+
+/// Paths below the run's folder that fit, whether or not they are there when it is no pattern.
+std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& base,
+                                             const std::string& pattern)
+{
+    std::vector<std::string> found{base};
+    for (std::string_view rest = pattern; !rest.empty();) {
+        const auto slash = std::min(rest.find('/'), rest.size());
+        const std::string part{rest.substr(0, slash)};
+        rest.remove_prefix(std::min(slash + 1, rest.size()));
+        std::vector<std::string> next;
+        for (const auto& folder : found) {
+            if (!is_pattern(part)) {
+                next.push_back(joined(folder, part));
+                continue;
+            }
+            const auto entries =
+                folder_.list(folder.empty() ? run.path : joined(run.path, folder), most_entries);
+            if (!entries) continue;
+            for (const auto& entry : *entries)
+                if (entry.folder != rest.empty() && !is_older(entry.name, *entries)
+                    && ::fnmatch(part.c_str(), entry.name.c_str(), FNM_NOESCAPE | FNM_PERIOD) == 0
+                    && next.size() < most_entries)
+                    next.push_back(joined(folder, entry.name));
+        }
+        found = std::move(next);
+    }
+    return found;
+}
+
+void TaskFiles::look(Monotonic now)
+{
+    looked_at_ = now;
+    for (auto& [container, run] : runs_)
+        for (auto& [name, file] : run.files)
+            if (file->open && !file->stream.finished()) file->stream.look(now, run.ended);
+}
+
+/// In turn, from the one after the last on, until it is enough.
+void TaskFiles::read_some(const TaskAsk& ask, TaskBlock& block)
+{
+    std::vector<std::pair<Run*, Followed*>> ready;
+    std::size_t before = 0;
+    for (auto& [container, run] : runs_) {
+        for (auto& [name, file] : run.files) {
+            if (!file->open || !file->stream.ready(ask.monotonic)) continue;
+            if (std::tie(container, name) <= std::tie(turn_container_, turn_name_)) ++before;
+            ready.emplace_back(&run, file.get());
+        }
+    }
+    std::ranges::rotate(ready, ready.begin() + static_cast<std::ptrdiff_t>(before));
+    for (const auto& [run, file] : ready) {
+        block.more = true;
+        if (block.text->bytes.size() >= enough_text) return;
+        turn_container_ = run->is.name.container;
+        turn_name_ = file->stream.name();
+        read_one(*run, *file, ask, block);
+    }
+    block.more = std::ranges::any_of(
+        ready, [&](const auto& one) { return one.second->open && one.second->stream.ready(ask.monotonic); });
+}
+
+void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock& block)
+{
+    const auto generation = file.stream.at().generation;
+    auto read = file.stream.read(ask.monotonic);
+    for (auto& loss : file.stream.take_losses())
+        if (block.losses.size() < most_losses) block.losses.push_back(std::move(loss));
+    if (!read) {
+        file.error = read.error().message;
+        run.saved[file.stream.name()] = file.stream.at();
+        file.open = false;
+        --open_;
+        return;
+    }
+    const auto& at = file.stream.at();
+    if (!*read) {
+        if (at.generation != generation)
+            note(block, {What::file, run.is.name, file.stream.name(), at}, at.offset);
+        return;
+    }
+    const auto& from = (*read)->from;
+    const auto spot =
+        std::make_shared<const LedgerSpot>(LedgerSpot{What::file, run.is.name, file.stream.name(), at});
+    TaskRecords records{run.is.name, file.names, file.stream.name(), ask.host};
+    auto time = ask.now.time_since_epoch().count();
+    for (const auto& piece : (*read)->pieces) {
+        ++number_->value;
+        if (ask.writer->write(records.entry(from, piece, time++), block.text->bytes))
+            block.steps.push_back({number_->value, from.offset + piece.end, spot});
+        else
+            --number_->value;
+    }
+    block.ends.push_back({0, at.offset, spot});
+}
+
+/// Runs of which nothing more can come.
+void TaskFiles::finish(TaskBlock& block)
+{
+    std::erase_if(runs_, [&](auto& item) {
+        auto& [container, run] = item;
+        if (!run.ended || !run.saved.empty() || taken_ == 0) return false;
+        const auto over = [](const auto& one) { return one.second->open && one.second->stream.finished(); };
+        if (!std::ranges::all_of(run.files, over)) return false;
+        open_ -= run.files.size();
+        note(block, {What::done, run.is.name, {}, {}}, 0);
+        if (done_.size() < TailBounds::done) done_.insert(container);
+        return true;
+    });
+}
+
+void TaskFiles::note(TaskBlock& block, LedgerSpot spot, std::uint64_t offset)
+{
+    block.ends.push_back({0, offset, std::make_shared<const LedgerSpot>(std::move(spot))});
+}
+
+TaskFacts TaskFiles::facts() const
+{
+    TaskFacts facts;
+    facts.runs = runs_.size();
+    facts.files = open_;
+    facts.not_followed = not_followed_;
+    for (const auto& [container, run] : runs_) {
+        for (const auto& [name, file] : run.files) {
+            if (file->open) facts.behind_bytes += file->stream.behind();
+            if (file->open || file->error.empty()) continue;
+            ++facts.unreadable;
+            if (facts.why.empty()) facts.why = file->error;
+        }
+    }
+    return facts;
+}
+
+}  // namespace opsd::forward

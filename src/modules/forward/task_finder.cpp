@@ -1,0 +1,96 @@
+#include "modules/forward/task_finder.hpp"
+
+#include "io/mesos/tasks.hpp"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <utility>
+
+namespace opsd::forward {
+namespace {
+
+constexpr std::size_t most_entries = 20'000;  // of one folder
+
+/// The folders in a folder that have the name of an id; none when it cannot be listed.
+std::vector<std::string> folders_in(TaskFolder& folder, const std::string& path)
+{
+    std::vector<std::string> names;
+    auto entries = folder.list(path, most_entries);
+    if (!entries) return names;
+    for (auto& entry : *entries) {
+        if (entry.folder && mesos::usable_id(entry.name)) names.push_back(std::move(entry.name));
+    }
+    return names;
+}
+
+/// A run and, by its folders, the tasks of a pod.
+TaskRun listed_run(TaskFolder& folder, pipeline::RunName name)
+{
+    TaskRun run;
+    const auto tasks = folders_in(folder, path_of(name) + "/tasks");
+    run.pod = !tasks.empty();
+    for (const auto& id : tasks)
+        run.tasks.push_back({.id = id, .name = id, .container = {}, .nested = true});
+    if (!run.pod) run.tasks.push_back({.id = name.executor, .name = name.executor, .container = {}});
+    run.name = std::move(name);
+    return run;
+}
+
+}  // namespace
+
+std::string path_of(const pipeline::RunName& run)
+{
+    return fmt::format("slaves/{}/frameworks/{}/executors/{}/runs/{}", run.agent, run.framework, run.executor,
+                       run.container);
+}
+
+std::vector<TaskRun> runs_of(mesos::AgentState state)
+{
+    std::vector<TaskRun> runs;
+    for (auto& run : state.runs) {
+        TaskRun out;
+        out.name = {state.id, std::move(run.framework), std::move(run.executor), std::move(run.container)};
+        out.running = run.running;
+        out.pod = run.pod;
+        out.tasks = std::move(run.tasks);
+        runs.push_back(std::move(out));
+    }
+    return runs;
+}
+
+Result<std::vector<TaskRun>> list_runs(TaskFolder& folder)
+{
+    auto agents = folder.list("slaves", most_entries);
+    if (!agents) return fail(std::move(agents).error());
+    std::vector<TaskRun> runs;
+    for (const auto& agent : folders_in(folder, "slaves")) {
+        const auto frameworks = fmt::format("slaves/{}/frameworks", agent);
+        for (const auto& framework : folders_in(folder, frameworks)) {
+            const auto executors = fmt::format("{}/{}/executors", frameworks, framework);
+            for (const auto& executor : folders_in(folder, executors)) {
+                const auto all = fmt::format("{}/{}/runs", executors, executor);
+                for (const auto& container : folders_in(folder, all)) {
+                    if (runs.size() == mesos::most_runs)
+                        return fail(
+                            Errc::unavailable,
+                            fmt::format("cannot list the tasks: there are more than {} folders of runs",
+                                        mesos::most_runs));
+                    runs.push_back(listed_run(folder, {agent, framework, executor, container}));
+                }
+            }
+        }
+    }
+    return runs;
+}
+
+std::string wrong_work_dir(const std::string& work_dir, const std::string& agents_folder)
+{
+    if (agents_folder.empty() || agents_folder.starts_with(work_dir + "/slaves/")) return {};
+    const auto end = agents_folder.find("/slaves/");
+    return fmt::format(
+        "cannot read files of tasks: forward.tasks.work_dir is {}, but the agent keeps them in {}", work_dir,
+        end == std::string::npos ? agents_folder : agents_folder.substr(0, end));
+}
+
+}  // namespace opsd::forward

@@ -1,0 +1,38 @@
+#pragma once
+// Which runs of executors have files: as the agent says, or as its folders look. Pure but for the listing.
+
+#include "io/mesos/agent_state.hpp"
+#include "modules/forward/task_folder.hpp"
+#include "pipeline/tail/file_position.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace opsd::forward {
+
+struct TaskRun {
+    pipeline::RunName name;
+    bool running = true;
+    bool pod = false;  ///< its tasks have folders of their own
+    std::vector<mesos::AgentTask> tasks;
+};
+
+struct FoundTasks {
+    std::uint64_t number = 0;  ///< another one: another look
+    std::int64_t at = 0;       ///< microseconds since the epoch
+    bool by_agent = false;     ///< else by folders: who runs is not known, nor the tasks' names
+    std::vector<TaskRun> runs;
+};
+
+/// Below the agent's work_dir.
+[[nodiscard]] std::string path_of(const pipeline::RunName& run);
+
+[[nodiscard]] std::vector<TaskRun> runs_of(mesos::AgentState state);
+/// All runs that have a folder. Blocks. Errors: the outermost folder cannot be listed, or there are too many.
+[[nodiscard]] Result<std::vector<TaskRun>> list_runs(TaskFolder& folder);
+
+/// A sentence when the agent's work_dir is another one than `work_dir`, by one of its folders.
+[[nodiscard]] std::string wrong_work_dir(const std::string& work_dir, const std::string& agents_folder);
+
+}  // namespace opsd::forward

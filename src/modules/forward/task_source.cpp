@@ -1,0 +1,221 @@
+#include "modules/forward/task_source.hpp"
+
+#include "pipeline/frames.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace opsd::forward {
+namespace {
+
+using pipeline::Slice;
+using pipeline::Start;
+
+constexpr std::size_t most_jobs = 16;
+constexpr std::size_t largest_kept_state = std::size_t{4}
+                                           << 20;  // of the agent: larger ones are read each time
+
+TaskFilesOptions files_options(const TaskOptions& options, bool skip)
+{
+    TaskFilesOptions out;
+    out.files = options.files;
+    out.max_files = static_cast<std::size_t>(options.max_files);
+    out.poll = options.poll;
+    out.skip = skip;
+    out.tail.join.max_line = static_cast<std::size_t>(options.max_line.count);
+    out.tail.join.max_lines = static_cast<std::size_t>(options.multiline.max_lines);
+    out.tail.partial_timeout = options.partial_timeout;
+    out.tail.multiline_timeout = options.multiline.timeout;
+    if (options.multiline.start.empty()) return out;
+    auto start = pipeline::LineStart::make(options.multiline.start);
+    if (!start) throw std::logic_error{start.error().message};  // validate() has found it good
+    out.tail.join.start = std::move(*start);
+    return out;
+}
+
+std::string host_in(const pipeline::Labels& labels)
+{
+    const auto node = std::ranges::find(labels, "node", &pipeline::Labels::value_type::first);
+    return node == labels.end() ? std::string{} : node->second;
+}
+
+}  // namespace
+
+TaskSource::TaskSource(const TaskOptions& options, bool from_beginning, const TaskWorld& world,
+                       MakeWriter make_writer, std::function<pipeline::Labels()> labels, Clock& clock,
+                       const Executor& executor, Log log)
+  : options_{options}
+  , from_beginning_{from_beginning}
+  , world_{world}
+  , make_writer_{std::move(make_writer)}
+  , labels_{std::move(labels)}
+  , clock_{clock}
+  , log_{std::move(log)}
+  , folder_{world.folder(options)}
+  , worker_{"opsd-tasks", most_jobs}
+  , news_{executor, never}
+{}
+
+std::unique_ptr<pipeline::PositionStore> TaskSource::positions(std::unique_ptr<pipeline::PositionStore> inner)
+{
+    return make_ledger_positions(std::move(inner), ledger_);
+}
+
+void TaskSource::begin(const Start& start)
+{
+    // Numbers go on: those of another reading mean nothing any more.
+    const auto number = std::make_shared<RecordNumber>();
+    number->value = last_number_;
+    number_ = number;
+    writer_.reset();
+    const bool first = start.kind == Start::Kind::first || start.kind == Start::Kind::unknown;
+    desk_ = std::make_shared<Desk>();
+    desk_->folder = folder_;
+    desk_->files = std::make_unique<TaskFiles>(files_options(options_, !from_beginning_), *folder_,
+                                               ledger_->delivered(), first, number);
+    turn_ = 1;
+    at_end_ = false;
+}
+
+Task<Result<Slice>> TaskSource::next()
+{
+    for (;;) {
+        while (!found_)
+            co_await wait_event(news_);
+        auto read = co_await block();
+        if (!read) co_return fail(std::move(read).error());
+        auto& got = **read;
+        note(got);
+        at_end_ = !got.more;
+        if (got.number != 0 || !got.losses.empty()) co_return slice_of(got);
+        if (at_end_) co_await clock_.sleep_for(options_.poll);
+    }
+}
+
+/// The next block. Of a call that is cancelled it stays on the desk for the next call.
+Task<Result<std::shared_ptr<TaskBlock>>> TaskSource::block()
+{
+    auto job = [desk = desk_, turn = turn_, ask = ask()]() -> Result<std::shared_ptr<TaskBlock>> {
+        if (desk->turn != turn) {
+            desk->last = std::make_shared<TaskBlock>(desk->files->next(ask));
+            desk->turn = turn;
+        }
+        return desk->last;
+    };
+    auto read = co_await worker_.run(std::move(job));
+    if (read) ++turn_;
+    co_return read;
+}
+
+TaskAsk TaskSource::ask()
+{
+    TaskAsk ask;
+    ask.labels = labels_();
+    if (!writer_ || ask.labels != writer_labels_) {
+        writer_ = make_writer_(number_);
+        writer_labels_ = ask.labels;
+    }
+    ask.host = host_in(ask.labels);
+    ask.found = found_;
+    ask.writer = writer_;
+    ask.now = clock_.now();
+    ask.monotonic = clock_.monotonic();
+    return ask;
+}
+
+Result<Slice> TaskSource::slice_of(TaskBlock& block)
+{
+    Slice slice;
+    auto records = pipeline::read_frames(*block.text);
+    if (!records) return fail(std::move(records).error());
+    slice.records = std::move(*records);
+    slice.text = block.text;
+    last_number_ = std::max(last_number_, block.number);
+    if (block.number != 0) slice.position = fmt::format("{}", block.number);
+    slice.some_lost = !block.losses.empty();
+    if (at_end_) slice.behind = 0;
+    ledger_->add(std::move(block.steps));
+    ledger_->looked(block.looked);
+    return slice;
+}
+
+void TaskSource::note(const TaskBlock& block)
+{
+    const auto& facts = block.facts;
+    status_.runs = facts.runs;
+    status_.files = facts.files;
+    status_.not_followed = facts.not_followed;
+    status_.unreadable = facts.unreadable;
+    status_.unreadable_why = facts.why;
+    status_.behind_bytes = facts.behind_bytes;
+    status_.losses += block.losses.size();
+    if (block.losses.empty()) return;
+    status_.last_loss = block.losses.back();
+    log_.warning("{}{}", block.losses.front(),
+                 block.losses.size() == 1 ? "" : fmt::format(" ({} more)", block.losses.size() - 1));
+}
+
+Task<> TaskSource::attend()
+{
+    for (;;) {
+        co_await find();
+        co_await clock_.sleep_for(options_.interval);
+    }
+}
+
+Task<> TaskSource::find()
+{
+    // What changes while we look is found by the next look.
+    const auto at = clock_.now().time_since_epoch().count();
+    auto by_agent = co_await ask_agent();
+    if (by_agent) {
+        found(std::move(*by_agent), true, at);
+        co_return;
+    }
+    auto error = std::move(by_agent).error().message;
+    auto listed = co_await list_folders();
+    if (listed)
+        error += "; tasks are found by their folders meanwhile, without their names";
+    else
+        error += "; " + listed.error().message;
+    status_.find_error = std::move(error);
+    if (listed) found(std::move(*listed), false, at);
+}
+
+void TaskSource::found(std::vector<TaskRun> runs, bool by_agent, std::int64_t at)
+{
+    auto found = std::make_shared<FoundTasks>();
+    found->number = found_ ? found_->number + 1 : 1;
+    found->at = at;
+    found->by_agent = by_agent;
+    found->runs = std::move(runs);
+    found_ = std::move(found);
+    status_.by_agent = by_agent;
+    news_.cancel();
+}
+
+Task<Result<std::vector<TaskRun>>> TaskSource::ask_agent()
+{
+    if (options_.agent.empty())
+        co_return fail(Errc::unavailable, "cannot ask the agent: forward.tasks.agent is empty");
+    auto answer = co_await world_.agent_state(options_);
+    if (!answer) co_return fail(std::move(answer).error());
+    if (*answer == state_ && found_ && found_->by_agent) co_return found_->runs;
+    auto state = mesos::parse_agent_state(*answer);
+    if (!state) co_return fail(std::move(state).error());
+    status_.find_error = wrong_work_dir(options_.work_dir, state->folder);
+    state_ = answer->size() <= largest_kept_state ? std::move(*answer) : std::string{};
+    co_return runs_of(std::move(*state));
+}
+
+Task<Result<std::vector<TaskRun>>> TaskSource::list_folders()
+{
+    auto job = [folder = folder_] { return list_runs(*folder); };
+    auto listed = co_await worker_.run(std::move(job));
+    co_return listed;
+}
+
+}  // namespace opsd::forward

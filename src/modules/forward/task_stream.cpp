@@ -1,0 +1,398 @@
+#include "modules/forward/task_stream.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace opsd::forward {
+namespace {
+
+using namespace std::chrono_literals;
+using pipeline::FilePosition;
+using pipeline::Fingerprint;
+using pipeline::fingerprint_of;
+using Rest = pipeline::Pieces::Rest;
+
+constexpr std::size_t block_bytes = std::size_t{64} * 1024;
+constexpr std::size_t most_entries = 10'000;              // of the folder that it is in
+constexpr std::size_t most_siblings = 100;                // files before it that are looked at
+constexpr std::chrono::milliseconds name_interval = 60s;  // a rename shows in the file itself, too
+constexpr std::chrono::milliseconds not_found_pause = 1s;
+constexpr unsigned looks_at_the_end = 2;  // of a file that was renamed, or whose task has ended
+constexpr std::size_t most_losses = 8;
+
+/// N of NAME.N; nothing for any other.
+std::optional<unsigned> number_of(std::string_view file, std::string_view name)
+{
+    if (!file.starts_with(name) || file.size() < name.size() + 2 || file[name.size()] != '.')
+        return std::nullopt;
+    file.remove_prefix(name.size() + 1);
+    unsigned number = 0;
+    const auto [end, ec] = std::from_chars(file.data(), file.data() + file.size(), number);
+    if (ec != std::errc{} || end != file.data() + file.size() || file.size() > 5) return std::nullopt;
+    return number;
+}
+
+}  // namespace
+
+TaskStream::TaskStream(TaskFolder& folder, const TailRules& rules, std::string path, std::string name)
+  : folder_{folder}
+  , rules_{rules}
+  , path_{std::move(path)}
+  , name_{std::move(name)}
+{}
+
+std::string TaskStream::full_path(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
+
+Result<TaskStream::Part> TaskStream::live()
+{
+    auto file = folder_.open(full_path(name_));
+    if (!file) return fail(std::move(file).error());
+    Part part;
+    part.identity = (*file)->identity();
+    part.file = std::move(*file);
+    return part;
+}
+
+/// The files that had the name, the newest first: NAME.1, NAME.2 ...
+Result<TaskStream::Parts> TaskStream::siblings()
+{
+    const auto slash = name_.rfind('/');
+    const auto folder = slash == std::string::npos ? path_ : full_path(name_.substr(0, slash));
+    const auto base = slash == std::string::npos ? name_ : name_.substr(slash + 1);
+    auto entries = folder_.list(folder, most_entries);
+    if (!entries) return fail(std::move(entries).error());
+    std::vector<std::pair<unsigned, std::string>> found;
+    for (const auto& entry : *entries) {
+        const auto number = entry.folder ? std::nullopt : number_of(entry.name, base);
+        if (number) found.emplace_back(*number, entry.name.substr(base.size()));
+    }
+    std::ranges::sort(found);
+    if (found.size() > most_siblings) found.resize(most_siblings);
+    Parts parts;
+    known_.emplace();
+    for (const auto& [number, suffix] : found) {
+        auto file = folder_.open(full_path(name_ + suffix));
+        if (!file) continue;  // removed meanwhile, or no plain file
+        Part part;
+        part.identity = (*file)->identity();
+        part.file = std::move(*file);
+        part.final = !parts.empty();  // the newest may just have been renamed, and still be written
+        const auto facts = part.file->look();
+        known_->push_back({part.identity, facts ? facts->size : 0});
+        parts.push_back(std::move(part));
+    }
+    return parts;
+}
+
+/// How many of them, from the newest on, were not there when they were last listed.
+std::size_t TaskStream::unseen(const Parts& parts, const std::optional<std::vector<Known>>& seen)
+{
+    const auto is_seen = [&seen](const Part& part) {
+        const auto facts = part.file->look();
+        return seen && facts && std::ranges::find(*seen, Known{part.identity, facts->size}) != seen->end();
+    };
+    return static_cast<std::size_t>(std::ranges::find_if(parts, is_seen) - parts.begin());
+}
+
+/// Does the file begin as the one at the position, and reach as far?
+bool TaskStream::begins_as(const Part& part, std::uint64_t size, const FilePosition& position)
+{
+    if (size < position.offset || size < position.fingerprint.bytes) return false;
+    const auto first = part.file->read(0, position.fingerprint.bytes);
+    return first && fingerprint_of(*first) == position.fingerprint;
+}
+
+/// The first `count` of them, the oldest first, then the one that has the name.
+void TaskStream::append_chain(Parts&& newest_first, std::size_t count, std::optional<Part>&& live)
+{
+    for (auto i = count; i-- > 0;)
+        chain_.push_back(std::move(newest_first[i]));
+    if (live) chain_.push_back(std::move(*live));
+}
+
+void TaskStream::look(Monotonic now, bool last)
+{
+    last_ = last;
+    if (!current_.file) return;
+    const auto facts = current_.file->look();
+    if (!facts) return;  // read() will say it
+    const bool grown = facts->size != size_;
+    const bool touched = facts->changed != changed_;
+    if (grown || touched) {
+        // A copy is as it was made; what has the name may have been truncated and written anew.
+        if (!current_.final && !begins_as(current_, facts->size, at_)) {
+            truncated();
+            return look(now, last);
+        }
+        if (at_.offset == 0 && known_ && !current_.final && truncated_again()) return look(now, last);
+        active_ = true;
+    }
+    changed_ = facts->changed;
+    quiet_ = grown ? 0 : quiet_ + 1;
+    if (grown) see_size(facts->size, now);
+    // A rename changes a file without growing it; one that is written while it is renamed falls silent.
+    const bool due = !name_checked_ || now - *name_checked_ >= name_interval;
+    const bool suspicious = facts->unlinked || (touched && !grown) || (!grown && active_) || last;
+    if (chain_.empty() && (due || suspicious)) check_name(now);
+}
+
+void TaskStream::see_size(std::uint64_t size, Monotonic now)
+{
+    size_ = size;
+    grew_at_ = now;
+    stuck_ = false;
+}
+
+void TaskStream::check_name(Monotonic now)
+{
+    name_checked_ = now;
+    active_ = false;
+    if (!told(current_.identity)) return;
+    auto newest = live();
+    if (!newest) {
+        name_checked_ = now - name_interval + not_found_pause;  // between two names, perhaps
+        if (newest.error().code == Errc::not_found) renamed({});
+        return;
+    }
+    if (!told(newest->identity) || newest->identity == current_.identity) return;
+    renamed(std::move(*newest));
+}
+
+/// Another file has the name, or none has it.
+void TaskStream::renamed(Part&& live)
+{
+    const auto before = known_;
+    auto older = siblings();
+    auto parts = older ? std::move(*older) : Parts{};
+    std::erase_if(parts, [&](const Part& part) { return part.identity == live.identity; });
+    const auto here =
+        std::ranges::find(parts, current_.identity, [](const Part& part) { return part.identity; });
+    auto newer = static_cast<std::size_t>(here - parts.begin());
+    if (here == parts.end()) {
+        // It was removed. All that was not there before came after it.
+        newer = unseen(parts, before);
+        if (live.file && !parts.empty())
+            lost("it was removed, and files after it may have been removed with it");
+    }
+    if (!live.file && newer == 0) return;
+    quiet_ = 0;
+    append_chain(std::move(parts), newer, live.file ? std::optional{std::move(live)} : std::nullopt);
+}
+
+/// Before anything of it was read: what it had since is in the copies that are newer than the one before.
+bool TaskStream::truncated_again()
+{
+    const auto seen = known_;
+    auto older = siblings();
+    if (!older) return false;
+    auto& parts = *older;
+    // It was renamed, not copied.
+    if (std::ranges::any_of(parts, [&](const Part& part) { return part.identity == current_.identity; }))
+        return false;
+    const auto is_before = [&](const Part& part) {
+        const auto facts = part.file->look();
+        return before_ && facts && begins_as(part, facts->size, *before_);
+    };
+    const auto known = std::ranges::find_if(parts, is_before);
+    const bool gone = copied_ && known == parts.end();
+    const auto newer =
+        known == parts.end() ? unseen(parts, seen) : static_cast<std::size_t>(known - parts.begin());
+    parts.resize(newer);
+    // One that was empty has left no trace in our position.
+    std::erase_if(parts, [&seen](const Part& part) {
+        const auto facts = part.file->look();
+        return facts && facts->size == 0 && std::ranges::find(*seen, Known{part.identity, 0}) != seen->end();
+    });
+    if (parts.empty()) return false;
+    if (gone) lost("it was truncated again, and copies of it may be gone");
+    const auto count = parts.size();
+    insert_copies(std::move(parts), count);
+    const auto generation = at_.generation;
+    current_ = std::move(chain_.front());
+    chain_.pop_front();
+    at_ = {};
+    at_.device = current_.identity.device;
+    at_.inode = current_.identity.inode;
+    at_.generation = generation;
+    return true;
+}
+
+/// Before the file itself, which is no longer the current one; the caller takes the next from the chain.
+void TaskStream::insert_copies(Parts&& newest_first, std::size_t count)
+{
+    const auto identity = current_.identity;
+    for (auto& part : newest_first) {
+        part.identity = identity;
+        part.final = true;
+    }
+    auto rest = std::exchange(chain_, {});
+    append_chain(std::move(newest_first), count, std::move(current_));
+    std::ranges::move(rest, std::back_inserter(chain_));
+    size_ = 0;
+    changed_ = 0;
+    stuck_ = false;
+    waits_since_.reset();
+}
+
+/// Its rest is in the newest copy that begins as it began.
+void TaskStream::truncated()
+{
+    const auto seen = known_;
+    auto older = siblings();
+    auto parts = older ? std::move(*older) : Parts{};
+    const auto is_copy = [&](const Part& part) {
+        const auto facts = part.file->look();
+        return facts && at_.fingerprint.bytes > 0 && begins_as(part, facts->size, at_);
+    };
+    const auto copy = std::ranges::find_if(parts, is_copy);
+    if (copy == parts.end()) {
+        if (at_.offset > 0) lost("it was truncated, and no copy of it is there");
+        const auto newer = unseen(parts, seen);
+        insert_copies(std::move(parts), newer);
+        current_ = {};
+        go_on();
+        return;
+    }
+    const auto count = static_cast<std::size_t>(copy - parts.begin()) + 1;
+    insert_copies(std::move(parts), count);
+    current_ = std::move(chain_.front());
+    chain_.pop_front();
+}
+
+/// To the next file.
+void TaskStream::go_on()
+{
+    if (!current_.file) {
+        before_.reset();
+        copied_ = false;
+    } else if (at_.fingerprint.bytes > 0) {
+        before_ = at_;
+        copied_ = told(current_.identity) && current_.identity == chain_.front().identity;
+    }
+    current_ = std::move(chain_.front());
+    chain_.pop_front();
+    const auto generation = at_.generation + 1;
+    at_ = {};
+    at_.device = current_.identity.device;
+    at_.inode = current_.identity.inode;
+    at_.generation = generation;
+    size_ = 0;
+    changed_ = 0;
+    quiet_ = 0;
+    stuck_ = false;
+    waits_since_.reset();
+}
+
+void TaskStream::lost(std::string_view what)
+{
+    if (losses_.size() < most_losses)
+        losses_.push_back(
+            fmt::format("cannot read the rest of {} from byte {} on: {}; some lines of it are lost",
+                        full_path(name_), at_.offset, what));
+}
+
+std::vector<std::string> TaskStream::take_losses() { return std::exchange(losses_, {}); }
+
+bool TaskStream::flush_due(Monotonic now) const
+{
+    const bool no_more = current_.final || ((!chain_.empty() || last_) && quiet_ >= looks_at_the_end);
+    if (no_more || !waits_since_) return no_more;
+    return rest_ == Rest::partial ? now - *waits_since_ >= rules_.partial_timeout
+                                  : now - grew_at_ >= rules_.multiline_timeout;
+}
+
+bool TaskStream::ready(Monotonic now) const
+{
+    if (!current_.file || finished_) return false;
+    if (size_ > at_.offset) return !stuck_ || flush_due(now);
+    return (last_ || !chain_.empty()) && flush_due(now);
+}
+
+Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
+{
+    if (size_ <= at_.offset) {
+        if (!flush_due(now)) return std::nullopt;
+        if (!chain_.empty()) {
+            go_on();
+            look(now, last_);
+        } else if (last_) {
+            finished_ = true;
+        }
+        return std::nullopt;
+    }
+    const auto left = size_ - at_.offset;
+    for (const auto most : {block_bytes, std::max(block_bytes, pipeline::block_for(rules_.join))}) {
+        StreamBlock block;
+        block.from = at_;
+        auto bytes =
+            current_.file->read(at_.offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
+        if (!bytes) return fail(std::move(bytes).error());
+        block.bytes = std::make_unique<const std::string>(std::move(*bytes));
+        const auto size = block.bytes->size();
+        const auto valid = still(now);
+        if (!valid) return fail(valid.error());
+        if (!*valid) return std::nullopt;
+        const bool all = at_.offset + size >= size_;
+        if (size == 0) {
+            size_ = at_.offset;  // it will be looked at again
+            return std::nullopt;
+        }
+        auto pieces = pipeline::cut(*block.bytes, rules_.join, false);
+        // Not what came after whole records: it has not waited yet.
+        if (pieces.used == 0 && all && flush_due(now))
+            pieces = pipeline::cut(*block.bytes, rules_.join, true);
+        if (pieces.used == 0 && !all) continue;
+        rest_ = pieces.rest;
+        if (pieces.used > 0) waits_since_.reset();
+        stuck_ = all && rest_ != Rest::nothing;
+        if (stuck_ && !waits_since_) waits_since_ = now;
+        if (pieces.used == 0) return std::nullopt;
+        block.pieces = std::move(pieces.pieces);
+        advance(pieces.used, *block.bytes);
+        return block;
+    }
+    return std::nullopt;
+}
+
+/// Whether what was just read is of the file as it was looked at: it may have been truncated since, and be as
+/// long again.
+Result<bool> TaskStream::still(Monotonic now)
+{
+    if (current_.final) return true;
+    const auto facts = current_.file->look();
+    if (!facts) return fail(facts.error());
+    if (facts->changed == changed_ && facts->size == size_) return true;
+    const auto* file = current_.file.get();
+    const auto generation = at_.generation;
+    look(now, last_);
+    return current_.file.get() == file && at_.generation == generation;
+}
+
+void TaskStream::advance(std::size_t bytes, std::string_view block)
+{
+    const auto before = at_.offset;
+    at_.offset += bytes;
+    if (at_.fingerprint.bytes == Fingerprint::most) return;
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(at_.offset, Fingerprint::most));
+    if (before == 0) {
+        at_.fingerprint = fingerprint_of(block.substr(0, wanted));
+        return;
+    }
+    const auto first = current_.file->read(0, wanted);
+    if (first && first->size() == wanted) at_.fingerprint = fingerprint_of(*first);
+}
+
+std::uint64_t TaskStream::behind() const
+{
+    auto bytes = size_ > at_.offset ? size_ - at_.offset : 0;
+    for (const auto& part : chain_) {
+        const auto facts = part.file->look();
+        bytes += facts ? facts->size : 0;
+    }
+    return bytes;
+}
+
+}  // namespace opsd::forward

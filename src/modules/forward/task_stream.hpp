@@ -1,0 +1,135 @@
+#pragma once
+// One name in a sandbox, such as stdout, through all the files that have it in turn: read to their end one
+// after another, whether a file is renamed and another takes its name, or is copied and truncated.
+//
+// In: a place to begin at, looks. Out: blocks of whole records and where they are. Promises: what is between
+// two places is read once and in order; the same bytes have the same generation and offset, whenever they are
+// read; what is gone before it was read is told. Blocks; for one worker's thread.
+
+#include "modules/forward/task_folder.hpp"
+#include "opsd/clock.hpp"
+#include "pipeline/tail/file_position.hpp"
+#include "pipeline/tail/multi_line.hpp"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace opsd::forward {
+
+struct TailRules {
+    pipeline::JoinRules join;
+    std::chrono::milliseconds partial_timeout{5'000};    ///< for the end of a line
+    std::chrono::milliseconds multiline_timeout{2'000};  ///< for more lines of a record
+};
+
+/// Records of one file.
+struct StreamBlock {
+    std::unique_ptr<const std::string> bytes;
+    std::vector<pipeline::Piece> pieces;  ///< views into `bytes`, which does not move with this
+    pipeline::FilePosition from;          ///< of the first of the bytes
+};
+
+/// Whether an identity tells a file from another: through the agent there is none.
+[[nodiscard]] inline bool told(const sandbox::FileIdentity& identity) noexcept
+{
+    return identity.device != 0;
+}
+
+class TaskStream {
+public:
+    enum class Begin { start, end };
+
+    /// `path` is that of the run's folder, `name` the file's below it. Both outlive it.
+    TaskStream(TaskFolder& folder, const TailRules& rules, std::string path, std::string name);
+
+    /// At the saved place, or where `begin` says. Errors: not_found, denied and all others of the folder;
+    /// it may be opened again then.
+    Result<> open(const std::optional<pipeline::FilePosition>& saved, Begin begin, Monotonic now);
+
+    /// What has become of the file. `last`: nobody writes it any more.
+    void look(Monotonic now, bool last);
+    /// Whether read() may have something, without a look.
+    [[nodiscard]] bool ready(Monotonic now) const;
+    /// The next records; nothing: not now.
+    Result<std::optional<StreamBlock>> read(Monotonic now);
+
+    /// Everything before it was handed out.
+    [[nodiscard]] const pipeline::FilePosition& at() const noexcept
+    {
+        // Nothing of a file that was truncated tells which of its copies were read before.
+        return copied_ && at_.offset == 0 ? *before_ : at_;
+    }
+    /// Nobody writes it any more, and all was handed out.
+    [[nodiscard]] bool finished() const noexcept { return finished_; }
+    /// Bytes not read yet, as last seen.
+    [[nodiscard]] std::uint64_t behind() const;
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    /// A sentence for each time that something was gone before it was read; taken once.
+    [[nodiscard]] std::vector<std::string> take_losses();
+
+private:
+    /// A file that has, or had, the name.
+    struct Part {
+        std::unique_ptr<TaskFile> file;
+        sandbox::FileIdentity identity;  ///< in positions: a copy has that of its original
+        bool final = false;              ///< nobody writes it
+    };
+    using Parts = std::vector<Part>;
+    struct Known {
+        sandbox::FileIdentity identity;
+        std::uint64_t size = 0;
+        friend bool operator==(const Known&, const Known&) = default;
+    };
+
+    Result<Parts> siblings();
+    Result<Part> live();
+    void open_all(std::optional<Part>&& live, Parts&& rest,
+                  const std::optional<pipeline::FilePosition>& saved);
+    Result<> open_end(Part&& live);
+    Result<> open_saved(std::optional<Part>&& live, const pipeline::FilePosition& saved);
+    [[nodiscard]] static bool begins_as(const Part& part, std::uint64_t size,
+                                        const pipeline::FilePosition& position);
+    void append_chain(Parts&& newest_first, std::size_t count, std::optional<Part>&& live);
+    void check_name(Monotonic now);
+    void renamed(Part&& live);
+    void truncated();
+    bool truncated_again();
+    [[nodiscard]] static std::size_t unseen(const Parts& parts,
+                                            const std::optional<std::vector<Known>>& seen);
+    void insert_copies(Parts&& newest_first, std::size_t count);
+    void go_on();
+    void lost(std::string_view what);
+    void see_size(std::uint64_t size, Monotonic now);
+    [[nodiscard]] Result<bool> still(Monotonic now);
+    void advance(std::size_t bytes, std::string_view block);
+    [[nodiscard]] bool flush_due(Monotonic now) const;
+    [[nodiscard]] std::string full_path(std::string_view name) const;
+
+    TaskFolder& folder_;
+    const TailRules& rules_;
+    std::string path_;
+    std::string name_;
+    Part current_;
+    std::deque<Part> chain_;  ///< what comes after it, in order
+    pipeline::FilePosition at_;
+    std::optional<pipeline::FilePosition> before_;  ///< where the generation before ended
+    bool copied_ = false;                           ///< which had the same inode
+    std::uint64_t size_ = 0;
+    std::int64_t changed_ = 0;
+    std::optional<std::vector<Known>> known_;  ///< older ones, when last listed
+    bool stuck_ = false;                       ///< what is there is no whole record
+    pipeline::Pieces::Rest rest_ = pipeline::Pieces::Rest::nothing;
+    std::optional<Monotonic> waits_since_;  ///< what is there, for more
+    Monotonic grew_at_{};
+    std::optional<Monotonic> name_checked_;
+    bool active_ = false;  ///< changed since the name was checked
+    unsigned quiet_ = 0;   ///< looks in a row that found nothing new
+    bool last_ = false;
+    bool finished_ = false;
+    std::vector<std::string> losses_;
+};
+
+}  // namespace opsd::forward
