@@ -9,7 +9,7 @@ What it knows is in the JSON file STATE, which is read again for every question:
               with these agents in them, a standby redirects as Mesos does; "tasks": [{"id", "name", "agent", "container"}]
               are in its /master/state
   agent      {"work_dir": DIR, "authorization": "token=..."}: the files API over the sandboxes there; who shows something else
-              is refused
+              is refused; "runs": [{"id", "name", "container", "running", "tasks": [...]}] are in its /state
   exhibitor  ["10.0.0.1"]
   zookeeper  {"json.info_0000000001": {...}}
   dns        {"agents.test": ["10.0.0.1"]}
@@ -32,6 +32,26 @@ import urllib.parse
 def state():
     with open(sys.argv[4], encoding="utf-8") as file:
         return json.load(file)
+
+
+def agent_state(now):
+    """What an agent's /state says of its runs: those with "tasks" are pods, whose tasks are {"id", "name", "container"}."""
+    lists = {True: [], False: []}
+    for run in now["runs"]:
+        pod = "tasks" in run
+        tasks = [{"id": t["id"], "name": t["name"], "framework_id": "f-1", "executor_id": run["id"] if pod else "",
+                  "slave_id": now["id"], "state": "TASK_RUNNING" if run["running"] else "TASK_FINISHED",
+                  "statuses": [{"state": "TASK_RUNNING", "timestamp": 1.5, "container_status": {"container_id": {
+                      "value": t["container"], **({"parent": {"value": run["container"]}} if pod else {})}}}]}
+                 for t in run.get("tasks", [run])]
+        folder = f"{now['work_dir']}/slaves/{now['id']}/frameworks/f-1/executors/{run['id']}/runs/{run['container']}"
+        lists[run["running"]].append({
+            "id": run["id"], "name": "", "source": run["id"], "container": run["container"], "directory": folder,
+            **({"type": "DEFAULT"} if pod else {}), "tasks": tasks if run["running"] else [], "queued_tasks": [],
+            "completed_tasks": [] if run["running"] else tasks})
+    return {"id": now["id"], "pid": "slave(1)@127.0.0.1:5051", "frameworks": [{
+        "id": "f-1", "name": "marathon", "executors": lists[True], "completed_executors": lists[False]}],
+        "completed_frameworks": []}
 
 
 class Http(http.server.BaseHTTPRequestHandler):
@@ -85,6 +105,9 @@ class Agent(Http):
         query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True, strict_parsing=True))
         if self.headers.get("Authorization") != now["authorization"]:
             self.answer(401)
+            return
+        if url.path == "/state":
+            self.answer_json(agent_state(now))
             return
         path = os.path.realpath(query["path"])
         if not path.startswith(now["work_dir"] + "/slaves/") or not os.path.exists(path):
