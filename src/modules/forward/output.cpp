@@ -156,8 +156,7 @@ Task<> Output::run()
     co_await remember();
     while (!stopping_) {
         // One that was asked for while it began needs nothing to end.
-        if (!replay_)
-            co_await first_of(delivery_.run(), first_of(impatience(), source_->attend()));
+        if (!replay_) co_await first_of(delivery_.run(), first_of(impatience(), source_->attend()));
         if (replay_) co_await go_back();
     }
 }
