@@ -16,6 +16,8 @@ using What = LedgerSpot::What;
 constexpr std::size_t enough_text = std::size_t{64} * 1024;  // of a block; exceeded by one file's share
 constexpr std::size_t most_entries = 10'000;                 // of a folder of files
 constexpr std::size_t most_losses = 64;
+constexpr unsigned looks_until_idle = 120;  // that found nothing: then only each fourth is made
+constexpr std::uint64_t each_pass_of_idle = 4;
 constexpr std::int64_t slack = 1'000'000;  // microseconds: a file's time is that of the last tick
 
 bool is_pattern(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
@@ -307,9 +309,13 @@ std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& 
 void TaskFiles::look(Monotonic now)
 {
     looked_at_ = now;
-    for (auto& [container, run] : runs_)
-        for (auto& [name, file] : run.files)
-            if (file->open && !file->stream.finished()) file->stream.look(now, run.ended);
+    const bool all = ++passes_ % each_pass_of_idle == 0;
+    for (auto& [container, run] : runs_) {
+        for (auto& [name, file] : run.files) {
+            const bool idle = file->stream.quiet() > looks_until_idle && !run.ended;
+            if (file->open && !file->stream.finished() && (all || !idle)) file->stream.look(now, run.ended);
+        }
+    }
 }
 
 /// In turn, from the one after the last on, until it is enough.

@@ -114,6 +114,7 @@ private:
     std::size_t open_ = 0;
     std::size_t not_followed_ = 0;
     std::optional<Monotonic> looked_at_;
+    std::uint64_t passes_ = 0;    ///< looks at all files
     std::string turn_container_;  ///< who was last
     std::string turn_name_;
 };

@@ -64,6 +64,8 @@ public:
     }
     /// Nobody writes it any more, and all was handed out.
     [[nodiscard]] bool finished() const noexcept { return finished_; }
+    /// Looks in a row that found nothing new.
+    [[nodiscard]] unsigned quiet() const noexcept { return quiet_; }
     /// Bytes not read yet, as last seen.
     [[nodiscard]] std::uint64_t behind() const;
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
