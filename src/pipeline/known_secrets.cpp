@@ -11,7 +11,7 @@ namespace {
 constexpr auto npos = std::string_view::npos;
 constexpr std::size_t longest_name = 64;  // looked at on either side of a word
 constexpr std::size_t most_escapes = 8;   // JSON in JSON in JSON
-constexpr std::size_t longest_signed = 2'000;
+constexpr std::size_t longest_signed = 600;
 
 constexpr char small(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -208,6 +208,7 @@ std::size_t closing(std::string_view text, const Quote& quote)
 struct Separator {
     char mark = '\0';       ///< : or =; a blank behind a flag
     std::size_t value = 0;  ///< where that begins
+    bool json = false;      ///< the name was in quotes
 };
 
 std::optional<Separator> flag_separator(std::string_view text, const Name& name, std::size_t i, bool quoted)
@@ -234,7 +235,7 @@ std::optional<Separator> separator(std::string_view text, const Name& name)
     const char next = at(text, i);
     if (mark == ':' && (next == ':' || (next == '/' && at(text, i + 1) == '/'))) return std::nullopt;
     if (next == '=' || (mark == '=' && next == '>')) ++i;
-    return Separator{mark, skip_blanks(text, i)};
+    return Separator{mark, skip_blanks(text, i), quote && mark == ':'};
 }
 
 /// What follows is the next parameter: " name=".
@@ -291,20 +292,68 @@ std::size_t skip_scheme(std::string_view text, std::size_t i)
     return i;
 }
 
+/// A key in PEM, which has many lines: behind its end, or that of the text.
+std::optional<std::size_t> pem_end(std::string_view text, std::size_t i)
+{
+    constexpr std::string_view end = "-----END ";
+    if (!stands(text, i, "-----begin ")) return std::nullopt;
+    const auto last = text.find(end, i);
+    const auto dashes = last == npos ? npos : text.find("-----", last + end.size());
+    return dashes == npos ? text.size() : dashes + 5;
+}
+
+/// Behind the bracket that closes the one at `i`, quotes aside; the line's end when that is missing.
+std::size_t bracket_end(std::string_view text, std::size_t i)
+{
+    std::size_t depth = 0;
+    for (const auto end = line_end(text, i); i < end; ++i) {
+        if (const auto quote = quote_at(text, i)) {
+            i = closing(text, *quote) + quote->escapes;
+            continue;
+        }
+        if (text[i] == '{' || text[i] == '[') ++depth;
+        if ((text[i] == '}' || text[i] == ']') && --depth == 0) return i;
+    }
+    return std::min(i, text.size());
+}
+
+/// A number, true, false or null of JSON, which are no secrets; and where a value without quotes ends there.
+std::optional<SecretAt> json_value(std::string_view text, std::size_t i)
+{
+    auto end = i;
+    while (end < text.size() && !is_space(text[end]) && std::string_view{",}]\\\""}.find(text[end]) == npos)
+        ++end;
+    const auto word = text.substr(i, end - i);
+    if (word.empty()) return std::nullopt;
+    const bool number = word.find_first_not_of("0123456789+-.eE") == npos;
+    if (number || word == "true" || word == "false" || word == "null") return SecretAt{i, i};
+    return SecretAt{i, end};
+}
+
 SecretAt value_of(std::string_view text, const Separator& apart, Reach reach, SecretText kind)
 {
     auto i = apart.value;
+    if (const auto end = pem_end(text, i)) return {i, *end};
     if (kind == SecretText::environment && apart.mark == '=') return {i, line_end(text, i)};
     const bool header =
         (reach == Reach::line && apart.mark != ' ') || (reach == Reach::cookie && apart.mark == ':');
     const bool in_list = at(text, i) == '[' && !text.substr(i).starts_with(redacted);  // as Go and JSON do
+    const auto first = in_list ? skip_blanks(text, i + 1) : i;
+    const bool nested = at(text, first) == '{' || (in_list && at(text, first) == '[');
+    const bool several = nested || (in_list && quote_at(text, first));
+    if (!header && several) return {i + 1, bracket_end(text, i)};
     if (in_list) i = skip_blanks(text, i + 1);
+    if (at(text, i) == 'b' && is_quote(at(text, i + 1))) ++i;  // bytes, as Python writes them
     if (const auto quote = quote_at(text, i)) {
         const auto end = closing(text, *quote);
         return {header ? std::min(skip_scheme(text, quote->end), end) : quote->end, end};
     }
+    if (!header && apart.json && !in_list) {
+        if (const auto bare = json_value(text, i)) return *bare;
+    }
     if (!header) return {i, word_end(text, i, in_list)};
     i = skip_scheme(text, i);
+    if (const auto quote = quote_at(text, i)) return {quote->end, closing(text, *quote)};
     return {i, header_end(text, i, in_list)};
 }
 

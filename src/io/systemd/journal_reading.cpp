@@ -51,6 +51,7 @@ int seek_entry(sd_journal* journal, const std::string& cursor, std::string& foun
         if (read < 0) return read;
         if (same_entry(found, cursor) || !surely_before(found, cursor)) return 1;
     }
+    found.clear();
     return r;
 }
 

@@ -152,11 +152,11 @@ Task<Response> explain(Shared views, const Request& request)
     auto found = find_node(snapshot->value, request, false);
     if (found.problem) co_return std::move(*found.problem);
     const auto unit = request.path_params.get("unit");
-    if (!views->services.board.log_access.entries_of(unit, request.caller)) {
+    if (!views->services.board.log_access.everything(request.caller)) {
         co_return Response::problem(
             Error{Errc::denied,
-                  "cannot explain the unit: its journal is part of that, which your role may not read "
-                  "(logs.allow)"});
+                  "cannot explain the unit: the journal of all units is part of that, of which your role may "
+                  "read some only (logs.allow)"});
     }
     const auto path = fmt::format("/api/v1/units/{}/explain", unit);
     auto response = co_await views->actions.fetch(found.member, path);

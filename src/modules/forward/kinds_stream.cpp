@@ -131,6 +131,10 @@ std::chrono::milliseconds syslog_deadline(const OutputOptions& output)
 Result<> check_kafka(const OutputOptions& output)
 {
     if (output.topic.empty()) return wrong(output, "topic is empty");
+    // What several requests send at once shares the producer's batches, and with them the refusal of one
+    // record.
+    if (output.batch.in_flight != 1)
+        return wrong(output, "batch.in_flight must be 1: librdkafka keeps requests under way by itself");
     return check_hosts(output, most_hosts);
 }
 

@@ -97,12 +97,13 @@ Task<Response> explain_unit(std::shared_ptr<Core> core, const Request& request)
     auto found = find_unit(*core, request);
     if (found.problem) co_return std::move(*found.problem);
     const auto& board = core->services.board;
-    if (!board.log_access.entries_of(found.unit->id, request.caller)) {
-        co_return Response::problem(Error{
-            Errc::denied,
-            fmt::format(
-                "cannot explain {}: its journal is part of that, which your role may not read (logs.allow)",
-                found.unit->id)});
+    // It quotes what units have to do with it, and what people typed.
+    if (!board.log_access.everything(request.caller)) {
+        co_return Response::problem(
+            Error{Errc::denied, fmt::format("cannot explain {}: the journal of all units is part of that, of "
+                                            "which your role may read some only "
+                                            "(logs.allow)",
+                                            found.unit->id)});
     }
     const bool readable = board.health.get()->value.systemd_readable;
     auto answer = co_await core->explainer.ask(std::move(found.unit), readable);

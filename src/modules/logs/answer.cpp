@@ -139,7 +139,7 @@ private:
         auto text = std::move(slice.text);
         const auto now = core.services.clock.monotonic();
         if (text.empty()) {
-            const auto sign = alive_sign(flow_->query.format);
+            const auto sign = flow_->query.download ? std::string_view{} : alive_sign(flow_->query.format);
             if (sign.empty() || now - written_ < sign_of_life) co_return true;
             written_ = now;
             const auto alive = co_await writer_.write(sign);

@@ -41,7 +41,8 @@ Task<Verdict> BulkSink::send(const Batch& batch)
     auto body = co_await packer_.pack(std::move(plain));
     std::string path{bulk_path};
     auto answer = co_await poster_.post(std::move(path), std::move(body));
-    if (!answer && net::is_answer_too_large(answer.error())) co_return too_large(answer.error().message);
+    const bool fewer_help = !answer && sent > 1 && net::is_answer_too_large(answer.error());
+    if (fewer_help) co_return too_large(answer.error().message);
     if (!answer) co_return verdict_of_error(answer.error());
     auto said = answer->text();
     auto verdict = co_await read(std::move(*answer), sent);

@@ -13,6 +13,12 @@ namespace {
 
 using nlohmann::json;
 
+/// Elasticsearch quotes the value that it could not take. Reasons are shown to who may not read the entry.
+std::string_view without_preview(std::string_view reason)
+{
+    return reason.substr(0, reason.find(" Preview of field's value"));
+}
+
 /// Reads the items of an answer as they come, however many: nothing is built of what does not matter.
 class BulkReply final : public nlohmann::json_sax<json> {
 public:
@@ -39,7 +45,7 @@ public:
         if (!in_items_) return true;
         if (depth_ == 4 && key_ == "error") type_ = excerpt(value);
         if (depth_ == 5 && in_error_ && key_ == "type") type_ = excerpt(value);
-        if (depth_ == 5 && in_error_ && key_ == "reason") why_ = excerpt(value);
+        if (depth_ == 5 && in_error_ && key_ == "reason") why_ = excerpt(without_preview(value));
         return true;
     }
     bool key(string_t& value) override

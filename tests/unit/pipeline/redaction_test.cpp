@@ -68,6 +68,29 @@ TEST(Redaction, TakesTheCredentialsOfAnyScheme)
     EXPECT_EQ(clean("Set-Cookie: id=1; HttpOnly\nX: y"), "Set-Cookie: [redacted]\nX: y");
 }
 
+TEST(Redaction, TakesAllThatANameHolds)
+{
+    EXPECT_EQ(clean(R"({"token":{"value":"hunter2"},"a":1})"), R"({"token":{[redacted]},"a":1})");
+    EXPECT_EQ(clean(R"({"tokens":["one","two"],"a":1})"), R"({"tokens":[[redacted]],"a":1})");
+    EXPECT_EQ(clean(R"({"secrets":[{"a":"hun}ter2"}],"a":1})"), R"({"secrets":[[redacted]],"a":1})");
+    EXPECT_EQ(clean(R"({"password":{"a":"cut off)"), R"({"password":{[redacted])");
+    const std::string key = "-----BEGIN PRIVATE KEY-----\nMIIE\nabcd\n-----END PRIVATE KEY-----";
+    EXPECT_EQ(clean("PRIVATE_KEY=" + key + "\nX=1"), "PRIVATE_KEY=[redacted]\nX=1");
+    EXPECT_EQ(clean("private_key: -----BEGIN PRIVATE KEY-----\nMIIE"), "private_key: [redacted]");
+    EXPECT_EQ(clean(R"(Authorization: Bearer "eyJ.x")"), R"(Authorization: Bearer "[redacted]")");
+    EXPECT_EQ(clean("{b'Authorization': b'Basic dXNlcjpw', b'A': b'x'}"),
+              "{b'Authorization': b'Basic [redacted]', b'A': b'x'}");
+}
+
+TEST(Redaction, LeavesJsonWhole)
+{
+    for (const auto* plain :
+         {R"({"max_tokens":4096})", R"({"passwordless":true})", R"({"token":null,"n":{}})",
+          R"({\"max_tokens\":1,\"n\":{}})", R"({"tokens": 12.5e3 })"})
+        EXPECT_EQ(clean(plain), plain);
+    EXPECT_EQ(clean(R"({"token":abc})"), R"({"token":[redacted]})");
+}
+
 TEST(Redaction, TakesWhatANameStandsForHoweverItIsWritten)
 {
     EXPECT_EQ(clean(R"({\"password\":\"hunter2\",\"a\":1})"), R"({\"password\":\"[redacted]\",\"a\":1})");
