@@ -317,8 +317,14 @@ std::size_t bracket_end(std::string_view text, std::size_t i)
     return std::min(i, text.size());
 }
 
-/// A number, true, false or null of JSON, which are no secrets; and where a value without quotes ends there.
-std::optional<SecretAt> json_value(std::string_view text, std::size_t i)
+/// A number under such a name is none of a safe: max_tokens, token_count, password_age.
+bool counts_something(std::string_view name)
+{
+    return ends_with_any(name, {"s", "count", "length", "id", "ttl", "expiry", "age"});
+}
+
+/// A value of JSON without quotes. true, false and null are no secrets, nor is a number that counts.
+std::optional<SecretAt> json_value(std::string_view text, std::size_t i, std::string_view name)
 {
     auto end = i;
     while (end < text.size() && !is_space(text[end]) && std::string_view{",}]\\\""}.find(text[end]) == npos)
@@ -326,12 +332,14 @@ std::optional<SecretAt> json_value(std::string_view text, std::size_t i)
     const auto word = text.substr(i, end - i);
     if (word.empty()) return std::nullopt;
     const bool number = word.find_first_not_of("0123456789+-.eE") == npos;
-    if (number || word == "true" || word == "false" || word == "null") return SecretAt{i, i};
+    if ((number && counts_something(name)) || word == "true" || word == "false" || word == "null")
+        return SecretAt{i, i};
     return SecretAt{i, end};
 }
 
-SecretAt value_of(std::string_view text, const Separator& apart, Reach reach, SecretText kind)
+SecretAt value_of(std::string_view text, const Separator& apart, const Name& name, SecretText kind)
 {
+    const auto reach = name.reach;
     auto i = apart.value;
     if (const auto end = pem_end(text, i)) return {i, *end};
     if (kind == SecretText::environment && apart.mark == '=') return {i, line_end(text, i)};
@@ -349,7 +357,8 @@ SecretAt value_of(std::string_view text, const Separator& apart, Reach reach, Se
         return {header ? std::min(skip_scheme(text, quote->end), end) : quote->end, end};
     }
     if (!header && apart.json && !in_list) {
-        if (const auto bare = json_value(text, i)) return *bare;
+        if (const auto bare = json_value(text, i, text.substr(name.begin, name.end - name.begin)))
+            return *bare;
     }
     if (!header) return {i, word_end(text, i, in_list)};
     i = skip_scheme(text, i);
@@ -432,7 +441,7 @@ std::optional<SecretAt> secret_at(std::string_view text, std::size_t i, SecretTe
         const auto apart = separator(text, name);
         const auto all = text.substr(name.begin, name.end - name.begin);
         if (apart && !is_unit(all) && !is_place(all, at(text, apart->value))) {
-            const auto secret = value_of(text, *apart, name.reach, kind);
+            const auto secret = value_of(text, *apart, name, kind);
             if (is_new(text, secret)) return secret;
         }
     }

@@ -86,8 +86,9 @@ TEST(Redaction, LeavesJsonWhole)
 {
     for (const auto* plain :
          {R"({"max_tokens":4096})", R"({"passwordless":true})", R"({"token":null,"n":{}})",
-          R"({\"max_tokens\":1,\"n\":{}})", R"({"tokens": 12.5e3 })"})
+          R"({\"max_tokens\":1,\"n\":{}})", R"({"tokens": 12.5e3 })", R"({"token_count":7})"})
         EXPECT_EQ(clean(plain), plain);
+    EXPECT_EQ(clean(R"({"password":1234})"), R"({"password":[redacted]})") << "a number may be one";
     EXPECT_EQ(clean(R"({"token":abc})"), R"({"token":[redacted]})");
 }
 
