@@ -206,6 +206,7 @@ void TaskFiles::forget_done(const FoundTasks& found, TaskBlock& block)
 
 void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block)
 {
+    run.waits = false;
     std::vector<std::string> bases{""};
     for (const auto& task : run.is.tasks)
         if (run.is.pod) bases.push_back("tasks/" + task.id);
@@ -220,8 +221,8 @@ void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, Tas
     for (const auto& [name, file] : run.files)
         if (!file->open) names.insert(name);
     for (const auto& name : names)
-        open_file(run, name, begin, now, block);
-    if (!run.ended || not_followed_ > 0) return;
+        if (!run.read.contains(name)) open_file(run, name, begin, now, block);
+    if (!run.ended || run.waits) return;
     // What was followed and is not there any more.
     std::erase_if(run.saved, [&](const auto& item) {
         const auto& [name, at] = item;
@@ -254,8 +255,10 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
 {
     auto& file = run.files[name];
     if (file && file->open) return;
-    if (open_ >= options_.max_files) {
+    const bool full = open_ >= options_.max_files;
+    if (full && !run.ended) {
         ++not_followed_;
+        run.waits = true;
         if (!file) run.files.erase(name);
         return;
     }
@@ -264,6 +267,12 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
     const auto at = saved == run.saved.end() ? std::nullopt : std::optional{saved->second};
     const auto opened = file->stream.open(at, begin, now);
     if (!opened && opened.error().code == Errc::not_found) {
+        run.files.erase(name);
+        return;
+    }
+    if (full) {  // but it is there, and its run is not done before it is read
+        ++not_followed_;
+        run.waits = true;
         run.files.erase(name);
         return;
     }
@@ -376,15 +385,28 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
     block.ends.push_back({0, at.offset, spot});
 }
 
+/// Files of which nothing more can come: others may have their places.
+void TaskFiles::let_go(Run& run)
+{
+    if (!run.ended) return;
+    std::erase_if(run.files, [&](const auto& item) {
+        const auto& [name, file] = item;
+        if (!file->open || !file->stream.finished()) return false;
+        run.read.insert(name);
+        --open_;
+        return true;
+    });
+}
+
 /// Runs of which nothing more can come.
 void TaskFiles::finish(TaskBlock& block)
 {
+    for (auto& [container, run] : runs_)
+        let_go(run);
     std::erase_if(runs_, [&](auto& item) {
         auto& [container, run] = item;
-        if (!run.ended || !run.saved.empty() || taken_ == 0) return false;
-        const auto over = [](const auto& one) { return one.second->open && one.second->stream.finished(); };
-        if (!std::ranges::all_of(run.files, over)) return false;
-        open_ -= run.files.size();
+        if (!run.ended || run.waits || !run.saved.empty() || taken_ == 0) return false;
+        if (!run.files.empty()) return false;
         note(block, {What::done, run.is.name, {}, {}}, 0);
         if (done_.size() < TailBounds::done) done_.insert(container);
         return true;

@@ -81,8 +81,10 @@ private:
         TaskRun is;
         std::string path;
         bool ended = false;
+        bool waits = false;  ///< one of its files, for a place among the max_files
         std::map<std::string, pipeline::FilePosition> saved;  ///< of files that are not opened yet
         std::map<std::string, std::unique_ptr<Followed>> files;
+        std::set<std::string> read;  ///< to their end: they need no place any more
     };
 
     void take(const FoundTasks& found, Monotonic now, TaskBlock& block);
@@ -99,6 +101,7 @@ private:
     void look(Monotonic now);
     void read_some(const TaskAsk& ask, TaskBlock& block);
     void read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock& block);
+    void let_go(Run& run);
     void finish(TaskBlock& block);
     void note(TaskBlock& block, LedgerSpot spot, std::uint64_t offset);
     [[nodiscard]] TaskFacts facts() const;

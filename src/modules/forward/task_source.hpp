@@ -79,7 +79,8 @@ private:
     std::uint64_t turn_ = 0;
     std::uint64_t last_number_ = 0;  ///< that was handed on
     std::shared_ptr<const FoundTasks> found_;
-    std::string state_;  ///< the agent's last answer, so that the same is not read again
+    std::string wrong_dir_;  ///< what is wrong about forward.tasks.work_dir
+    std::string state_;      ///< the agent's last answer, so that the same is not read again
     std::shared_ptr<systemd::EntryWriter> writer_;
     pipeline::Labels writer_labels_;
     asio::steady_timer news_;  ///< tasks were looked for

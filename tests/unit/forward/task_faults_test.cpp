@@ -1,0 +1,48 @@
+// What cannot be opened, listed or read now is read later, and told meanwhile: never taken as "there is
+// none".
+
+#include "unit/forward/task_tail.hpp"
+
+namespace opsd::forward::test {
+namespace {
+
+using Messages = std::vector<std::string>;
+
+TEST_F(TaskTail, ARunThatEndsWhileItsFilesWaitForAPlaceIsReadBeforeItIsDone)
+{
+    options.max_files = 1;
+    for (const auto* task : {"a", "b"})
+        append(task, "stdout", std::string{task} + "\n");
+    found({run("a"), run("b")});
+    start();
+    read_all();
+    found({run("a"), run("b", false)});
+    read_all();
+    EXPECT_EQ(messages(), Messages{"a"});
+    save();
+    EXPECT_FALSE(saved.contains("done c-b")) << saved;
+    EXPECT_GE(facts.not_followed, 1U);
+    for (int i = 0; i < 2; ++i) {
+        found({run("a", false), run("b", false)});
+        read_all();
+    }
+    EXPECT_EQ(messages(), Messages{"b"});
+    EXPECT_EQ(facts.runs, 0U);
+}
+
+TEST_F(TaskTail, FilesOfOneRunTakeTheSamePlaceInTurnWhenItHasEnded)
+{
+    options.max_files = 1;
+    append("a", "stdout", "1\n");
+    append("a", "stderr", "2\n");
+    for (int i = 0; i < 3; ++i) {
+        found({run("a", false)});
+        if (!files) start();
+        read_all();
+    }
+    EXPECT_EQ(messages(), (Messages{"2", "1"}));
+    EXPECT_EQ(facts.runs, 0U);
+}
+
+}  // namespace
+}  // namespace opsd::forward::test
