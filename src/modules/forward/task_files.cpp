@@ -207,6 +207,7 @@ void TaskFiles::forget_done(const FoundTasks& found, TaskBlock& block)
 void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block)
 {
     run.waits = false;
+    run.error.clear();
     std::vector<std::string> bases{""};
     for (const auto& task : run.is.tasks)
         if (run.is.pod) bases.push_back("tasks/" + task.id);
@@ -287,8 +288,7 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
 }
 
 /// Paths below the run's folder that fit, whether or not they are there when it is no pattern.
-std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& base,
-                                             const std::string& pattern)
+std::vector<std::string> TaskFiles::names_in(Run& run, const std::string& base, const std::string& pattern)
 {
     std::vector<std::string> found{base};
     for (std::string_view rest = pattern; !rest.empty();) {
@@ -303,7 +303,11 @@ std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& 
             }
             const auto entries =
                 folder_.list(folder.empty() ? run.path : joined(run.path, folder), most_entries);
-            if (!entries) continue;
+            if (!entries) {
+                // Whatever else it is, files may be there.
+                if (entries.error().code != Errc::not_found) run.error = entries.error().message;
+                continue;
+            }
             for (const auto& entry : *entries)
                 if (entry.folder != rest.empty() && !is_older(entry.name, *entries)
                     && ::fnmatch(part.c_str(), entry.name.c_str(), FNM_NOESCAPE | FNM_PERIOD) == 0
@@ -405,7 +409,8 @@ void TaskFiles::finish(TaskBlock& block)
         let_go(run);
     std::erase_if(runs_, [&](auto& item) {
         auto& [container, run] = item;
-        if (!run.ended || run.waits || !run.saved.empty() || taken_ == 0) return false;
+        const bool unread = run.waits || !run.error.empty() || !run.saved.empty();
+        if (!run.ended || unread || taken_ == 0) return false;
         if (!run.files.empty()) return false;
         note(block, {What::done, run.is.name, {}, {}}, 0);
         if (done_.size() < TailBounds::done) done_.insert(container);
@@ -424,12 +429,16 @@ TaskFacts TaskFiles::facts() const
     facts.runs = runs_.size();
     facts.files = open_;
     facts.not_followed = not_followed_;
+    const auto unreadable = [&facts](const std::string& why) {
+        if (why.empty()) return;
+        ++facts.unreadable;
+        if (facts.why.empty()) facts.why = why;
+    };
     for (const auto& [container, run] : runs_) {
+        unreadable(run.error);
         for (const auto& [name, file] : run.files) {
             if (file->open) facts.behind_bytes += file->stream.behind();
-            if (file->open || file->error.empty()) continue;
-            ++facts.unreadable;
-            if (facts.why.empty()) facts.why = file->error;
+            if (!file->open) unreadable(file->error);
         }
     }
     return facts;

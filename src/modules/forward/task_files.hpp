@@ -44,7 +44,7 @@ struct TaskFacts {
     std::size_t files = 0;
     std::size_t not_followed = 0;  ///< because of max_files
     std::size_t unreadable = 0;
-    std::string why;                 ///< one of them cannot be read
+    std::string why;                 ///< one of them, or a folder of them, cannot be read
     std::uint64_t behind_bytes = 0;  ///< not read yet, as last seen
 };
 
@@ -81,6 +81,7 @@ private:
         TaskRun is;
         std::string path;
         bool ended = false;
+        std::string error;   ///< one of its folders cannot be listed
         bool waits = false;  ///< one of its files, for a place among the max_files
         std::map<std::string, pipeline::FilePosition> saved;  ///< of files that are not opened yet
         std::map<std::string, std::unique_ptr<Followed>> files;
@@ -95,7 +96,7 @@ private:
     void open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block);
     void open_file(Run& run, const std::string& name, TaskStream::Begin begin, Monotonic now,
                    TaskBlock& block);
-    [[nodiscard]] std::vector<std::string> names_in(const Run& run, const std::string& base,
+    [[nodiscard]] std::vector<std::string> names_in(Run& run, const std::string& base,
                                                     const std::string& pattern);
     [[nodiscard]] bool wanted(std::string_view name) const;
     void look(Monotonic now);

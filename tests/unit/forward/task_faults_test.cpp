@@ -44,5 +44,25 @@ TEST_F(TaskTail, FilesOfOneRunTakeTheSamePlaceInTurnWhenItHasEnded)
     EXPECT_EQ(facts.runs, 0U);
 }
 
+TEST_F(TaskTail, AFolderThatCannotBeListedIsToldAndItsRunIsNotDone)
+{
+    options.files = {"logs/*.log"};
+    append("web", "logs/a.log", "a\n");
+    for (const auto code : {Errc::internal, Errc::unavailable, Errc::timeout, Errc::denied}) {
+        faults->list["/logs"] = code;
+        found({run("web", false)});
+        if (!files) start();
+        read_all();
+        EXPECT_EQ(messages(), Messages{});
+        EXPECT_EQ((std::pair{facts.runs, facts.unreadable}), (std::pair<std::size_t, std::size_t>{1, 1}));
+        EXPECT_TRUE(facts.why.contains("/logs: a fault")) << facts.why;
+    }
+    faults->list.clear();
+    found({run("web", false)});
+    read_all();
+    EXPECT_EQ(messages(), Messages{"a"});
+    EXPECT_EQ((std::pair{facts.runs, facts.unreadable}), (std::pair<std::size_t, std::size_t>{0, 0}));
+}
+
 }  // namespace
 }  // namespace opsd::forward::test

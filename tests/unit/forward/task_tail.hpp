@@ -8,7 +8,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -21,11 +20,8 @@ using namespace std::chrono_literals;
 /// "MESSAGE|TASK_ID|TASK_NAME|CONTAINER_ID|FILE|STREAM"
 class LabelWriter final : public systemd::EntryWriter {
 public:
-    /// `only`: as a filter of this TASK_NAME; "": all.
-    explicit LabelWriter(std::string only) : only_{std::move(only)} {}
     bool write(const systemd::JournalEntry& entry, std::string& out) override
     {
-        if (!only_.empty() && entry.find("TASK_NAME") != only_) return false;
         if (entry.find("MESSAGE") == "drop") return false;
         const char* bar = "";
         for (const auto* name : {"MESSAGE", "TASK_ID", "TASK_NAME", "CONTAINER_ID", "FILE", "STREAM"}) {
@@ -35,9 +31,6 @@ public:
         }
         return true;
     }
-
-private:
-    std::string only_;
 };
 
 /// A folder that fails as it is told, and counts what is open.
@@ -46,8 +39,8 @@ public:
     struct Faults {
         std::map<std::string, Errc, std::less<>> open;  ///< by the end of a path
         std::map<std::string, Errc, std::less<>> list;
-        std::map<std::string, std::uint64_t, std::less<>> bad;  ///< a file's bytes, from this one on
-        std::size_t opened = 0;                                 ///< now
+        std::map<std::string, Errc, std::less<>> read;
+        std::size_t opened = 0;  ///< now
     };
     FaultyFolder(std::unique_ptr<TaskFolder> inner, std::shared_ptr<Faults> faults)
       : inner_{std::move(inner)}
@@ -90,11 +83,7 @@ private:
         Result<FileFacts> look() override { return inner_->look(); }
         Result<std::string> read(std::uint64_t offset, std::size_t length) override
         {
-            for (const auto& [end, first] : faults_->bad) {
-                if (!path_.ends_with(end)) continue;
-                if (offset >= first) return fail(Errc::unavailable, "cannot read " + path_ + ": a bad block");
-                length = std::min<std::size_t>(length, first - offset);
-            }
+            if (auto fault = fault_of(faults_->read, path_)) return fail(std::move(*fault));
             return inner_->read(offset, length);
         }
 
@@ -125,8 +114,7 @@ protected:
 
     void open_folder()
     {
-        folder =
-            std::make_unique<FaultyFolder>(make_task_folder(sandbox::make_own_opener(dir.path())), faults);
+        folder = std::make_unique<FaultyFolder>(make_task_folder(sandbox::make_own_opener(dir.path())), faults);
     }
 
     /// A run of a task of this name; a pod's tasks are named after it.
@@ -185,7 +173,7 @@ protected:
     {
         number = std::make_shared<RecordNumber>();
         number->value = handed;
-        writer = std::make_shared<NumberedFrames>(std::make_unique<LabelWriter>(only), number);
+        writer = std::make_shared<NumberedFrames>(std::make_unique<LabelWriter>(), number);
         pipeline::TailPosition position;
         if (!saved.empty()) position = pipeline::parse_tail(saved).value();
         ledger.begin(position);
@@ -205,6 +193,7 @@ protected:
         for (auto& step : block.steps)
             EXPECT_TRUE(step.spot);
         ledger.add(block.steps);
+        ledger.looked(block.looked);
         for (const auto& record : *pipeline::read_frames(*block.text)) {
             Seen one{std::string{record.id},
                      {},
@@ -248,7 +237,6 @@ protected:
 
     opsd::test::TempDir dir;
     TaskFilesOptions options;
-    std::string only;  ///< the filter's TASK_NAME
     std::shared_ptr<FaultyFolder::Faults> faults = std::make_shared<FaultyFolder::Faults>();
     std::unique_ptr<TaskFolder> folder;
     std::unique_ptr<TaskFiles> files;
