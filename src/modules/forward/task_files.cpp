@@ -82,6 +82,7 @@ TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::Tai
   , first_{first}
   , number_{std::move(number)}
   , looked_{position.looked}
+  , noted_looked_{position.looked}
   , done_{std::move(position.done)}
 {
     for (auto& [container, saved] : position.runs) {
@@ -105,13 +106,17 @@ TaskBlock TaskFiles::next(const TaskAsk& ask)
         read_some(ask, block);
     }
     finish(block);
+    // After all that the look has found, and only with something else: an idle output saves nothing.
+    if (!block.ends.empty() && looked_ != noted_looked_) {
+        note(block, {What::looked, {}, {}, {}}, static_cast<std::uint64_t>(looked_));
+        noted_looked_ = looked_;
+    }
     // What was passed over at the end of a block is part of it.
     if (!block.ends.empty()) block.number = ++number_->value;
     for (auto& end : block.ends) {
         end.number = block.number;
         block.steps.push_back(std::move(end));
     }
-    block.looked = looked_;
     block.facts = facts();
     return block;
 }
@@ -150,6 +155,7 @@ void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
         known = runs_.try_emplace(container).first;
         known->second.path = path_of(run.name);
         known->second.is = run;
+        note(block, {What::run, run.name, {}, {}}, 0);
     } else if (by_agent || known->second.is.tasks.empty()) {
         known->second.is = run;
     } else if (run.pod) {  // tasks that the agent has not told
@@ -283,8 +289,8 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
     file->open = true;
     ++open_;
     if (saved != run.saved.end()) run.saved.erase(saved);
-    if (begin == TaskStream::Begin::end && !at)
-        note(block, {What::file, run.is.name, name, file->stream.at()}, file->stream.at().offset);
+    // Before its first record is delivered: a kill must not forget that it was found.
+    if (!at) note(block, {What::file, run.is.name, name, file->stream.at()}, file->stream.at().offset);
 }
 
 /// Paths below the run's folder that fit, whether or not they are there when it is no pattern.

@@ -54,8 +54,7 @@ struct TaskBlock {
     std::vector<LedgerStep> ends;  ///< what holds when all of the block is delivered; while it is made
     std::uint64_t number = 0;      ///< of all of it
     std::vector<std::string> losses;
-    bool more = false;        ///< there is more to read at once
-    std::int64_t looked = 0;  ///< when tasks were looked for
+    bool more = false;  ///< there is more to read at once
     TaskFacts facts;
 };
 
@@ -111,7 +110,8 @@ private:
     TaskFolder& folder_;
     bool first_;
     std::shared_ptr<RecordNumber> number_;
-    std::int64_t looked_ = 0;
+    std::int64_t looked_ = 0;          ///< when tasks were last looked for
+    std::int64_t noted_looked_ = 0;    ///< as the ledger has it
     std::uint64_t taken_ = 0;          ///< number of the last look
     std::map<std::string, Run> runs_;  ///< by container
     std::set<std::string> done_;

@@ -2,7 +2,6 @@
 
 #include "modules/forward/place.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -93,26 +92,15 @@ void TaskLedger::apply(const LedgerStep& step)
     const auto& spot = *step.spot;
     const auto& container = spot.run.container;
     switch (spot.what) {
-    case LedgerSpot::What::run: {
-        auto& run = delivered_.runs[container];
-        run.run = spot.run;
-        run.pod = spot.pod;
-        run.tasks = spot.tasks;
+    case LedgerSpot::What::run:
+        delivered_.runs[container].run = spot.run;
         break;
-    }
     case LedgerSpot::What::file: {
         auto& run = delivered_.runs[container];
         if (run.run.container.empty()) run.run = spot.run;
         auto& at = run.files[spot.name];
         at = spot.at;
         at.offset = step.offset;
-        break;
-    }
-    case LedgerSpot::What::gone: {
-        auto& run = delivered_.runs[container];
-        if (run.run.container.empty()) run.run = spot.run;
-        run.files.erase(spot.name);
-        run.generation = std::max(run.generation, step.offset);
         break;
     }
     case LedgerSpot::What::done:

@@ -20,9 +20,8 @@ namespace opsd::forward {
 /// What happened, besides how far a file is.
 struct LedgerSpot {
     enum class What {
-        run,     ///< `run` was found, or `tasks` of it
+        run,     ///< `run` was found
         file,    ///< of `run`, of this name
-        gone,    ///< a file of `run`: the step's offset is the generation of a next one of this name
         done,    ///< `run` was read to its end
         forget,  ///< nobody lists `run` any more, which was done
         looked,  ///< for tasks; the step's offset is when, and all that it found comes before
@@ -31,8 +30,6 @@ struct LedgerSpot {
     pipeline::RunName run;
     std::string name;
     pipeline::FilePosition at;
-    bool pod = false;
-    std::vector<pipeline::RunTask> tasks{};
 };
 
 struct LedgerStep {

@@ -25,7 +25,6 @@ TaskFilesOptions files_options(const TaskOptions& options, bool skip)
     out.max_files = static_cast<std::size_t>(options.max_files);
     out.poll = options.poll;
     out.skip = skip;
-    out.agent_names = !options.agent.empty();
     out.tail.join.max_line = static_cast<std::size_t>(options.max_line.count);
     out.tail.join.max_lines = static_cast<std::size_t>(options.multiline.max_lines);
     out.tail.partial_timeout = options.partial_timeout;
@@ -174,7 +173,6 @@ Task<> TaskSource::find()
     const auto at = clock_.now().time_since_epoch().count();
     auto by_agent = co_await ask_agent();
     if (by_agent) {
-        status_.find_error = wrong_dir_;
         found(std::move(*by_agent), true, at);
         co_return;
     }
@@ -209,7 +207,7 @@ Task<Result<std::vector<TaskRun>>> TaskSource::ask_agent()
     if (*answer == state_ && found_ && found_->by_agent) co_return found_->runs;
     auto state = mesos::parse_agent_state(*answer);
     if (!state) co_return fail(std::move(state).error());
-    wrong_dir_ = wrong_work_dir(options_.work_dir, state->folder);
+    status_.find_error = wrong_work_dir(options_.work_dir, state->folder);
     state_ = answer->size() <= largest_kept_state ? std::move(*answer) : std::string{};
     co_return runs_of(std::move(*state));
 }

@@ -64,5 +64,27 @@ TEST_F(TaskTail, AFolderThatCannotBeListedIsToldAndItsRunIsNotDone)
     EXPECT_EQ((std::pair{facts.runs, facts.unreadable}), (std::pair<std::size_t, std::size_t>{0, 0}));
 }
 
+TEST_F(TaskTail, ARunThatWasFoundIsReadAfterAKillAlsoWhenItWasQuietSince)
+{
+    append("a", "stdout", "1\n2\n");
+    append("b", "stdout", "3\n");
+    append("c", "stdout", "half");
+    now = std::chrono::duration_cast<Monotonic>(std::chrono::system_clock::now().time_since_epoch()) + 3600s;
+    found({run("a"), run("b"), run("c")});
+    start();
+    next();
+    ASSERT_EQ(seen.size(), 3U);
+    const auto first = ledger.text_up_to(seen[0].number);
+    const auto all = ledger.text_up_to(handed);
+    for (const auto& confirmed : {first, all}) {
+        saved = confirmed;
+        seen.clear();
+        found({run("a"), run("b"), run("c")}, false);
+        start();
+        read_all(16);
+        EXPECT_EQ(messages(), confirmed == first ? (Messages{"2", "3", "half"}) : Messages{"half"});
+    }
+}
+
 }  // namespace
 }  // namespace opsd::forward::test

@@ -193,7 +193,6 @@ protected:
         for (auto& step : block.steps)
             EXPECT_TRUE(step.spot);
         ledger.add(block.steps);
-        ledger.looked(block.looked);
         for (const auto& record : *pipeline::read_frames(*block.text)) {
             Seen one{std::string{record.id},
                      {},
