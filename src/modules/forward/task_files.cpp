@@ -89,6 +89,13 @@ TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::Tai
         auto& run = runs_[container];
         run.is.name = std::move(saved.run);
         run.path = path_of(run.is.name);
+        run.is.pod = saved.pod;
+        run.named = !saved.tasks.empty();
+        for (auto& task : saved.tasks)
+            run.is.tasks.push_back({.id = std::move(task.id),
+                                    .name = std::move(task.name),
+                                    .container = std::move(task.container),
+                                    .nested = task.nested});
         run.saved = std::move(saved.files);
     }
 }
@@ -126,7 +133,7 @@ void TaskFiles::take(const FoundTasks& found, Monotonic now, TaskBlock& block)
     taken_ = found.number;
     for (const auto& run : found.runs)
         know(run, found.by_agent, block);
-    end_missing(found);
+    end_missing(found, block);
     forget_done(found, block);
     not_followed_ = 0;
     const auto begin = first_ && options_.skip ? TaskStream::Begin::end : TaskStream::Begin::start;
@@ -155,18 +162,79 @@ void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
         known = runs_.try_emplace(container).first;
         known->second.path = path_of(run.name);
         known->second.is = run;
-        note(block, {What::run, run.name, {}, {}}, 0);
-    } else if (by_agent || known->second.is.tasks.empty()) {
-        known->second.is = run;
-    } else if (run.pod) {  // tasks that the agent has not told
-        for (const auto& task : run.tasks)
-            if (std::ranges::find(known->second.is.tasks, task.id, &mesos::AgentTask::id)
-                == known->second.is.tasks.end())
-                known->second.is.tasks.push_back(task);
+        known->second.named = by_agent;
+        note_run(known->second, block);
+    } else {
+        know_more(known->second, run, by_agent, block);
     }
     known->second.ended = by_agent && !run.running;
     for (auto& [name, file] : known->second.files)
-        file->names = names_of(known->second.is, name);
+        set_names(known->second, name, *file);
+}
+
+void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlock& block)
+{
+    if (by_agent) {
+        const auto same = [](const mesos::AgentTask& a, const mesos::AgentTask& b) {
+            return std::tie(a.id, a.name, a.container, a.nested)
+                   == std::tie(b.id, b.name, b.container, b.nested);
+        };
+        const bool news = !known.named || known.is.pod != run.pod || !known.unnamed.empty()
+                          || !std::ranges::equal(known.is.tasks, run.tasks, same);
+        known.is = run;
+        known.named = true;
+        known.unnamed.clear();
+        if (news) note_run(known, block);
+        return;
+    }
+    if (known.is.tasks.empty()) {
+        known.is = run;
+        known.named = false;
+        return;
+    }
+    // Any task may have folders in a `tasks` of its own: only those of a pod are tasks.
+    if (!run.pod || !known.is.pod) return;
+    for (const auto& task : run.tasks) {
+        if (std::ranges::find(known.is.tasks, task.id, &mesos::AgentTask::id) != known.is.tasks.end())
+            continue;
+        known.is.tasks.push_back(task);
+        known.unnamed.insert(task.id);
+    }
+}
+
+/// With the names of its tasks when the agent has told them.
+void TaskFiles::note_run(const Run& run, TaskBlock& block)
+{
+    LedgerSpot spot{What::run, run.is.name, {}, {}};
+    spot.pod = run.is.pod;
+    if (run.named) {
+        for (const auto& task : run.is.tasks)
+            if (!run.unnamed.contains(task.id))
+                spot.tasks.push_back({task.id, task.name, task.container, task.nested});
+    }
+    note(block, std::move(spot), 0);
+}
+
+void TaskFiles::set_names(const Run& run, const std::string& name, Followed& file) const
+{
+    file.names = names_of(run.is, name);
+    file.named = !options_.agent_names || (run.named && !run.unnamed.contains(file.names.id));
+    if (file.named) file.held = false;
+}
+
+/// The agent has forgotten it: nobody will tell what its tasks were called.
+void TaskFiles::never_named(Run& run, TaskBlock& block)
+{
+    run.named = true;
+    run.unnamed.clear();
+    for (auto& [name, file] : run.files) {
+        if (file->held && block.losses.size() < most_losses)
+            block.losses.push_back(fmt::format(
+                "cannot tell whose {}/{} is: the agent does not list its task any more; what filter.matches "
+                "does not select by the executor's name is passed over from byte {} on",
+                run.path, name, file->stream.at().offset));
+        set_names(run, name, *file);
+    }
 }
 
 bool TaskFiles::written_lately(const TaskRun& run)
@@ -185,13 +253,14 @@ bool TaskFiles::written_lately(const TaskRun& run)
     return false;
 }
 
-void TaskFiles::end_missing(const FoundTasks& found)
+void TaskFiles::end_missing(const FoundTasks& found, TaskBlock& block)
 {
     std::set<std::string_view> listed;
     for (const auto& run : found.runs)
         listed.insert(run.name.container);
     for (auto& [container, run] : runs_) {
         if (listed.contains(container)) continue;
+        if (found.by_agent) never_named(run, block);
         // A folder that is not listed may only not have been permitted.
         const auto there = found.by_agent ? fail(Errc::not_found, "") : folder_.list(run.path, 1);
         if (!there && there.error().code == Errc::not_found) run.ended = true;
@@ -284,7 +353,7 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
         return;
     }
     file->error = opened ? std::string{} : opened.error().message;
-    file->names = names_of(run.is, name);
+    set_names(run, name, *file);
     if (!opened) return;
     file->open = true;
     ++open_;
@@ -344,7 +413,7 @@ void TaskFiles::read_some(const TaskAsk& ask, TaskBlock& block)
     std::size_t before = 0;
     for (auto& [container, run] : runs_) {
         for (auto& [name, file] : run.files) {
-            if (!file->open || !file->stream.ready(ask.monotonic)) continue;
+            if (!file->open || file->held || !file->stream.ready(ask.monotonic)) continue;
             if (std::tie(container, name) <= std::tie(turn_container_, turn_name_)) ++before;
             ready.emplace_back(&run, file.get());
         }
@@ -357,8 +426,9 @@ void TaskFiles::read_some(const TaskAsk& ask, TaskBlock& block)
         turn_name_ = file->stream.name();
         read_one(*run, *file, ask, block);
     }
-    block.more = std::ranges::any_of(
-        ready, [&](const auto& one) { return one.second->open && one.second->stream.ready(ask.monotonic); });
+    block.more = std::ranges::any_of(ready, [&](const auto& one) {
+        return one.second->open && !one.second->held && one.second->stream.ready(ask.monotonic);
+    });
 }
 
 void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock& block)
@@ -385,14 +455,20 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
         std::make_shared<const LedgerSpot>(LedgerSpot{What::file, run.is.name, file.stream.name(), at});
     TaskRecords records{run.is.name, file.names, file.stream.name(), ask.host};
     auto time = ask.now.time_since_epoch().count();
+    std::size_t used = 0;
     for (const auto& piece : (*read)->pieces) {
         ++number_->value;
-        if (ask.writer->write(records.entry(from, piece, time++), block.text->bytes))
+        if (ask.writer->write(records.entry(from, piece, time++), block.text->bytes)) {
             block.steps.push_back({number_->value, from.offset + piece.end, spot});
-        else
+        } else {
             --number_->value;
+            // It may be that the filter looks at the names, which are not known yet.
+            if (file.held = !file.named; file.held) break;
+        }
+        ++used;
     }
-    block.ends.push_back({0, at.offset, spot});
+    file.stream.give_back(**read, used);
+    if (used > 0) block.ends.push_back({0, from.offset + (*read)->pieces[used - 1].end, spot});
 }
 
 /// Files of which nothing more can come: others may have their places.
@@ -445,6 +521,11 @@ TaskFacts TaskFiles::facts() const
         for (const auto& [name, file] : run.files) {
             if (file->open) facts.behind_bytes += file->stream.behind();
             if (!file->open) unreadable(file->error);
+            if (file->held)
+                unreadable(
+                    fmt::format("cannot select lines of {}/{}: the names of its task are not known while "
+                                "the agent does not answer; they wait for it",
+                                run.path, name));
         }
     }
     return facts;

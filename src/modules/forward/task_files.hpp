@@ -25,7 +25,8 @@ struct TaskFilesOptions {
     std::size_t max_files = 2'000;
     std::chrono::milliseconds poll{500};
     TailRules tail;
-    bool skip = false;  ///< what is there at the first look is passed over
+    bool skip = false;        ///< what is there at the first look is passed over
+    bool agent_names = true;  ///< there is an agent, which tells the names of tasks some time
 };
 
 /// What a block is asked for with.
@@ -74,11 +75,15 @@ private:
         TaskStream stream;
         TaskNames names;
         bool open = false;
+        bool named = false;  ///< the agent has told the names, or never will
+        bool held = false;   ///< for the names: the filter did not take it without
         std::string error;
     };
     struct Run {
         TaskRun is;
         std::string path;
+        std::set<std::string> unnamed;  ///< of its tasks, those that only have a folder
+        bool named = false;             ///< its tasks are as the agent has told
         bool ended = false;
         std::string error;   ///< one of its folders cannot be listed
         bool waits = false;  ///< one of its files, for a place among the max_files
@@ -89,8 +94,12 @@ private:
 
     void take(const FoundTasks& found, Monotonic now, TaskBlock& block);
     void know(const TaskRun& run, bool by_agent, TaskBlock& block);
+    void know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlock& block);
+    void note_run(const Run& run, TaskBlock& block);
+    void set_names(const Run& run, const std::string& name, Followed& file) const;
+    void never_named(Run& run, TaskBlock& block);
     [[nodiscard]] bool written_lately(const TaskRun& run);
-    void end_missing(const FoundTasks& found);
+    void end_missing(const FoundTasks& found, TaskBlock& block);
     void forget_done(const FoundTasks& found, TaskBlock& block);
     void open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block);
     void open_file(Run& run, const std::string& name, TaskStream::Begin begin, Monotonic now,

@@ -92,9 +92,13 @@ void TaskLedger::apply(const LedgerStep& step)
     const auto& spot = *step.spot;
     const auto& container = spot.run.container;
     switch (spot.what) {
-    case LedgerSpot::What::run:
-        delivered_.runs[container].run = spot.run;
+    case LedgerSpot::What::run: {
+        auto& run = delivered_.runs[container];
+        run.run = spot.run;
+        run.pod = spot.pod;
+        run.tasks = spot.tasks;
         break;
+    }
     case LedgerSpot::What::file: {
         auto& run = delivered_.runs[container];
         if (run.run.container.empty()) run.run = spot.run;

@@ -20,7 +20,7 @@ namespace opsd::forward {
 /// What happened, besides how far a file is.
 struct LedgerSpot {
     enum class What {
-        run,     ///< `run` was found
+        run,     ///< `run` was found, or `tasks` of it
         file,    ///< of `run`, of this name
         done,    ///< `run` was read to its end
         forget,  ///< nobody lists `run` any more, which was done
@@ -30,6 +30,8 @@ struct LedgerSpot {
     pipeline::RunName run;
     std::string name;
     pipeline::FilePosition at;
+    bool pod = false;
+    std::vector<pipeline::RunTask> tasks{};
 };
 
 struct LedgerStep {

@@ -25,6 +25,7 @@ TaskFilesOptions files_options(const TaskOptions& options, bool skip)
     out.max_files = static_cast<std::size_t>(options.max_files);
     out.poll = options.poll;
     out.skip = skip;
+    out.agent_names = !options.agent.empty();
     out.tail.join.max_line = static_cast<std::size_t>(options.max_line.count);
     out.tail.join.max_lines = static_cast<std::size_t>(options.multiline.max_lines);
     out.tail.partial_timeout = options.partial_timeout;

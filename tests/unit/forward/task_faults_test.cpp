@@ -86,5 +86,77 @@ TEST_F(TaskTail, ARunThatWasFoundIsReadAfterAKillAlsoWhenItWasQuietSince)
     }
 }
 
+/// As folders show it: its task is called as its executor.
+TaskRun by_folder(TaskRun run)
+{
+    run.tasks = {{.id = run.name.executor, .name = run.name.executor, .container = {}}};
+    return run;
+}
+
+TEST_F(TaskTail, AFilterOfNamesWaitsForThemWhileTheAgentIsAway)
+{
+    only = "named";
+    auto web = run("web");
+    web.tasks[0].name = "named";
+    append("web", "stdout", "1\n2\n");
+    found({by_folder(web)}, false);
+    start();
+    read_all();
+    EXPECT_EQ(messages(), Messages{});
+    EXPECT_EQ(facts.unreadable, 1U);
+    EXPECT_TRUE(facts.why.contains("names of its task are not known")) << facts.why;
+    restart();  // and nothing was passed over
+    read_all();
+    found({web});
+    read_all();
+    EXPECT_EQ(messages(), (Messages{"1", "2"}));
+    EXPECT_EQ(facts.unreadable, 0U);
+    // From now on they are in the position, whoever lists the task.
+    append("web", "stdout", "3\n");
+    found({by_folder(web)}, false);
+    restart();
+    read_all();
+    EXPECT_EQ(messages(), Messages{"3"});
+    append("web", "stdout", "4\n");
+    found({});
+    restart();
+    read_all();
+    EXPECT_EQ(messages(), Messages{"4"});
+    EXPECT_EQ(losses, Messages{});
+}
+
+TEST_F(TaskTail, NamesThatNobodyWillTellAnyMoreAreALossThatIsTold)
+{
+    only = "named";
+    append("web", "stdout", "1\n");
+    found({by_folder(run("web"))}, false);
+    start();
+    read_all();
+    EXPECT_EQ(facts.unreadable, 1U);
+    found({});
+    read_all();
+    EXPECT_EQ(facts.runs, 0U);
+    ASSERT_EQ(losses.size(), 1U);
+    EXPECT_TRUE(losses[0].contains("passed over from byte 0 on")) << losses[0];
+}
+
+TEST_F(TaskTail, FoldersInTheSandboxOfATaskAreNoTasks)
+{
+    append("web", "stdout", "1\n");
+    append("web", "tasks/mine/stdout", "no\n");
+    found({run("web")});
+    start();
+    read_all();
+    auto seen_folders = run("web");
+    seen_folders.pod = true;
+    seen_folders.tasks = {{.id = "mine", .name = "mine", .container = {}, .nested = true}};
+    found({seen_folders}, false);
+    read_all();
+    append("web", "stdout", "2\n");
+    read_all();
+    ASSERT_EQ(seen.size(), 2U);
+    EXPECT_EQ(seen[1].line, "2|web.1|web|c-web|stdout|stdout");
+}
+
 }  // namespace
 }  // namespace opsd::forward::test

@@ -20,8 +20,11 @@ using namespace std::chrono_literals;
 /// "MESSAGE|TASK_ID|TASK_NAME|CONTAINER_ID|FILE|STREAM"
 class LabelWriter final : public systemd::EntryWriter {
 public:
+    /// `only`: as a filter of this TASK_NAME; "": all.
+    explicit LabelWriter(std::string only) : only_{std::move(only)} {}
     bool write(const systemd::JournalEntry& entry, std::string& out) override
     {
+        if (!only_.empty() && entry.find("TASK_NAME") != only_) return false;
         if (entry.find("MESSAGE") == "drop") return false;
         const char* bar = "";
         for (const auto* name : {"MESSAGE", "TASK_ID", "TASK_NAME", "CONTAINER_ID", "FILE", "STREAM"}) {
@@ -31,6 +34,9 @@ public:
         }
         return true;
     }
+
+private:
+    std::string only_;
 };
 
 /// A folder that fails as it is told, and counts what is open.
@@ -114,7 +120,8 @@ protected:
 
     void open_folder()
     {
-        folder = std::make_unique<FaultyFolder>(make_task_folder(sandbox::make_own_opener(dir.path())), faults);
+        folder =
+            std::make_unique<FaultyFolder>(make_task_folder(sandbox::make_own_opener(dir.path())), faults);
     }
 
     /// A run of a task of this name; a pod's tasks are named after it.
@@ -173,7 +180,7 @@ protected:
     {
         number = std::make_shared<RecordNumber>();
         number->value = handed;
-        writer = std::make_shared<NumberedFrames>(std::make_unique<LabelWriter>(), number);
+        writer = std::make_shared<NumberedFrames>(std::make_unique<LabelWriter>(only), number);
         pipeline::TailPosition position;
         if (!saved.empty()) position = pipeline::parse_tail(saved).value();
         ledger.begin(position);
@@ -236,6 +243,7 @@ protected:
 
     opsd::test::TempDir dir;
     TaskFilesOptions options;
+    std::string only;  ///< the filter's TASK_NAME
     std::shared_ptr<FaultyFolder::Faults> faults = std::make_shared<FaultyFolder::Faults>();
     std::unique_ptr<TaskFolder> folder;
     std::unique_ptr<TaskFiles> files;
