@@ -91,6 +91,7 @@ TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::Tai
         run.path = path_of(run.is.name);
         run.is.pod = saved.pod;
         run.named = !saved.tasks.empty();
+        run.generation = saved.generation;
         for (auto& task : saved.tasks)
             run.is.tasks.push_back({.id = std::move(task.id),
                                     .name = std::move(task.name),
@@ -109,7 +110,7 @@ TaskBlock TaskFiles::next(const TaskAsk& ask)
     read_some(ask, block);
     if (block.text->bytes.size() < enough_text
         && (!looked_at_ || ask.monotonic - *looked_at_ >= options_.poll)) {
-        look(ask.monotonic);
+        look(ask.monotonic, block);
         read_some(ask, block);
     }
     finish(block);
@@ -340,7 +341,11 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
     }
     if (!file) file = std::make_unique<Followed>(folder_, options_.tail, run.path, name);
     const auto saved = run.saved.find(name);
-    const auto at = saved == run.saved.end() ? std::nullopt : std::optional{saved->second};
+    std::optional<pipeline::FilePosition> at;
+    if (saved != run.saved.end())
+        at = saved->second;
+    else if (run.generation != 0)
+        at.emplace().generation = run.generation;
     const auto opened = file->stream.open(at, begin, now);
     if (!opened && opened.error().code == Errc::not_found) {
         run.files.erase(name);
@@ -359,7 +364,8 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
     ++open_;
     if (saved != run.saved.end()) run.saved.erase(saved);
     // Before its first record is delivered: a kill must not forget that it was found.
-    if (!at) note(block, {What::file, run.is.name, name, file->stream.at()}, file->stream.at().offset);
+    if (!at || at->inode == 0)
+        note(block, {What::file, run.is.name, name, file->stream.at()}, file->stream.at().offset);
 }
 
 /// Paths below the run's folder that fit, whether or not they are there when it is no pattern.
@@ -394,15 +400,22 @@ std::vector<std::string> TaskFiles::names_in(Run& run, const std::string& base, 
     return found;
 }
 
-void TaskFiles::look(Monotonic now)
+void TaskFiles::look(Monotonic now, TaskBlock& block)
 {
     looked_at_ = now;
     const bool all = ++passes_ % each_pass_of_idle == 0;
     for (auto& [container, run] : runs_) {
-        for (auto& [name, file] : run.files) {
-            const bool idle = file->stream.quiet() > looks_until_idle && !run.ended;
-            if (file->open && !file->stream.finished() && (all || !idle)) file->stream.look(now, run.ended);
-        }
+        std::erase_if(run.files, [&](const auto& item) {
+            const auto& [name, file] = item;
+            auto& stream = file->stream;
+            const bool idle = stream.quiet() > looks_until_idle && !run.ended;
+            if (file->open && !stream.finished() && (all || !idle)) stream.look(now, run.ended);
+            if (!file->open || !stream.gone()) return false;
+            --open_;
+            run.generation = std::max(run.generation, stream.next_generation());
+            note(block, {What::gone, run.is.name, name, {}}, stream.next_generation());
+            return true;
+        });
     }
 }
 

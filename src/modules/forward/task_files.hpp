@@ -85,8 +85,9 @@ private:
         std::set<std::string> unnamed;  ///< of its tasks, those that only have a folder
         bool named = false;             ///< its tasks are as the agent has told
         bool ended = false;
-        std::string error;   ///< one of its folders cannot be listed
-        bool waits = false;  ///< one of its files, for a place among the max_files
+        std::uint64_t generation = 0;  ///< of files whose names were there before
+        std::string error;             ///< one of its folders cannot be listed
+        bool waits = false;            ///< one of its files, for a place among the max_files
         std::map<std::string, pipeline::FilePosition> saved;  ///< of files that are not opened yet
         std::map<std::string, std::unique_ptr<Followed>> files;
         std::set<std::string> read;  ///< to their end: they need no place any more
@@ -107,7 +108,7 @@ private:
     [[nodiscard]] std::vector<std::string> names_in(Run& run, const std::string& base,
                                                     const std::string& pattern);
     [[nodiscard]] bool wanted(std::string_view name) const;
-    void look(Monotonic now);
+    void look(Monotonic now, TaskBlock& block);
     void read_some(const TaskAsk& ask, TaskBlock& block);
     void read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock& block);
     void let_go(Run& run);

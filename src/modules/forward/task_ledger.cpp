@@ -2,6 +2,7 @@
 
 #include "modules/forward/place.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -105,6 +106,13 @@ void TaskLedger::apply(const LedgerStep& step)
         auto& at = run.files[spot.name];
         at = spot.at;
         at.offset = step.offset;
+        break;
+    }
+    case LedgerSpot::What::gone: {
+        auto& run = delivered_.runs[container];
+        if (run.run.container.empty()) run.run = spot.run;
+        run.files.erase(spot.name);
+        run.generation = std::max(run.generation, step.offset);
         break;
     }
     case LedgerSpot::What::done:

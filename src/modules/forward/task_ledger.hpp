@@ -22,6 +22,7 @@ struct LedgerSpot {
     enum class What {
         run,     ///< `run` was found, or `tasks` of it
         file,    ///< of `run`, of this name
+        gone,    ///< a file of `run`: the step's offset is the generation of a next one of this name
         done,    ///< `run` was read to its end
         forget,  ///< nobody lists `run` any more, which was done
         looked,  ///< for tasks; the step's offset is when, and all that it found comes before

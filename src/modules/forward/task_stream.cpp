@@ -20,7 +20,8 @@ constexpr std::size_t most_entries = 10'000;              // of the folder that 
 constexpr std::size_t most_siblings = 100;                // files before it that are looked at
 constexpr std::chrono::milliseconds name_interval = 60s;  // a rename shows in the file itself, too
 constexpr std::chrono::milliseconds not_found_pause = 1s;
-constexpr unsigned looks_at_the_end = 2;  // of a file that was renamed, or whose task has ended
+constexpr unsigned looks_at_the_end = 2;    // of a file that was renamed, or whose task has ended
+constexpr unsigned looks_until_gone = 240;  // of a removed file: its writer may still have it
 constexpr std::size_t most_losses = 8;
 
 /// N of NAME.N; nothing for any other.
@@ -118,7 +119,11 @@ void TaskStream::look(Monotonic now, bool last)
     last_ = last;
     if (!current_.file) return;
     const auto facts = current_.file->look();
-    if (!facts) return;  // read() will say it
+    if (!facts) {  // read() will say it
+        alone_ = !told(current_.identity) && facts.error().code == Errc::not_found;
+        if (alone_) ++quiet_;
+        return see_gone(alone_);
+    }
     const bool grown = facts->size != size_;
     const bool touched = facts->changed != changed_;
     if (grown || touched) {
@@ -137,7 +142,15 @@ void TaskStream::look(Monotonic now, bool last)
     const bool due = !name_checked_ || now - *name_checked_ >= name_interval;
     const bool suspicious = facts->unlinked || (touched && !grown) || (!grown && active_) || last;
     if (chain_.empty() && (due || suspicious)) check_name(now);
+    see_gone(facts->unlinked);
 }
+
+void TaskStream::see_gone(bool unlinked)
+{
+    gone_ = unlinked && alone_ && chain_.empty() && size_ <= at_.offset && quiet_ >= looks_until_gone;
+}
+
+std::uint64_t TaskStream::next_generation() const noexcept { return at_.generation + most_siblings + 1; }
 
 void TaskStream::see_size(std::uint64_t size, Monotonic now)
 {
@@ -150,6 +163,7 @@ void TaskStream::check_name(Monotonic now)
 {
     name_checked_ = now;
     active_ = false;
+    alone_ = false;
     if (!told(current_.identity)) return;
     auto newest = live();
     if (!newest) {
@@ -166,6 +180,7 @@ void TaskStream::renamed(Part&& live)
 {
     const auto before = known_;
     auto older = siblings();
+    alone_ = older && older->empty() && !live.file;
     auto parts = older ? std::move(*older) : Parts{};
     std::erase_if(parts, [&](const Part& part) { return part.identity == live.identity; });
     const auto here =

@@ -67,6 +67,10 @@ public:
     }
     /// Nobody writes it any more, and all was handed out.
     [[nodiscard]] bool finished() const noexcept { return finished_; }
+    /// It was removed, nothing has its name or had it, all was handed out, and nobody has written for long.
+    [[nodiscard]] bool gone() const noexcept { return gone_; }
+    /// The generation of the next file that gets the name then; room is left for those before it.
+    [[nodiscard]] std::uint64_t next_generation() const noexcept;
     /// Looks in a row that found nothing new.
     [[nodiscard]] unsigned quiet() const noexcept { return quiet_; }
     /// Bytes not read yet, as last seen.
@@ -107,6 +111,7 @@ private:
     void insert_copies(Parts&& newest_first, std::size_t count);
     void go_on();
     void lost(std::string_view what);
+    void see_gone(bool unlinked);
     void see_size(std::uint64_t size, Monotonic now);
     [[nodiscard]] Result<bool> still(Monotonic now);
     void advance(std::size_t bytes, std::string_view block);
@@ -134,6 +139,8 @@ private:
     unsigned quiet_ = 0;   ///< looks in a row that found nothing new
     bool last_ = false;
     bool finished_ = false;
+    bool alone_ = false;  ///< when the name was checked, no file had it, nor had had it
+    bool gone_ = false;
     std::vector<std::string> losses_;
 };
 

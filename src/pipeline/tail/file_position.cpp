@@ -127,6 +127,7 @@ public:
         const bool fits = kind == "looked" ? looked(words)
                           : kind == "run"  ? run(words)
                           : kind == "task" ? task(words)
+                          : kind == "from" ? from(words)
                           : kind == "file" ? file(words)
                           : kind == "done" ? done(words)
                                            : false;
@@ -151,6 +152,12 @@ private:
         const auto [at, fresh] = position_.runs.emplace(container, std::move(one));
         run_ = &at->second;
         return fresh && position_.runs.size() <= TailBounds::runs;
+    }
+    bool from(Words& words)
+    {
+        if (run_ == nullptr || !run_->files.empty() || run_->generation != 0) return false;
+        run_->generation = words.number<std::uint64_t>();
+        return run_->generation != 0;
     }
     bool task(Words& words)
     {
@@ -228,6 +235,7 @@ std::string tail_text(const TailPosition& position)
         }
         out += '\n';
         append_tasks(out, one, tasks);
+        if (one.generation != 0) fmt::format_to(add, "from {}\n", one.generation);
         for (const auto& [name, at] : one.files) {
             out += "file ";
             append_word(out, name);

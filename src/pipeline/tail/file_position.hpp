@@ -53,7 +53,8 @@ struct RunTask {
 struct RunPosition {
     RunName run;
     bool pod = false;
-    std::vector<RunTask> tasks;                 ///< none: not known
+    std::vector<RunTask> tasks;    ///< none: not known
+    std::uint64_t generation = 0;  ///< the first of names without a place: they may have been there before
     std::map<std::string, FilePosition> files;  ///< by their path below the run's folder
     friend bool operator==(const RunPosition&, const RunPosition&) = default;
 };

@@ -158,5 +158,33 @@ TEST_F(TaskTail, FoldersInTheSandboxOfATaskAreNoTasks)
     EXPECT_EQ(seen[1].line, "2|web.1|web|c-web|stdout|stdout");
 }
 
+TEST_F(TaskTail, ARemovedFileIsLetGoOfWhenNobodyHasWrittenToItForLong)
+{
+    options.files = {"*.log"};
+    append("web", "a.log", "1\n");
+    found({run("web")});
+    start();
+    read_all();
+    std::ofstream writer{path("web", "a.log"), std::ios::app};
+    std::filesystem::remove(path("web", "a.log"));
+    read_all(100);
+    writer << "2\n" << std::flush;  // it had it open
+    read_all();
+    EXPECT_EQ(messages(), (Messages{"1", "2"}));
+    EXPECT_EQ(facts.files, 1U);
+    read_all(1'000);
+    EXPECT_EQ((std::pair{facts.files, faults->opened}), (std::pair<std::size_t, std::size_t>{0, 0}));
+    save();
+    EXPECT_FALSE(saved.contains("file ")) << saved;
+    // One that gets the name and the inode has other ids, also after a kill.
+    found({run("web")});
+    start();
+    append("web", "a.log", "3\n");
+    next();
+    EXPECT_EQ(messages(), Messages{"3"});
+    save();
+    EXPECT_TRUE(saved.contains(" 101 ")) << saved;
+}
+
 }  // namespace
 }  // namespace opsd::forward::test
