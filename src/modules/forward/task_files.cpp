@@ -14,6 +14,7 @@ using pipeline::TailBounds;
 using What = LedgerSpot::What;
 
 constexpr std::size_t enough_text = std::size_t{64} * 1024;  // of a block; exceeded by one file's share
+constexpr std::size_t most_share = std::size_t{512} * 1024;  // of one file, rendered; exceeded by one record
 constexpr std::size_t most_entries = 10'000;                 // of a folder of files
 constexpr std::size_t most_losses = 64;
 constexpr unsigned looks_until_idle = 120;  // that found nothing: then only each fourth is made
@@ -469,6 +470,7 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
     TaskRecords records{run.is.name, file.names, file.stream.name(), ask.host};
     auto time = ask.now.time_since_epoch().count();
     std::size_t used = 0;
+    const auto before = block.text->bytes.size();
     for (const auto& piece : (*read)->pieces) {
         ++number_->value;
         if (ask.writer->write(records.entry(from, piece, time++), block.text->bytes)) {
@@ -479,6 +481,7 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
             if (file.held = !file.named; file.held) break;
         }
         ++used;
+        if (block.text->bytes.size() - before >= most_share) break;
     }
     file.stream.give_back(**read, used);
     if (used > 0) block.ends.push_back({0, from.offset + (*read)->pieces[used - 1].end, spot});

@@ -186,5 +186,40 @@ TEST_F(TaskTail, ARemovedFileIsLetGoOfWhenNobodyHasWrittenToItForLong)
     EXPECT_TRUE(saved.contains(" 101 ")) << saved;
 }
 
+TEST_F(TaskTail, AShareOfAFileIsBoundedHoweverShortItsLinesAre)
+{
+    constexpr std::size_t lines = 5'000;
+    append("yes", "stdout", std::string(lines, '\n'));
+    found({run("yes")});
+    start();
+    next();
+    EXPECT_GE(seen.size(), 1'000U);
+    EXPECT_LE(seen.size(), 3'000U) << "until there is enough text";
+    read_all();
+    EXPECT_EQ(seen.size(), lines);
+    std::set<std::string> ids;
+    for (const auto& one : seen)
+        ids.insert(one.id);
+    EXPECT_EQ(ids.size(), lines);
+}
+
+TEST_F(TaskTail, AShareOfAFileIsBoundedHoweverMuchIsMadeOfItsLines)
+{
+    auto web = run("web");
+    web.tasks[0].name = std::string(10'000, 'n');
+    std::string lines;
+    for (int i = 0; i < 500; ++i)
+        lines += std::to_string(i) + "\n";
+    append("web", "stdout", lines);
+    found({web});
+    start();
+    EXPECT_LT(next().text->bytes.size(), 600'000U);
+    restart();
+    read_all();
+    ASSERT_EQ(seen.size(), 500U);
+    for (int i = 0; i < 500; ++i)
+        EXPECT_EQ(seen[static_cast<std::size_t>(i)].message, std::to_string(i));
+}
+
 }  // namespace
 }  // namespace opsd::forward::test
