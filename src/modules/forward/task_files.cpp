@@ -536,7 +536,7 @@ TaskFacts TaskFiles::facts() const
         unreadable(run.error);
         for (const auto& [name, file] : run.files) {
             if (file->open) facts.behind_bytes += file->stream.behind();
-            if (!file->open) unreadable(file->error);
+            unreadable(file->open ? file->stream.trouble() : file->error);
             if (file->held)
                 unreadable(
                     fmt::format("cannot select lines of {}/{}: the names of its task are not known while "

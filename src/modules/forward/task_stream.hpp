@@ -49,7 +49,8 @@ public:
     /// it may be opened again then.
     Result<> open(const std::optional<pipeline::FilePosition>& saved, Begin begin, Monotonic now);
 
-    /// What has become of the file. `last`: nobody writes it any more.
+    /// What has become of the file. `last`: nobody writes it any more. What cannot be looked at now changes
+    /// nothing: the next look tries again.
     void look(Monotonic now, bool last);
     /// Whether read() may have something, without a look.
     [[nodiscard]] bool ready(Monotonic now) const;
@@ -67,6 +68,8 @@ public:
     }
     /// Nobody writes it any more, and all was handed out.
     [[nodiscard]] bool finished() const noexcept { return finished_; }
+    /// What the last look could not look at, a sentence; "": nothing.
+    [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
     /// It was removed, nothing has its name or had it, all was handed out, and nobody has written for long.
     [[nodiscard]] bool gone() const noexcept { return gone_; }
     /// The generation of the next file that gets the name then; room is left for those before it.
@@ -99,13 +102,17 @@ private:
                   const std::optional<pipeline::FilePosition>& saved);
     Result<> open_end(Part&& live);
     Result<> open_saved(std::optional<Part>&& live, const pipeline::FilePosition& saved);
+    [[nodiscard]] static Result<bool> begins(const Part& part, std::uint64_t size,
+                                             const pipeline::FilePosition& position);
     [[nodiscard]] static bool begins_as(const Part& part, std::uint64_t size,
                                         const pipeline::FilePosition& position);
     void append_chain(Parts&& newest_first, std::size_t count, std::optional<Part>&& live);
-    void check_name(Monotonic now);
-    void renamed(Part&& live);
-    void truncated();
-    bool truncated_again();
+    Result<> look_now(Monotonic now);
+    Result<> see_changes(const FileFacts& facts, bool& another);
+    Result<> check_name(Monotonic now);
+    Result<> renamed(Part&& live);
+    Result<> truncated();
+    Result<bool> truncated_again();
     [[nodiscard]] static std::size_t unseen(const Parts& parts,
                                             const std::optional<std::vector<Known>>& seen);
     void insert_copies(Parts&& newest_first, std::size_t count);
@@ -139,7 +146,10 @@ private:
     unsigned quiet_ = 0;   ///< looks in a row that found nothing new
     bool last_ = false;
     bool finished_ = false;
-    bool alone_ = false;  ///< when the name was checked, no file had it, nor had had it
+    std::string trouble_;
+    bool halted_ = false;  ///< by it: it is not known what the file is now
+    bool blind_ = false;   ///< by it: it is not known what comes after the file
+    bool alone_ = false;   ///< when the name was checked, no file had it, nor had had it
     bool gone_ = false;
     std::vector<std::string> losses_;
 };

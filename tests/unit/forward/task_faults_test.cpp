@@ -221,5 +221,59 @@ TEST_F(TaskTail, AShareOfAFileIsBoundedHoweverMuchIsMadeOfItsLines)
         EXPECT_EQ(seen[static_cast<std::size_t>(i)].message, std::to_string(i));
 }
 
+TEST_F(TaskTail, SiblingsThatCannotBeListedNowAreNotTakenAsGone)
+{
+    append("web", "stdout", "1\n");
+    found({run("web")});
+    start();
+    read_all();
+    append("web", "stdout", "2\n");
+    rotate("web", "stdout");
+    append("web", "stdout", "3\n");
+    rotate("web", "stdout");
+    append("web", "stdout", "4\n");
+    faults->list["/c-web"] = Errc::internal;
+    read_all();
+    EXPECT_EQ(messages(), (Messages{"1", "2"})) << "what is open is read meanwhile";
+    EXPECT_EQ(facts.unreadable, 1U);
+    faults->list.clear();
+    read_all(16);
+    EXPECT_EQ(messages(), (Messages{"3", "4"}));
+    append("web", "stdout", "5\n");
+    copy_and_truncate("web", "stdout");
+    append("web", "stdout", "6\n");
+    faults->open["/stdout.1"] = Errc::unavailable;
+    read_all();
+    EXPECT_EQ(messages(), Messages{});
+    restart();
+    read_all();
+    EXPECT_EQ(messages(), Messages{});
+    EXPECT_TRUE(facts.why.contains("stdout.1: a fault")) << facts.why;
+    faults->open.clear();
+    found({run("web")});
+    read_all(16);
+    EXPECT_EQ(messages(), (Messages{"5", "6"}));
+    EXPECT_EQ((std::pair{losses, facts.unreadable}), (std::pair{Messages{}, std::size_t{0}}));
+}
+
+TEST_F(TaskTail, AnEndedTaskIsNotDoneWhileItsLastFileCannotBeOpened)
+{
+    append("web", "stdout", "1\n");
+    found({run("web")});
+    start();
+    read_all();
+    rotate("web", "stdout");
+    append("web", "stdout", "2\n");
+    faults->open["/stdout"] = Errc::internal;
+    found({run("web", false)});
+    read_all();
+    EXPECT_EQ(messages(), Messages{"1"});
+    EXPECT_EQ((std::pair{facts.runs, facts.unreadable}), (std::pair<std::size_t, std::size_t>{1, 1}));
+    faults->open.clear();
+    read_all();
+    EXPECT_EQ(messages(), Messages{"2"});
+    EXPECT_EQ(facts.runs, 0U);
+}
+
 }  // namespace
 }  // namespace opsd::forward::test
