@@ -51,6 +51,25 @@ TaskStream::TaskStream(TaskFolder& folder, const TailRules& rules, std::string p
   , name_{std::move(name)}
 {}
 
+TaskStream::~TaskStream() { *rules_.queued -= counted_; }
+
+Result<> TaskStream::room_for(std::size_t files) const
+{
+    const auto others = *rules_.queued - counted_;
+    if (others == 0 || others + files <= rules_.most_queued) return {};
+    return fail(
+        Errc::unavailable,
+        fmt::format("cannot open the files that come after {} yet: {} files of others are open and not "
+                    "read; it goes on when they are",
+                    full_path(name_), others));
+}
+
+void TaskStream::count_queued()
+{
+    *rules_.queued = *rules_.queued - counted_ + chain_.size();
+    counted_ = chain_.size();
+}
+
 std::string TaskStream::full_path(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
 
 Result<TaskStream::Part> TaskStream::live()
@@ -136,6 +155,7 @@ void TaskStream::look(Monotonic now, bool last)
     halted_ = false;
     if (!current_.file) return;
     auto looked = look_now(now);
+    count_queued();
     if (looked) return;
     trouble_ = std::move(looked).error().message;
     halted_ = true;
@@ -246,10 +266,14 @@ Result<> TaskStream::renamed(Part&& live)
     if (here == parts.end()) {
         // It was removed. All that was not there before came after it.
         newer = unseen(parts, before);
-        if (live.file && !parts.empty())
-            lost("it was removed, and files after it may have been removed with it");
     }
     if (!live.file && newer == 0) return {};
+    if (auto room = room_for(newer); !room) {
+        known_ = before;
+        return room;
+    }
+    if (here == parts.end() && live.file && !parts.empty())
+        lost("it was removed, and files after it may have been removed with it");
     quiet_ = 0;
     append_chain(std::move(parts), newer, live.file ? std::optional{std::move(live)} : std::nullopt);
     return {};
@@ -280,6 +304,10 @@ Result<bool> TaskStream::truncated_again()
         return facts && facts->size == 0 && std::ranges::find(*seen, Known{part.identity, 0}) != seen->end();
     });
     if (parts.empty()) return false;
+    if (const auto room = room_for(parts.size()); !room) {
+        known_ = seen;
+        return fail(room.error());
+    }
     if (gone) lost("it was truncated again, and copies of it may be gone");
     const auto count = parts.size();
     insert_copies(std::move(parts), count);
@@ -322,6 +350,10 @@ Result<> TaskStream::truncated()
         return facts && at_.fingerprint.bytes > 0 && begins_as(part, facts->size, at_);
     };
     const auto copy = std::ranges::find_if(parts, is_copy);
+    if (auto room = room_for(parts.size()); !room) {
+        known_ = seen;
+        return room;
+    }
     if (copy == parts.end()) {
         if (at_.offset > 0) lost("it was truncated, and no copy of it is there");
         const auto newer = unseen(parts, seen);
@@ -392,6 +424,7 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         if (!flush_due(now)) return std::nullopt;
         if (!chain_.empty()) {
             go_on();
+            count_queued();
             look(now, last_);
         } else if (last_ && !blind_) {
             finished_ = true;

@@ -23,6 +23,10 @@ struct TailRules {
     pipeline::JoinRules join;
     std::chrono::milliseconds partial_timeout{5'000};    ///< for the end of a line
     std::chrono::milliseconds multiline_timeout{2'000};  ///< for more lines of a record
+    /// Files that are open only because others are read before them, of all streams; exceeded by one
+    /// stream's.
+    std::size_t most_queued = 1'000;
+    std::shared_ptr<std::size_t> queued = std::make_shared<std::size_t>(0);
 };
 
 /// Records of one file.
@@ -44,6 +48,9 @@ public:
 
     /// `path` is that of the run's folder, `name` the file's below it. Both outlive it.
     TaskStream(TaskFolder& folder, const TailRules& rules, std::string path, std::string name);
+    TaskStream(const TaskStream&) = delete;
+    TaskStream& operator=(const TaskStream&) = delete;
+    ~TaskStream();
 
     /// At the saved place, or where `begin` says. Errors: not_found, denied and all others of the folder;
     /// it may be opened again then.
@@ -123,6 +130,8 @@ private:
     [[nodiscard]] Result<bool> still(Monotonic now);
     void advance(std::size_t bytes, std::string_view block);
     [[nodiscard]] bool flush_due(Monotonic now) const;
+    [[nodiscard]] Result<> room_for(std::size_t files) const;
+    void count_queued();
     [[nodiscard]] std::string full_path(std::string_view name) const;
 
     TaskFolder& folder_;
@@ -130,7 +139,8 @@ private:
     std::string path_;
     std::string name_;
     Part current_;
-    std::deque<Part> chain_;  ///< what comes after it, in order
+    std::deque<Part> chain_;   ///< what comes after it, in order
+    std::size_t counted_ = 0;  ///< of these, in rules_.queued
     pipeline::FilePosition at_;
     std::optional<pipeline::FilePosition> before_;  ///< where the generation before ended
     bool copied_ = false;                           ///< which had the same inode

@@ -24,6 +24,7 @@ sandbox::FileIdentity identity_in(const FilePosition& position) { return {positi
 Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin, Monotonic now)
 {
     chain_.clear();
+    count_queued();
     before_.reset();
     known_.reset();
     finished_ = stuck_ = copied_ = alone_ = gone_ = halted_ = blind_ = false;
@@ -41,6 +42,7 @@ Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin,
         if (!older) return fail(std::move(older).error());
         auto& parts = *older;
         if (!newest && parts.empty()) return fail(std::move(newest).error());
+        if (auto room = room_for(parts.size()); !room) return room;
         open_all(newest ? std::optional{std::move(*newest)} : std::nullopt, std::move(parts), saved);
     }
     if (!opened) return opened;
@@ -118,6 +120,7 @@ Result<> TaskStream::open_saved(std::optional<Part>&& live, const FilePosition& 
     const auto found =
         std::ranges::find_if(parts, [&](const Part& part) { return part.identity == wanted && is_it(part); });
     const auto newer = static_cast<std::size_t>(found - parts.begin());
+    if (auto room = room_for(newer); !room) return room;
     if (found == parts.end()) {
         if (parts.empty() && !live) return fail(Errc::not_found, "cannot find " + full_path(name_));
         lost("it was rotated away while nobody read it");

@@ -275,5 +275,31 @@ TEST_F(TaskTail, AnEndedTaskIsNotDoneWhileItsLastFileCannotBeOpened)
     EXPECT_EQ(facts.runs, 0U);
 }
 
+TEST_F(TaskTail, FilesThatWaitForOthersOfTheirNameAreBounded)
+{
+    options.tail.most_queued = 4;
+    for (const auto* task : {"a", "b"})
+        append(task, "stdout", "0\n");
+    found({run("a"), run("b")});
+    start();
+    read_all();
+    for (const auto* task : {"a", "b"}) {
+        for (const auto* line : {"1\n", "2\n", "3\n"}) {
+            rotate(task, "stdout");
+            append(task, "stdout", line);
+        }
+    }
+    next();
+    EXPECT_EQ(facts.unreadable, 1U);
+    EXPECT_TRUE(facts.why.contains("of others are open")) << facts.why;
+    read_all(16);
+    EXPECT_EQ(facts.unreadable, 0U);
+    const auto all = messages();
+    EXPECT_EQ(all.size(), 8U);
+    for (const auto* line : {"0", "1", "2", "3"})
+        EXPECT_EQ(std::ranges::count(all, line), 2) << line;
+    EXPECT_EQ((std::pair{losses, *options.tail.queued}), (std::pair{Messages{}, std::size_t{0}}));
+}
+
 }  // namespace
 }  // namespace opsd::forward::test
