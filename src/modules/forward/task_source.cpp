@@ -174,6 +174,7 @@ Task<> TaskSource::find()
     const auto at = clock_.now().time_since_epoch().count();
     auto by_agent = co_await ask_agent();
     if (by_agent) {
+        status_.find_error = wrong_dir_;
         found(std::move(*by_agent), true, at);
         co_return;
     }
@@ -208,7 +209,7 @@ Task<Result<std::vector<TaskRun>>> TaskSource::ask_agent()
     if (*answer == state_ && found_ && found_->by_agent) co_return found_->runs;
     auto state = mesos::parse_agent_state(*answer);
     if (!state) co_return fail(std::move(state).error());
-    status_.find_error = wrong_work_dir(options_.work_dir, state->folder);
+    wrong_dir_ = wrong_work_dir(options_.work_dir, state->folder);
     state_ = answer->size() <= largest_kept_state ? std::move(*answer) : std::string{};
     co_return runs_of(std::move(*state));
 }
