@@ -228,7 +228,8 @@ TaskWorld real_task_world(const TaskOptions& options, const Services& services, 
     world.agent_state = [agent](const TaskOptions& asked) { return state_of_agent(agent, asked); };
     world.folder = [open = std::move(open), directory = services.paths.credentials,
                     &clock = services.clock](const TaskOptions& asked) {
-        auto own = make_task_folder(open(asked.work_dir));
+        // The rest of work_dir is the agent's own: checkpoints, and what images and volumes hold.
+        auto own = make_part_folder("slaves", make_task_folder(open(asked.work_dir + "/slaves")));
         if (asked.agent.empty()) return own;
         return make_either_folder(std::move(own), make_agent_folder(asked, directory, clock));
     };

@@ -1,6 +1,9 @@
 // The agent's files, of an agent that accepts and never answers.
 
+#include "core/unique_fd.hpp"
 #include "modules/forward/task_agent.hpp"
+
+#include "temp_dir.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +11,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "core/unique_fd.hpp"
+#include <filesystem>
+#include <fstream>
 
 namespace opsd::forward::test {
 namespace {
@@ -49,6 +53,23 @@ TEST(AgentFolder, OneThatDoesNotAnswerIsAskedOnceAnInterval)
     clock.advance(options.interval, [] {});
     EXPECT_EQ(folder->open("slaves/b/stdout").error().code, Errc::timeout);
     EXPECT_EQ(connections(), 1U);
+}
+
+TEST(PartFolder, OpensNothingBesideIt)
+{
+    const opsd::test::TempDir dir;
+    std::filesystem::create_directories(dir / "slaves/S0");
+    std::filesystem::create_directories(dir / "slavesmeta");
+    for (const auto* file : {"slaves/S0/stdout", "slavesmeta/secret", "secret"})
+        std::ofstream{dir / file} << "1\n";
+    const auto folder =
+        make_part_folder("slaves", make_task_folder(sandbox::make_own_opener(dir / "slaves")));
+    EXPECT_TRUE(folder->open("slaves/S0/stdout"));
+    EXPECT_EQ(folder->list("slaves", 10)->size(), 1U);
+    EXPECT_EQ(folder->list("slaves/S0", 10)->size(), 1U);
+    for (const auto* other : {"secret", "slavesmeta/secret", "slaves", "slaves/", "slaves/../secret", ""})
+        EXPECT_EQ(folder->open(other).error().code, Errc::invalid_argument) << other;
+    EXPECT_EQ(folder->list("", 10).error().code, Errc::invalid_argument);
 }
 
 }  // namespace
