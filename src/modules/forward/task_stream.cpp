@@ -435,8 +435,8 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
     for (const auto most : {block_bytes, std::max(block_bytes, pipeline::block_for(rules_.join))}) {
         StreamBlock block;
         block.from = at_;
-        auto bytes =
-            current_.file->read(at_.offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
+        const auto asked = static_cast<std::size_t>(std::min<std::uint64_t>(left, most));
+        auto bytes = current_.file->read(at_.offset, asked);
         if (!bytes) return fail(std::move(bytes).error());
         block.bytes = std::make_unique<const std::string>(std::move(*bytes));
         const auto size = block.bytes->size();
@@ -452,6 +452,7 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         // Not what came after whole records: it has not waited yet.
         if (pieces.used == 0 && all && flush_due(now))
             pieces = pipeline::cut(*block.bytes, rules_.join, true);
+        if (pieces.used == 0 && size < asked) return fail_beyond(size);
         if (pieces.used == 0 && !all) continue;
         rest_ = pieces.rest;
         if (pieces.used > 0) waits_since_.reset();
@@ -462,6 +463,16 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         advance(pieces.used, *block.bytes);
         return block;
     }
+    stuck_ = true;
+    return std::nullopt;
+}
+
+/// Less came than there should be, and no record in it: it is not asked for again and again.
+Result<std::optional<StreamBlock>> TaskStream::fail_beyond(std::size_t bytes)
+{
+    const auto more = current_.file->read(at_.offset + bytes, 1);
+    if (!more) return fail(more.error());
+    size_ = at_.offset + bytes;  // it will be looked at again
     return std::nullopt;
 }
 

@@ -128,6 +128,7 @@ private:
     void see_gone(bool unlinked);
     void see_size(std::uint64_t size, Monotonic now);
     [[nodiscard]] Result<bool> still(Monotonic now);
+    Result<std::optional<StreamBlock>> fail_beyond(std::size_t bytes);
     void advance(std::size_t bytes, std::string_view block);
     [[nodiscard]] bool flush_due(Monotonic now) const;
     [[nodiscard]] Result<> room_for(std::size_t files) const;

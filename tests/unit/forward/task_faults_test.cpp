@@ -301,5 +301,25 @@ TEST_F(TaskTail, FilesThatWaitForOthersOfTheirNameAreBounded)
     EXPECT_EQ((std::pair{losses, *options.tail.queued}), (std::pair{Messages{}, std::size_t{0}}));
 }
 
+TEST_F(TaskTail, ABadBlockInTheMiddleOfALineIsToldAndNotReadAgainAndAgain)
+{
+    append("web", "stdout", "1\nand more words\n");
+    faults->bad["/stdout"] = 8;
+    found({run("web")});
+    start();
+    bool more = true;
+    for (int i = 0; i < 8; ++i)
+        more = next().more;
+    EXPECT_FALSE(more);
+    EXPECT_EQ(messages(), Messages{"1"});
+    EXPECT_EQ(facts.unreadable, 1U);
+    EXPECT_TRUE(facts.why.contains("a bad block")) << facts.why;
+    faults->bad.clear();
+    found({run("web")});
+    read_all();
+    EXPECT_EQ(messages(), Messages{"and more words"});
+    EXPECT_EQ(facts.unreadable, 0U);
+}
+
 }  // namespace
 }  // namespace opsd::forward::test

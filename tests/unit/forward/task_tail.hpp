@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -45,8 +46,8 @@ public:
     struct Faults {
         std::map<std::string, Errc, std::less<>> open;  ///< by the end of a path
         std::map<std::string, Errc, std::less<>> list;
-        std::map<std::string, Errc, std::less<>> read;
-        std::size_t opened = 0;  ///< now
+        std::map<std::string, std::uint64_t, std::less<>> bad;  ///< a file's bytes, from this one on
+        std::size_t opened = 0;                                 ///< now
     };
     FaultyFolder(std::unique_ptr<TaskFolder> inner, std::shared_ptr<Faults> faults)
       : inner_{std::move(inner)}
@@ -89,7 +90,11 @@ private:
         Result<FileFacts> look() override { return inner_->look(); }
         Result<std::string> read(std::uint64_t offset, std::size_t length) override
         {
-            if (auto fault = fault_of(faults_->read, path_)) return fail(std::move(*fault));
+            for (const auto& [end, first] : faults_->bad) {
+                if (!path_.ends_with(end)) continue;
+                if (offset >= first) return fail(Errc::unavailable, "cannot read " + path_ + ": a bad block");
+                length = std::min<std::size_t>(length, first - offset);
+            }
             return inner_->read(offset, length);
         }
 
