@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <functional>
 #include <tuple>
 #include <utility>
 
@@ -196,9 +197,12 @@ void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlo
     }
     // Any task may have folders in a `tasks` of its own: only those of a pod are tasks.
     if (!run.pod || !known.is.pod) return;
+    std::set<std::string, std::less<>> ids;
+    for (const auto& task : known.is.tasks)
+        ids.insert(task.id);
     for (const auto& task : run.tasks) {
-        if (std::ranges::find(known.is.tasks, task.id, &mesos::AgentTask::id) != known.is.tasks.end())
-            continue;
+        if (known.is.tasks.size() >= most_tasks_of_a_run) return;
+        if (!ids.insert(task.id).second) continue;
         known.is.tasks.push_back(task);
         known.unnamed.insert(task.id);
     }

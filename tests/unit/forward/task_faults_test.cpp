@@ -321,5 +321,16 @@ TEST_F(TaskTail, ABadBlockInTheMiddleOfALineIsToldAndNotReadAgainAndAgain)
     EXPECT_EQ(facts.unreadable, 0U);
 }
 
+TEST_F(TaskTail, FoldersOfTasksOfOneRunAreBounded)
+{
+    const auto name = run("pod").name;
+    for (std::size_t i = 0; i < most_tasks_of_a_run + 10; ++i)
+        std::filesystem::create_directories(dir / (path_of(name) + "/tasks/t" + std::to_string(i)));
+    const auto runs = list_runs(*folder);
+    ASSERT_TRUE(runs) << runs.error().message;
+    ASSERT_EQ(runs->size(), 1U);
+    EXPECT_EQ(runs->front().tasks.size(), most_tasks_of_a_run);
+}
+
 }  // namespace
 }  // namespace opsd::forward::test
