@@ -364,7 +364,7 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
     }
     file->error = opened ? std::string{} : opened.error().message;
     set_names(run, name, *file);
-    if (!opened) return;
+    if (!opened) return file->stream.close();
     file->open = true;
     ++open_;
     if (saved != run.saved.end()) run.saved.erase(saved);
@@ -458,6 +458,7 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
     if (!read) {
         file.error = read.error().message;
         run.saved[file.stream.name()] = file.stream.at();
+        file.stream.close();
         file.open = false;
         --open_;
         return;

@@ -53,6 +53,13 @@ TaskStream::TaskStream(TaskFolder& folder, const TailRules& rules, std::string p
 
 TaskStream::~TaskStream() { *rules_.queued -= counted_; }
 
+void TaskStream::close()
+{
+    current_ = {};
+    chain_.clear();
+    count_queued();
+}
+
 Result<> TaskStream::room_for(std::size_t files) const
 {
     const auto others = *rules_.queued - counted_;

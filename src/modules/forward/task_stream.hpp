@@ -56,6 +56,9 @@ public:
     /// it may be opened again then.
     Result<> open(const std::optional<pipeline::FilePosition>& saved, Begin begin, Monotonic now);
 
+    /// Lets go of all files; at() stays, and open() may follow.
+    void close();
+
     /// What has become of the file. `last`: nobody writes it any more. What cannot be looked at now changes
     /// nothing: the next look tries again.
     void look(Monotonic now, bool last);

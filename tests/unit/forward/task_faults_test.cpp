@@ -314,6 +314,7 @@ TEST_F(TaskTail, ABadBlockInTheMiddleOfALineIsToldAndNotReadAgainAndAgain)
     EXPECT_EQ(messages(), Messages{"1"});
     EXPECT_EQ(facts.unreadable, 1U);
     EXPECT_TRUE(facts.why.contains("a bad block")) << facts.why;
+    EXPECT_EQ(faults->opened, 0U) << "it has no place among the open ones any more";
     faults->bad.clear();
     found({run("web")});
     read_all();
