@@ -103,6 +103,11 @@ Result<TaskStream::Parts> TaskStream::siblings()
         const auto number = entry.folder ? std::nullopt : number_of(entry.name, base);
         if (number) found.emplace_back(*number, entry.name.substr(base.size()));
     }
+    if (entries->size() >= most_entries) {  // they may be among those that are left out
+        found.clear();
+        for (unsigned number = 1; number <= most_siblings; ++number)
+            found.emplace_back(number, fmt::format(".{}", number));
+    }
     std::ranges::sort(found);
     if (found.size() > most_siblings) found.resize(most_siblings);
     Parts parts;

@@ -333,5 +333,23 @@ TEST_F(TaskTail, FoldersOfTasksOfOneRunAreBounded)
     EXPECT_EQ(runs->front().tasks.size(), most_tasks_of_a_run);
 }
 
+TEST_F(TaskTail, SiblingsAreFoundByNameInAFolderThatIsTooFull)
+{
+    append("web", "stdout", "1\n");
+    rotate("web", "stdout");
+    append("web", "stdout", "2\n");
+    faults->full = "/c-web";
+    found({run("web")});
+    start();
+    read_all();
+    for (const auto* line : {"3\n", "4\n"}) {
+        rotate("web", "stdout");
+        append("web", "stdout", line);
+    }
+    read_all(16);
+    EXPECT_EQ(messages(), (Messages{"1", "2", "3", "4"}));
+    EXPECT_EQ(losses, Messages{});
+}
+
 }  // namespace
 }  // namespace opsd::forward::test

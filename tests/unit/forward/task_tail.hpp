@@ -47,7 +47,8 @@ public:
         std::map<std::string, Errc, std::less<>> open;  ///< by the end of a path
         std::map<std::string, Errc, std::less<>> list;
         std::map<std::string, std::uint64_t, std::less<>> bad;  ///< a file's bytes, from this one on
-        std::size_t opened = 0;                                 ///< now
+        std::string full;        ///< a folder with so many files that ours are not listed
+        std::size_t opened = 0;  ///< now
     };
     FaultyFolder(std::unique_ptr<TaskFolder> inner, std::shared_ptr<Faults> faults)
       : inner_{std::move(inner)}
@@ -63,6 +64,8 @@ public:
     Result<std::vector<sandbox::FolderEntry>> list(std::string_view path, std::size_t most) override
     {
         if (auto fault = fault_of(faults_->list, path)) return fail(std::move(*fault));
+        if (!faults_->full.empty() && path.ends_with(faults_->full))
+            return std::vector(most, sandbox::FolderEntry{"another", false});
         return inner_->list(path, most);
     }
 
