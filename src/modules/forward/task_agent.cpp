@@ -19,9 +19,10 @@ constexpr std::size_t largest_state = std::size_t{64} << 20;
 /// Questions to the agent from a thread that may wait for the answers, on a loop of its own.
 class Asking {
 public:
-    Asking(const TaskOptions& options, std::string credentials)
+    Asking(const TaskOptions& options, std::string credentials, Clock& clock)
       : options_{options}
       , credentials_{std::move(credentials)}
+      , clock_{clock}
       , client_{io_.get_executor(), net::TlsClientOptions{.ca_file = options.ca}}
       , files_{client_, mesos::FilesOptions{.url = options.agent, .timeout = options.timeout}}
     {}
@@ -55,6 +56,9 @@ private:
     template <class T, class Ask>
     Result<T> answer(Ask ask)
     {
+        // One that does not answer must not hold up each file of each look for the timeout.
+        if (silent_ && clock_.monotonic() - silent_since_ < options_.interval) return fail(*silent_);
+        silent_.reset();
         auto shown = options_.authorization.from == config::Secret::From::none
                          ? Result<std::string>{std::string{}}
                          : options_.authorization.read(credentials_);
@@ -69,11 +73,18 @@ private:
         while (group.size() > 0 && io_.run_one() > 0) {
         }
         if (!kept) return fail(Errc::internal, "cannot ask the agent: " + broke);
+        if (!*kept && kept->error().code == Errc::timeout) {
+            silent_ = kept->error();
+            silent_since_ = clock_.monotonic();
+        }
         return std::move(*kept);
     }
 
     TaskOptions options_;
     std::string credentials_;
+    Clock& clock_;
+    std::optional<Error> silent_;  ///< the agent has let a question time out
+    Monotonic silent_since_{};
     asio::io_context io_{1};
     net::HttpClient client_;
     mesos::AgentFiles files_;
@@ -99,11 +110,15 @@ public:
     {
         FileFacts facts;
         if (clock_.monotonic() - asked_ >= interval_) {
-            const auto size = asking_->size(path_);
-            if (!size) return fail(size.error());
-            size_ = *size;
+            auto size = asking_->size(path_);
             asked_ = clock_.monotonic();
+            failed_.reset();
+            if (size)
+                size_ = *size;
+            else
+                failed_ = std::move(size).error();
         }
+        if (failed_) return fail(*failed_);
         facts.size = size_;
         return facts;
     }
@@ -127,12 +142,13 @@ private:
     std::chrono::milliseconds interval_;
     std::uint64_t size_;
     Monotonic asked_;
+    std::optional<Error> failed_;  ///< the last question
 };
 
 class AgentFolder final : public TaskFolder {
 public:
     AgentFolder(const TaskOptions& options, std::string credentials, Clock& clock)
-      : asking_{std::make_shared<Asking>(options, std::move(credentials))}
+      : asking_{std::make_shared<Asking>(options, std::move(credentials), clock)}
       , interval_{options.interval}
       , clock_{clock}
     {}
@@ -212,7 +228,8 @@ TaskWorld real_task_world(const TaskOptions& options, const Services& services, 
     world.agent_state = [agent](const TaskOptions& asked) { return state_of_agent(agent, asked); };
     world.folder = [open = std::move(open), directory = services.paths.credentials,
                     &clock = services.clock](const TaskOptions& asked) {
-        auto own = make_task_folder(open(asked.work_dir));
+        // The rest of work_dir is the agent's own: checkpoints, and what images and volumes hold.
+        auto own = make_part_folder("slaves", make_task_folder(open(asked.work_dir + "/slaves")));
         if (asked.agent.empty()) return own;
         return make_either_folder(std::move(own), make_agent_folder(asked, directory, clock));
     };

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <functional>
 #include <tuple>
 #include <utility>
 
@@ -14,6 +15,7 @@ using pipeline::TailBounds;
 using What = LedgerSpot::What;
 
 constexpr std::size_t enough_text = std::size_t{64} * 1024;  // of a block; exceeded by one file's share
+constexpr std::size_t most_share = std::size_t{512} * 1024;  // of one file, rendered; exceeded by one record
 constexpr std::size_t most_entries = 10'000;                 // of a folder of files
 constexpr std::size_t most_losses = 64;
 constexpr unsigned looks_until_idle = 120;  // that found nothing: then only each fourth is made
@@ -82,12 +84,21 @@ TaskFiles::TaskFiles(TaskFilesOptions options, TaskFolder& folder, pipeline::Tai
   , first_{first}
   , number_{std::move(number)}
   , looked_{position.looked}
+  , noted_looked_{position.looked}
   , done_{std::move(position.done)}
 {
     for (auto& [container, saved] : position.runs) {
         auto& run = runs_[container];
         run.is.name = std::move(saved.run);
         run.path = path_of(run.is.name);
+        run.is.pod = saved.pod;
+        run.named = !saved.tasks.empty();
+        run.generation = saved.generation;
+        for (auto& task : saved.tasks)
+            run.is.tasks.push_back({.id = std::move(task.id),
+                                    .name = std::move(task.name),
+                                    .container = std::move(task.container),
+                                    .nested = task.nested});
         run.saved = std::move(saved.files);
     }
 }
@@ -101,17 +112,21 @@ TaskBlock TaskFiles::next(const TaskAsk& ask)
     read_some(ask, block);
     if (block.text->bytes.size() < enough_text
         && (!looked_at_ || ask.monotonic - *looked_at_ >= options_.poll)) {
-        look(ask.monotonic);
+        look(ask.monotonic, block);
         read_some(ask, block);
     }
     finish(block);
+    // After all that the look has found, and only with something else: an idle output saves nothing.
+    if (!block.ends.empty() && looked_ != noted_looked_) {
+        note(block, {What::looked, {}, {}, {}}, static_cast<std::uint64_t>(looked_));
+        noted_looked_ = looked_;
+    }
     // What was passed over at the end of a block is part of it.
     if (!block.ends.empty()) block.number = ++number_->value;
     for (auto& end : block.ends) {
         end.number = block.number;
         block.steps.push_back(std::move(end));
     }
-    block.looked = looked_;
     block.facts = facts();
     return block;
 }
@@ -121,7 +136,7 @@ void TaskFiles::take(const FoundTasks& found, Monotonic now, TaskBlock& block)
     taken_ = found.number;
     for (const auto& run : found.runs)
         know(run, found.by_agent, block);
-    end_missing(found);
+    end_missing(found, block);
     forget_done(found, block);
     not_followed_ = 0;
     const auto begin = first_ && options_.skip ? TaskStream::Begin::end : TaskStream::Begin::start;
@@ -150,17 +165,82 @@ void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
         known = runs_.try_emplace(container).first;
         known->second.path = path_of(run.name);
         known->second.is = run;
-    } else if (by_agent || known->second.is.tasks.empty()) {
-        known->second.is = run;
-    } else if (run.pod) {  // tasks that the agent has not told
-        for (const auto& task : run.tasks)
-            if (std::ranges::find(known->second.is.tasks, task.id, &mesos::AgentTask::id)
-                == known->second.is.tasks.end())
-                known->second.is.tasks.push_back(task);
+        known->second.named = by_agent;
+        note_run(known->second, block);
+    } else {
+        know_more(known->second, run, by_agent, block);
     }
     known->second.ended = by_agent && !run.running;
     for (auto& [name, file] : known->second.files)
-        file->names = names_of(known->second.is, name);
+        set_names(known->second, name, *file);
+}
+
+void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlock& block)
+{
+    if (by_agent) {
+        const auto same = [](const mesos::AgentTask& a, const mesos::AgentTask& b) {
+            return std::tie(a.id, a.name, a.container, a.nested)
+                   == std::tie(b.id, b.name, b.container, b.nested);
+        };
+        const bool news = !known.named || known.is.pod != run.pod || !known.unnamed.empty()
+                          || !std::ranges::equal(known.is.tasks, run.tasks, same);
+        known.is = run;
+        known.named = true;
+        known.unnamed.clear();
+        if (news) note_run(known, block);
+        return;
+    }
+    if (known.is.tasks.empty()) {
+        known.is = run;
+        known.named = false;
+        return;
+    }
+    // Any task may have folders in a `tasks` of its own: only those of a pod are tasks.
+    if (!run.pod || !known.is.pod) return;
+    std::set<std::string, std::less<>> ids;
+    for (const auto& task : known.is.tasks)
+        ids.insert(task.id);
+    for (const auto& task : run.tasks) {
+        if (known.is.tasks.size() >= most_tasks_of_a_run) return;
+        if (!ids.insert(task.id).second) continue;
+        known.is.tasks.push_back(task);
+        known.unnamed.insert(task.id);
+    }
+}
+
+/// With the names of its tasks when the agent has told them.
+void TaskFiles::note_run(const Run& run, TaskBlock& block)
+{
+    LedgerSpot spot{What::run, run.is.name, {}, {}};
+    spot.pod = run.is.pod;
+    if (run.named) {
+        for (const auto& task : run.is.tasks)
+            if (!run.unnamed.contains(task.id))
+                spot.tasks.push_back({task.id, task.name, task.container, task.nested});
+    }
+    note(block, std::move(spot), 0);
+}
+
+void TaskFiles::set_names(const Run& run, const std::string& name, Followed& file) const
+{
+    file.names = names_of(run.is, name);
+    file.named = !options_.agent_names || (run.named && !run.unnamed.contains(file.names.id));
+    if (file.named) file.held = false;
+}
+
+/// The agent has forgotten it: nobody will tell what its tasks were called.
+void TaskFiles::never_named(Run& run, TaskBlock& block)
+{
+    run.named = true;
+    run.unnamed.clear();
+    for (auto& [name, file] : run.files) {
+        if (file->held && block.losses.size() < most_losses)
+            block.losses.push_back(fmt::format(
+                "cannot tell whose {}/{} is: the agent does not list its task any more; what filter.matches "
+                "does not select by the executor's name is passed over from byte {} on",
+                run.path, name, file->stream.at().offset));
+        set_names(run, name, *file);
+    }
 }
 
 bool TaskFiles::written_lately(const TaskRun& run)
@@ -179,13 +259,14 @@ bool TaskFiles::written_lately(const TaskRun& run)
     return false;
 }
 
-void TaskFiles::end_missing(const FoundTasks& found)
+void TaskFiles::end_missing(const FoundTasks& found, TaskBlock& block)
 {
     std::set<std::string_view> listed;
     for (const auto& run : found.runs)
         listed.insert(run.name.container);
     for (auto& [container, run] : runs_) {
         if (listed.contains(container)) continue;
+        if (found.by_agent) never_named(run, block);
         // A folder that is not listed may only not have been permitted.
         const auto there = found.by_agent ? fail(Errc::not_found, "") : folder_.list(run.path, 1);
         if (!there && there.error().code == Errc::not_found) run.ended = true;
@@ -206,6 +287,8 @@ void TaskFiles::forget_done(const FoundTasks& found, TaskBlock& block)
 
 void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block)
 {
+    run.waits = false;
+    run.error.clear();
     std::vector<std::string> bases{""};
     for (const auto& task : run.is.tasks)
         if (run.is.pod) bases.push_back("tasks/" + task.id);
@@ -220,8 +303,8 @@ void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, Tas
     for (const auto& [name, file] : run.files)
         if (!file->open) names.insert(name);
     for (const auto& name : names)
-        open_file(run, name, begin, now, block);
-    if (!run.ended || not_followed_ > 0) return;
+        if (!run.read.contains(name)) open_file(run, name, begin, now, block);
+    if (!run.ended || run.waits) return;
     // What was followed and is not there any more.
     std::erase_if(run.saved, [&](const auto& item) {
         const auto& [name, at] = item;
@@ -254,32 +337,44 @@ void TaskFiles::open_file(Run& run, const std::string& name, TaskStream::Begin b
 {
     auto& file = run.files[name];
     if (file && file->open) return;
-    if (open_ >= options_.max_files) {
+    const bool full = open_ >= options_.max_files;
+    if (full && !run.ended) {
         ++not_followed_;
+        run.waits = true;
         if (!file) run.files.erase(name);
         return;
     }
     if (!file) file = std::make_unique<Followed>(folder_, options_.tail, run.path, name);
     const auto saved = run.saved.find(name);
-    const auto at = saved == run.saved.end() ? std::nullopt : std::optional{saved->second};
+    std::optional<pipeline::FilePosition> at;
+    if (saved != run.saved.end())
+        at = saved->second;
+    else if (run.generation != 0)
+        at.emplace().generation = run.generation;
     const auto opened = file->stream.open(at, begin, now);
     if (!opened && opened.error().code == Errc::not_found) {
         run.files.erase(name);
         return;
     }
+    if (full) {  // but it is there, and its run is not done before it is read
+        ++not_followed_;
+        run.waits = true;
+        run.files.erase(name);
+        return;
+    }
     file->error = opened ? std::string{} : opened.error().message;
-    file->names = names_of(run.is, name);
-    if (!opened) return;
+    set_names(run, name, *file);
+    if (!opened) return file->stream.close();
     file->open = true;
     ++open_;
     if (saved != run.saved.end()) run.saved.erase(saved);
-    if (begin == TaskStream::Begin::end && !at)
+    // Before its first record is delivered: a kill must not forget that it was found.
+    if (!at || at->inode == 0)
         note(block, {What::file, run.is.name, name, file->stream.at()}, file->stream.at().offset);
 }
 
 /// Paths below the run's folder that fit, whether or not they are there when it is no pattern.
-std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& base,
-                                             const std::string& pattern)
+std::vector<std::string> TaskFiles::names_in(Run& run, const std::string& base, const std::string& pattern)
 {
     std::vector<std::string> found{base};
     for (std::string_view rest = pattern; !rest.empty();) {
@@ -294,7 +389,11 @@ std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& 
             }
             const auto entries =
                 folder_.list(folder.empty() ? run.path : joined(run.path, folder), most_entries);
-            if (!entries) continue;
+            if (!entries) {
+                // Whatever else it is, files may be there.
+                if (entries.error().code != Errc::not_found) run.error = entries.error().message;
+                continue;
+            }
             for (const auto& entry : *entries)
                 if (entry.folder != rest.empty() && !is_older(entry.name, *entries)
                     && ::fnmatch(part.c_str(), entry.name.c_str(), FNM_NOESCAPE | FNM_PERIOD) == 0
@@ -306,15 +405,22 @@ std::vector<std::string> TaskFiles::names_in(const Run& run, const std::string& 
     return found;
 }
 
-void TaskFiles::look(Monotonic now)
+void TaskFiles::look(Monotonic now, TaskBlock& block)
 {
     looked_at_ = now;
     const bool all = ++passes_ % each_pass_of_idle == 0;
     for (auto& [container, run] : runs_) {
-        for (auto& [name, file] : run.files) {
-            const bool idle = file->stream.quiet() > looks_until_idle && !run.ended;
-            if (file->open && !file->stream.finished() && (all || !idle)) file->stream.look(now, run.ended);
-        }
+        std::erase_if(run.files, [&](const auto& item) {
+            const auto& [name, file] = item;
+            auto& stream = file->stream;
+            const bool idle = stream.quiet() > looks_until_idle && !run.ended;
+            if (file->open && !stream.finished() && (all || !idle)) stream.look(now, run.ended);
+            if (!file->open || !stream.gone()) return false;
+            --open_;
+            run.generation = std::max(run.generation, stream.next_generation());
+            note(block, {What::gone, run.is.name, name, {}}, stream.next_generation());
+            return true;
+        });
     }
 }
 
@@ -325,7 +431,7 @@ void TaskFiles::read_some(const TaskAsk& ask, TaskBlock& block)
     std::size_t before = 0;
     for (auto& [container, run] : runs_) {
         for (auto& [name, file] : run.files) {
-            if (!file->open || !file->stream.ready(ask.monotonic)) continue;
+            if (!file->open || file->held || !file->stream.ready(ask.monotonic)) continue;
             if (std::tie(container, name) <= std::tie(turn_container_, turn_name_)) ++before;
             ready.emplace_back(&run, file.get());
         }
@@ -338,8 +444,9 @@ void TaskFiles::read_some(const TaskAsk& ask, TaskBlock& block)
         turn_name_ = file->stream.name();
         read_one(*run, *file, ask, block);
     }
-    block.more = std::ranges::any_of(
-        ready, [&](const auto& one) { return one.second->open && one.second->stream.ready(ask.monotonic); });
+    block.more = std::ranges::any_of(ready, [&](const auto& one) {
+        return one.second->open && !one.second->held && one.second->stream.ready(ask.monotonic);
+    });
 }
 
 void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock& block)
@@ -351,6 +458,7 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
     if (!read) {
         file.error = read.error().message;
         run.saved[file.stream.name()] = file.stream.at();
+        file.stream.close();
         file.open = false;
         --open_;
         return;
@@ -366,25 +474,47 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
         std::make_shared<const LedgerSpot>(LedgerSpot{What::file, run.is.name, file.stream.name(), at});
     TaskRecords records{run.is.name, file.names, file.stream.name(), ask.host};
     auto time = ask.now.time_since_epoch().count();
+    std::size_t used = 0;
+    const auto before = block.text->bytes.size();
     for (const auto& piece : (*read)->pieces) {
         ++number_->value;
-        if (ask.writer->write(records.entry(from, piece, time++), block.text->bytes))
+        if (ask.writer->write(records.entry(from, piece, time++), block.text->bytes)) {
             block.steps.push_back({number_->value, from.offset + piece.end, spot});
-        else
+        } else {
             --number_->value;
+            // It may be that the filter looks at the names, which are not known yet.
+            if (file.held = !file.named; file.held) break;
+        }
+        ++used;
+        if (block.text->bytes.size() - before >= most_share) break;
     }
-    block.ends.push_back({0, at.offset, spot});
+    file.stream.give_back(**read, used);
+    if (used > 0) block.ends.push_back({0, from.offset + (*read)->pieces[used - 1].end, spot});
+}
+
+/// Files of which nothing more can come: others may have their places.
+void TaskFiles::let_go(Run& run)
+{
+    if (!run.ended) return;
+    std::erase_if(run.files, [&](const auto& item) {
+        const auto& [name, file] = item;
+        if (!file->open || !file->stream.finished()) return false;
+        run.read.insert(name);
+        --open_;
+        return true;
+    });
 }
 
 /// Runs of which nothing more can come.
 void TaskFiles::finish(TaskBlock& block)
 {
+    for (auto& [container, run] : runs_)
+        let_go(run);
     std::erase_if(runs_, [&](auto& item) {
         auto& [container, run] = item;
-        if (!run.ended || !run.saved.empty() || taken_ == 0) return false;
-        const auto over = [](const auto& one) { return one.second->open && one.second->stream.finished(); };
-        if (!std::ranges::all_of(run.files, over)) return false;
-        open_ -= run.files.size();
+        const bool unread = run.waits || !run.error.empty() || !run.saved.empty();
+        if (!run.ended || unread || taken_ == 0) return false;
+        if (!run.files.empty()) return false;
         note(block, {What::done, run.is.name, {}, {}}, 0);
         if (done_.size() < TailBounds::done) done_.insert(container);
         return true;
@@ -402,12 +532,21 @@ TaskFacts TaskFiles::facts() const
     facts.runs = runs_.size();
     facts.files = open_;
     facts.not_followed = not_followed_;
+    const auto unreadable = [&facts](const std::string& why) {
+        if (why.empty()) return;
+        ++facts.unreadable;
+        if (facts.why.empty()) facts.why = why;
+    };
     for (const auto& [container, run] : runs_) {
+        unreadable(run.error);
         for (const auto& [name, file] : run.files) {
             if (file->open) facts.behind_bytes += file->stream.behind();
-            if (file->open || file->error.empty()) continue;
-            ++facts.unreadable;
-            if (facts.why.empty()) facts.why = file->error;
+            unreadable(file->open ? file->stream.trouble() : file->error);
+            if (file->held)
+                unreadable(
+                    fmt::format("cannot select lines of {}/{}: the names of its task are not known while "
+                                "the agent does not answer; they wait for it",
+                                run.path, name));
         }
     }
     return facts;

@@ -25,7 +25,8 @@ struct TaskFilesOptions {
     std::size_t max_files = 2'000;
     std::chrono::milliseconds poll{500};
     TailRules tail;
-    bool skip = false;  ///< what is there at the first look is passed over
+    bool skip = false;        ///< what is there at the first look is passed over
+    bool agent_names = true;  ///< there is an agent, which tells the names of tasks some time
 };
 
 /// What a block is asked for with.
@@ -44,7 +45,7 @@ struct TaskFacts {
     std::size_t files = 0;
     std::size_t not_followed = 0;  ///< because of max_files
     std::size_t unreadable = 0;
-    std::string why;                 ///< one of them cannot be read
+    std::string why;                 ///< one of them, or a folder of them, cannot be read
     std::uint64_t behind_bytes = 0;  ///< not read yet, as last seen
 };
 
@@ -54,8 +55,7 @@ struct TaskBlock {
     std::vector<LedgerStep> ends;  ///< what holds when all of the block is delivered; while it is made
     std::uint64_t number = 0;      ///< of all of it
     std::vector<std::string> losses;
-    bool more = false;        ///< there is more to read at once
-    std::int64_t looked = 0;  ///< when tasks were looked for
+    bool more = false;  ///< there is more to read at once
     TaskFacts facts;
 };
 
@@ -75,30 +75,43 @@ private:
         TaskStream stream;
         TaskNames names;
         bool open = false;
+        bool named = false;  ///< the agent has told the names, or never will
+        bool held = false;   ///< for the names: the filter did not take it without
         std::string error;
     };
     struct Run {
         TaskRun is;
         std::string path;
+        std::set<std::string> unnamed;  ///< of its tasks, those that only have a folder
+        bool named = false;             ///< its tasks are as the agent has told
         bool ended = false;
+        std::uint64_t generation = 0;  ///< of files whose names were there before
+        std::string error;             ///< one of its folders cannot be listed
+        bool waits = false;            ///< one of its files, for a place among the max_files
         std::map<std::string, pipeline::FilePosition> saved;  ///< of files that are not opened yet
         std::map<std::string, std::unique_ptr<Followed>> files;
+        std::set<std::string> read;  ///< to their end: they need no place any more
     };
 
     void take(const FoundTasks& found, Monotonic now, TaskBlock& block);
     void know(const TaskRun& run, bool by_agent, TaskBlock& block);
+    void know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlock& block);
+    void note_run(const Run& run, TaskBlock& block);
+    void set_names(const Run& run, const std::string& name, Followed& file) const;
+    void never_named(Run& run, TaskBlock& block);
     [[nodiscard]] bool written_lately(const TaskRun& run);
-    void end_missing(const FoundTasks& found);
+    void end_missing(const FoundTasks& found, TaskBlock& block);
     void forget_done(const FoundTasks& found, TaskBlock& block);
     void open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block);
     void open_file(Run& run, const std::string& name, TaskStream::Begin begin, Monotonic now,
                    TaskBlock& block);
-    [[nodiscard]] std::vector<std::string> names_in(const Run& run, const std::string& base,
+    [[nodiscard]] std::vector<std::string> names_in(Run& run, const std::string& base,
                                                     const std::string& pattern);
     [[nodiscard]] bool wanted(std::string_view name) const;
-    void look(Monotonic now);
+    void look(Monotonic now, TaskBlock& block);
     void read_some(const TaskAsk& ask, TaskBlock& block);
     void read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock& block);
+    void let_go(Run& run);
     void finish(TaskBlock& block);
     void note(TaskBlock& block, LedgerSpot spot, std::uint64_t offset);
     [[nodiscard]] TaskFacts facts() const;
@@ -107,7 +120,8 @@ private:
     TaskFolder& folder_;
     bool first_;
     std::shared_ptr<RecordNumber> number_;
-    std::int64_t looked_ = 0;
+    std::int64_t looked_ = 0;          ///< when tasks were last looked for
+    std::int64_t noted_looked_ = 0;    ///< as the ledger has it
     std::uint64_t taken_ = 0;          ///< number of the last look
     std::map<std::string, Run> runs_;  ///< by container
     std::set<std::string> done_;

@@ -13,10 +13,11 @@ namespace {
 constexpr std::size_t most_entries = 20'000;  // of one folder
 
 /// The folders in a folder that have the name of an id; none when it cannot be listed.
-std::vector<std::string> folders_in(TaskFolder& folder, const std::string& path)
+std::vector<std::string> folders_in(TaskFolder& folder, const std::string& path,
+                                    std::size_t most = most_entries)
 {
     std::vector<std::string> names;
-    auto entries = folder.list(path, most_entries);
+    auto entries = folder.list(path, most);
     if (!entries) return names;
     for (auto& entry : *entries) {
         if (entry.folder && mesos::usable_id(entry.name)) names.push_back(std::move(entry.name));
@@ -28,7 +29,7 @@ std::vector<std::string> folders_in(TaskFolder& folder, const std::string& path)
 TaskRun listed_run(TaskFolder& folder, pipeline::RunName name)
 {
     TaskRun run;
-    const auto tasks = folders_in(folder, path_of(name) + "/tasks");
+    const auto tasks = folders_in(folder, path_of(name) + "/tasks", most_tasks_of_a_run);
     run.pod = !tasks.empty();
     for (const auto& id : tasks)
         run.tasks.push_back({.id = id, .name = id, .container = {}, .nested = true});

@@ -11,6 +11,9 @@
 
 namespace opsd::forward {
 
+/// By their folders, which a task can make as many of as it likes.
+constexpr std::size_t most_tasks_of_a_run = 1'000;
+
 struct TaskRun {
     pipeline::RunName name;
     bool running = true;

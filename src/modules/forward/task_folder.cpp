@@ -2,10 +2,13 @@
 
 #include "io/files/files.hpp"
 
+#include <fmt/format.h>
+
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 namespace opsd::forward {
@@ -75,6 +78,44 @@ private:
     std::unique_ptr<sandbox::Opener> opener_;
 };
 
+class PartFolder final : public TaskFolder {
+public:
+    PartFolder(std::string name, std::unique_ptr<TaskFolder> inner)
+      : name_{std::move(name)}
+      , inner_{std::move(inner)}
+    {}
+    Result<std::unique_ptr<TaskFile>> open(std::string_view path) override
+    {
+        const auto below = rest_of(path);
+        if (!below || below->empty()) return fail(other(path));
+        return inner_->open(*below);
+    }
+    Result<std::vector<sandbox::FolderEntry>> list(std::string_view path, std::size_t most) override
+    {
+        const auto below = rest_of(path);
+        if (!below) return fail(other(path));
+        return inner_->list(*below, most);
+    }
+
+private:
+    [[nodiscard]] std::optional<std::string_view> rest_of(std::string_view path) const
+    {
+        if (!path.starts_with(name_)) return std::nullopt;
+        path.remove_prefix(name_.size());
+        if (path.empty()) return path;
+        if (path.front() != '/') return std::nullopt;
+        return path.substr(1);
+    }
+    [[nodiscard]] Error other(std::string_view path) const
+    {
+        return {Errc::invalid_argument,
+                fmt::format("cannot open {}: only what is in {} is opened", path, name_)};
+    }
+
+    std::string name_;
+    std::unique_ptr<TaskFolder> inner_;
+};
+
 class EitherFolder final : public TaskFolder {
 public:
     EitherFolder(std::unique_ptr<TaskFolder> first, std::unique_ptr<TaskFolder> second)
@@ -110,6 +151,11 @@ private:
 std::unique_ptr<TaskFolder> make_task_folder(std::unique_ptr<sandbox::Opener> opener)
 {
     return std::make_unique<OpenerFolder>(std::move(opener));
+}
+
+std::unique_ptr<TaskFolder> make_part_folder(std::string name, std::unique_ptr<TaskFolder> inner)
+{
+    return std::make_unique<PartFolder>(std::move(name), std::move(inner));
 }
 
 std::unique_ptr<TaskFolder> make_either_folder(std::unique_ptr<TaskFolder> first,

@@ -38,6 +38,9 @@ public:
 
 /// What the opener opens.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_task_folder(std::unique_ptr<sandbox::Opener> opener);
+/// All of `inner` as the folder `name` of a folder that has nothing else.
+[[nodiscard]] std::unique_ptr<TaskFolder> make_part_folder(std::string name,
+                                                           std::unique_ptr<TaskFolder> inner);
 /// `first`; where that is not permitted to read, `second`. Of both errors, the first one's.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_either_folder(std::unique_ptr<TaskFolder> first,
                                                              std::unique_ptr<TaskFolder> second);

@@ -2,6 +2,7 @@
 
 #include "modules/forward/place.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -92,6 +93,13 @@ void TaskLedger::apply(const LedgerStep& step)
     const auto& spot = *step.spot;
     const auto& container = spot.run.container;
     switch (spot.what) {
+    case LedgerSpot::What::run: {
+        auto& run = delivered_.runs[container];
+        run.run = spot.run;
+        run.pod = spot.pod;
+        run.tasks = spot.tasks;
+        break;
+    }
     case LedgerSpot::What::file: {
         auto& run = delivered_.runs[container];
         if (run.run.container.empty()) run.run = spot.run;
@@ -100,12 +108,22 @@ void TaskLedger::apply(const LedgerStep& step)
         at.offset = step.offset;
         break;
     }
+    case LedgerSpot::What::gone: {
+        auto& run = delivered_.runs[container];
+        if (run.run.container.empty()) run.run = spot.run;
+        run.files.erase(spot.name);
+        run.generation = std::max(run.generation, step.offset);
+        break;
+    }
     case LedgerSpot::What::done:
         delivered_.runs.erase(container);
         delivered_.done.insert(container);
         break;
     case LedgerSpot::What::forget:
         delivered_.done.erase(container);
+        break;
+    case LedgerSpot::What::looked:
+        delivered_.looked = static_cast<std::int64_t>(step.offset);
         break;
     }
 }

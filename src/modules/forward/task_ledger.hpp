@@ -20,19 +20,24 @@ namespace opsd::forward {
 /// What happened, besides how far a file is.
 struct LedgerSpot {
     enum class What {
+        run,     ///< `run` was found, or `tasks` of it
         file,    ///< of `run`, of this name
+        gone,    ///< a file of `run`: the step's offset is the generation of a next one of this name
         done,    ///< `run` was read to its end
         forget,  ///< nobody lists `run` any more, which was done
+        looked,  ///< for tasks; the step's offset is when, and all that it found comes before
     };
     What what = What::file;
     pipeline::RunName run;
     std::string name;
     pipeline::FilePosition at;
+    bool pod = false;
+    std::vector<pipeline::RunTask> tasks{};
 };
 
 struct LedgerStep {
     std::uint64_t number = 0;
-    std::uint64_t offset = 0;  ///< of a file: after the record
+    std::uint64_t offset = 0;  ///< of a file: after the record; of a look: its time
     std::shared_ptr<const LedgerSpot> spot;
 };
 
@@ -42,7 +47,6 @@ public:
     void begin(pipeline::TailPosition position);
     /// In the order of their numbers.
     void add(std::vector<LedgerStep> steps);
-    void looked(std::int64_t time) noexcept { delivered_.looked = time; }
     /// The text of everything up to a number.
     [[nodiscard]] std::string text_up_to(std::uint64_t number);
     [[nodiscard]] const pipeline::TailPosition& delivered() const noexcept { return delivered_; }

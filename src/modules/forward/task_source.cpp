@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <stdexcept>
 #include <utility>
 
@@ -15,8 +16,6 @@ using pipeline::Slice;
 using pipeline::Start;
 
 constexpr std::size_t most_jobs = 16;
-constexpr std::size_t largest_kept_state = std::size_t{4}
-                                           << 20;  // of the agent: larger ones are read each time
 
 TaskFilesOptions files_options(const TaskOptions& options, bool skip)
 {
@@ -25,6 +24,7 @@ TaskFilesOptions files_options(const TaskOptions& options, bool skip)
     out.max_files = static_cast<std::size_t>(options.max_files);
     out.poll = options.poll;
     out.skip = skip;
+    out.agent_names = !options.agent.empty();
     out.tail.join.max_line = static_cast<std::size_t>(options.max_line.count);
     out.tail.join.max_lines = static_cast<std::size_t>(options.multiline.max_lines);
     out.tail.partial_timeout = options.partial_timeout;
@@ -140,7 +140,6 @@ Result<Slice> TaskSource::slice_of(TaskBlock& block)
     slice.some_lost = !block.losses.empty();
     if (at_end_) slice.behind = 0;
     ledger_->add(std::move(block.steps));
-    ledger_->looked(block.looked);
     return slice;
 }
 
@@ -174,6 +173,7 @@ Task<> TaskSource::find()
     const auto at = clock_.now().time_since_epoch().count();
     auto by_agent = co_await ask_agent();
     if (by_agent) {
+        status_.find_error = wrong_dir_;
         found(std::move(*by_agent), true, at);
         co_return;
     }
@@ -205,12 +205,29 @@ Task<Result<std::vector<TaskRun>>> TaskSource::ask_agent()
         co_return fail(Errc::unavailable, "cannot ask the agent: forward.tasks.agent is empty");
     auto answer = co_await world_.agent_state(options_);
     if (!answer) co_return fail(std::move(answer).error());
-    if (*answer == state_ && found_ && found_->by_agent) co_return found_->runs;
-    auto state = mesos::parse_agent_state(*answer);
+    const bool kept = found_ && found_->by_agent;
+    auto job = [answer = std::move(*answer), before = kept ? state_ : std::nullopt,
+                work_dir = options_.work_dir] { return parsed(answer, before, work_dir); };
+    auto state = co_await worker_.run(std::move(job));
     if (!state) co_return fail(std::move(state).error());
-    status_.find_error = wrong_work_dir(options_.work_dir, state->folder);
-    state_ = answer->size() <= largest_kept_state ? std::move(*answer) : std::string{};
-    co_return runs_of(std::move(*state));
+    if (!state->runs) co_return found_->runs;
+    wrong_dir_ = std::move(state->wrong_dir);
+    state_ = state->seen;
+    co_return std::move(*state->runs);
+}
+
+/// On the worker's thread: an answer may be large.
+Result<TaskSource::Parsed> TaskSource::parsed(const std::string& answer, const std::optional<Seen>& before,
+                                              const std::string& work_dir)
+{
+    Parsed out;
+    out.seen = {answer.size(), std::hash<std::string_view>{}(answer)};
+    if (before == out.seen) return out;
+    auto state = mesos::parse_agent_state(answer);
+    if (!state) return fail(std::move(state).error());
+    out.wrong_dir = wrong_work_dir(work_dir, state->folder);
+    out.runs = runs_of(std::move(*state));
+    return out;
 }
 
 Task<Result<std::vector<TaskRun>>> TaskSource::list_folders()

@@ -55,6 +55,19 @@ private:
         std::shared_ptr<TaskBlock> last;
         std::uint64_t turn = 0;
     };
+    /// Of an answer, instead of its tens of megabytes.
+    struct Seen {
+        std::size_t bytes = 0;
+        std::size_t hash = 0;
+        friend bool operator==(const Seen&, const Seen&) = default;
+    };
+    struct Parsed {
+        Seen seen;
+        std::string wrong_dir;
+        std::optional<std::vector<TaskRun>> runs;  ///< nothing: as before
+    };
+    static Result<Parsed> parsed(const std::string& answer, const std::optional<Seen>& before,
+                                 const std::string& work_dir);
     Task<> find();
     Task<Result<std::vector<TaskRun>>> ask_agent();
     Task<Result<std::vector<TaskRun>>> list_folders();
@@ -79,7 +92,8 @@ private:
     std::uint64_t turn_ = 0;
     std::uint64_t last_number_ = 0;  ///< that was handed on
     std::shared_ptr<const FoundTasks> found_;
-    std::string state_;  ///< the agent's last answer, so that the same is not read again
+    std::string wrong_dir_;      ///< what is wrong about forward.tasks.work_dir
+    std::optional<Seen> state_;  ///< the agent's last answer: the same is not read again
     std::shared_ptr<systemd::EntryWriter> writer_;
     pipeline::Labels writer_labels_;
     asio::steady_timer news_;  ///< tasks were looked for

@@ -20,7 +20,8 @@ constexpr std::size_t most_entries = 10'000;              // of the folder that 
 constexpr std::size_t most_siblings = 100;                // files before it that are looked at
 constexpr std::chrono::milliseconds name_interval = 60s;  // a rename shows in the file itself, too
 constexpr std::chrono::milliseconds not_found_pause = 1s;
-constexpr unsigned looks_at_the_end = 2;  // of a file that was renamed, or whose task has ended
+constexpr unsigned looks_at_the_end = 2;    // of a file that was renamed, or whose task has ended
+constexpr unsigned looks_until_gone = 240;  // of a removed file: its writer may still have it
 constexpr std::size_t most_losses = 8;
 
 /// N of NAME.N; nothing for any other.
@@ -35,6 +36,12 @@ std::optional<unsigned> number_of(std::string_view file, std::string_view name)
     return number;
 }
 
+/// Removed meanwhile, or no plain file. Anything else may be there and is only not readable now.
+bool is_none(const Error& error)
+{
+    return error.code == Errc::not_found || error.code == Errc::invalid_argument;
+}
+
 }  // namespace
 
 TaskStream::TaskStream(TaskFolder& folder, const TailRules& rules, std::string path, std::string name)
@@ -43,6 +50,32 @@ TaskStream::TaskStream(TaskFolder& folder, const TailRules& rules, std::string p
   , path_{std::move(path)}
   , name_{std::move(name)}
 {}
+
+TaskStream::~TaskStream() { *rules_.queued -= counted_; }
+
+void TaskStream::close()
+{
+    current_ = {};
+    chain_.clear();
+    count_queued();
+}
+
+Result<> TaskStream::room_for(std::size_t files) const
+{
+    const auto others = *rules_.queued - counted_;
+    if (others == 0 || others + files <= rules_.most_queued) return {};
+    return fail(
+        Errc::unavailable,
+        fmt::format("cannot open the files that come after {} yet: {} files of others are open and not "
+                    "read; it goes on when they are",
+                    full_path(name_), others));
+}
+
+void TaskStream::count_queued()
+{
+    *rules_.queued = *rules_.queued - counted_ + chain_.size();
+    counted_ = chain_.size();
+}
 
 std::string TaskStream::full_path(std::string_view name) const { return fmt::format("{}/{}", path_, name); }
 
@@ -63,27 +96,35 @@ Result<TaskStream::Parts> TaskStream::siblings()
     const auto folder = slash == std::string::npos ? path_ : full_path(name_.substr(0, slash));
     const auto base = slash == std::string::npos ? name_ : name_.substr(slash + 1);
     auto entries = folder_.list(folder, most_entries);
-    if (!entries) return fail(std::move(entries).error());
+    if (!entries && !is_none(entries.error())) return fail(std::move(entries).error());
+    if (!entries) entries.emplace();
     std::vector<std::pair<unsigned, std::string>> found;
     for (const auto& entry : *entries) {
         const auto number = entry.folder ? std::nullopt : number_of(entry.name, base);
         if (number) found.emplace_back(*number, entry.name.substr(base.size()));
     }
+    if (entries->size() >= most_entries) {  // they may be among those that are left out
+        found.clear();
+        for (unsigned number = 1; number <= most_siblings; ++number)
+            found.emplace_back(number, fmt::format(".{}", number));
+    }
     std::ranges::sort(found);
     if (found.size() > most_siblings) found.resize(most_siblings);
     Parts parts;
-    known_.emplace();
+    std::vector<Known> all;
     for (const auto& [number, suffix] : found) {
         auto file = folder_.open(full_path(name_ + suffix));
-        if (!file) continue;  // removed meanwhile, or no plain file
+        if (!file && !is_none(file.error())) return fail(std::move(file).error());
+        if (!file) continue;
         Part part;
         part.identity = (*file)->identity();
         part.file = std::move(*file);
         part.final = !parts.empty();  // the newest may just have been renamed, and still be written
         const auto facts = part.file->look();
-        known_->push_back({part.identity, facts ? facts->size : 0});
+        all.push_back({part.identity, facts ? facts->size : 0});
         parts.push_back(std::move(part));
     }
+    known_ = std::move(all);
     return parts;
 }
 
@@ -98,11 +139,17 @@ std::size_t TaskStream::unseen(const Parts& parts, const std::optional<std::vect
 }
 
 /// Does the file begin as the one at the position, and reach as far?
-bool TaskStream::begins_as(const Part& part, std::uint64_t size, const FilePosition& position)
+Result<bool> TaskStream::begins(const Part& part, std::uint64_t size, const FilePosition& position)
 {
     if (size < position.offset || size < position.fingerprint.bytes) return false;
     const auto first = part.file->read(0, position.fingerprint.bytes);
-    return first && fingerprint_of(*first) == position.fingerprint;
+    if (!first) return fail(first.error());
+    return fingerprint_of(*first) == position.fingerprint;
+}
+
+bool TaskStream::begins_as(const Part& part, std::uint64_t size, const FilePosition& position)
+{
+    return begins(part, size, position).value_or(false);
 }
 
 /// The first `count` of them, the oldest first, then the one that has the name.
@@ -116,18 +163,33 @@ void TaskStream::append_chain(Parts&& newest_first, std::size_t count, std::opti
 void TaskStream::look(Monotonic now, bool last)
 {
     last_ = last;
+    if (!blind_) trouble_.clear();
+    halted_ = false;
     if (!current_.file) return;
+    auto looked = look_now(now);
+    count_queued();
+    if (looked) return;
+    trouble_ = std::move(looked).error().message;
+    halted_ = true;
+}
+
+Result<> TaskStream::look_now(Monotonic now)
+{
     const auto facts = current_.file->look();
-    if (!facts) return;  // read() will say it
+    if (!facts) {
+        if (facts.error().code != Errc::not_found) return fail(facts.error());
+        alone_ = !told(current_.identity);  // else read() will say it
+        if (alone_) ++quiet_;
+        see_gone(alone_);
+        return {};
+    }
     const bool grown = facts->size != size_;
     const bool touched = facts->changed != changed_;
     if (grown || touched) {
-        // A copy is as it was made; what has the name may have been truncated and written anew.
-        if (!current_.final && !begins_as(current_, facts->size, at_)) {
-            truncated();
-            return look(now, last);
-        }
-        if (at_.offset == 0 && known_ && !current_.final && truncated_again()) return look(now, last);
+        bool another = false;
+        auto seen = see_changes(*facts, another);
+        if (!seen) return seen;
+        if (another) return look_now(now);
         active_ = true;
     }
     changed_ = facts->changed;
@@ -135,9 +197,43 @@ void TaskStream::look(Monotonic now, bool last)
     if (grown) see_size(facts->size, now);
     // A rename changes a file without growing it; one that is written while it is renamed falls silent.
     const bool due = !name_checked_ || now - *name_checked_ >= name_interval;
-    const bool suspicious = facts->unlinked || (touched && !grown) || (!grown && active_) || last;
-    if (chain_.empty() && (due || suspicious)) check_name(now);
+    const bool suspicious = facts->unlinked || (touched && !grown) || (!grown && active_) || last_;
+    if (chain_.empty() && (due || suspicious)) {
+        auto checked = check_name(now);
+        blind_ = !checked;
+        if (blind_)
+            trouble_ = std::move(checked).error().message;
+        else
+            trouble_.clear();
+    }
+    see_gone(facts->unlinked);
+    return {};
 }
+
+/// `another`: it is not the file that it was, another one is read first.
+Result<> TaskStream::see_changes(const FileFacts& facts, bool& another)
+{
+    if (current_.final) return {};
+    // A copy is as it was made; what has the name may have been truncated and written anew.
+    const auto same = begins(current_, facts.size, at_);
+    if (!same) return fail(same.error());
+    if (!*same) {
+        another = true;
+        return truncated();
+    }
+    if (at_.offset != 0 || !known_) return {};
+    const auto again = truncated_again();
+    if (!again) return fail(again.error());
+    another = *again;
+    return {};
+}
+
+void TaskStream::see_gone(bool unlinked)
+{
+    gone_ = unlinked && alone_ && chain_.empty() && size_ <= at_.offset && quiet_ >= looks_until_gone;
+}
+
+std::uint64_t TaskStream::next_generation() const noexcept { return at_.generation + most_siblings + 1; }
 
 void TaskStream::see_size(std::uint64_t size, Monotonic now)
 {
@@ -146,27 +242,35 @@ void TaskStream::see_size(std::uint64_t size, Monotonic now)
     stuck_ = false;
 }
 
-void TaskStream::check_name(Monotonic now)
+Result<> TaskStream::check_name(Monotonic now)
 {
     name_checked_ = now;
     active_ = false;
-    if (!told(current_.identity)) return;
+    alone_ = false;
+    if (!told(current_.identity)) return {};
+    const auto soon = now - name_interval + not_found_pause;
     auto newest = live();
+    Result<> checked;
     if (!newest) {
-        name_checked_ = now - name_interval + not_found_pause;  // between two names, perhaps
-        if (newest.error().code == Errc::not_found) renamed({});
-        return;
+        name_checked_ = soon;  // between two names, perhaps
+        if (newest.error().code == Errc::not_found) return renamed({});
+        // What no plain file has the name of may last.
+        return is_none(newest.error()) ? checked : fail(std::move(newest).error());
     }
-    if (!told(newest->identity) || newest->identity == current_.identity) return;
-    renamed(std::move(*newest));
+    if (!told(newest->identity) || newest->identity == current_.identity) return {};
+    checked = renamed(std::move(*newest));
+    if (!checked) name_checked_ = soon;
+    return checked;
 }
 
 /// Another file has the name, or none has it.
-void TaskStream::renamed(Part&& live)
+Result<> TaskStream::renamed(Part&& live)
 {
     const auto before = known_;
     auto older = siblings();
-    auto parts = older ? std::move(*older) : Parts{};
+    if (!older) return fail(std::move(older).error());
+    auto& parts = *older;
+    alone_ = parts.empty() && !live.file;
     std::erase_if(parts, [&](const Part& part) { return part.identity == live.identity; });
     const auto here =
         std::ranges::find(parts, current_.identity, [](const Part& part) { return part.identity; });
@@ -174,20 +278,25 @@ void TaskStream::renamed(Part&& live)
     if (here == parts.end()) {
         // It was removed. All that was not there before came after it.
         newer = unseen(parts, before);
-        if (live.file && !parts.empty())
-            lost("it was removed, and files after it may have been removed with it");
     }
-    if (!live.file && newer == 0) return;
+    if (!live.file && newer == 0) return {};
+    if (auto room = room_for(newer); !room) {
+        known_ = before;
+        return room;
+    }
+    if (here == parts.end() && live.file && !parts.empty())
+        lost("it was removed, and files after it may have been removed with it");
     quiet_ = 0;
     append_chain(std::move(parts), newer, live.file ? std::optional{std::move(live)} : std::nullopt);
+    return {};
 }
 
 /// Before anything of it was read: what it had since is in the copies that are newer than the one before.
-bool TaskStream::truncated_again()
+Result<bool> TaskStream::truncated_again()
 {
     const auto seen = known_;
     auto older = siblings();
-    if (!older) return false;
+    if (!older) return fail(std::move(older).error());
     auto& parts = *older;
     // It was renamed, not copied.
     if (std::ranges::any_of(parts, [&](const Part& part) { return part.identity == current_.identity; }))
@@ -207,6 +316,10 @@ bool TaskStream::truncated_again()
         return facts && facts->size == 0 && std::ranges::find(*seen, Known{part.identity, 0}) != seen->end();
     });
     if (parts.empty()) return false;
+    if (const auto room = room_for(parts.size()); !room) {
+        known_ = seen;
+        return fail(room.error());
+    }
     if (gone) lost("it was truncated again, and copies of it may be gone");
     const auto count = parts.size();
     insert_copies(std::move(parts), count);
@@ -238,28 +351,34 @@ void TaskStream::insert_copies(Parts&& newest_first, std::size_t count)
 }
 
 /// Its rest is in the newest copy that begins as it began.
-void TaskStream::truncated()
+Result<> TaskStream::truncated()
 {
     const auto seen = known_;
     auto older = siblings();
-    auto parts = older ? std::move(*older) : Parts{};
+    if (!older) return fail(std::move(older).error());
+    auto& parts = *older;
     const auto is_copy = [&](const Part& part) {
         const auto facts = part.file->look();
         return facts && at_.fingerprint.bytes > 0 && begins_as(part, facts->size, at_);
     };
     const auto copy = std::ranges::find_if(parts, is_copy);
+    if (auto room = room_for(parts.size()); !room) {
+        known_ = seen;
+        return room;
+    }
     if (copy == parts.end()) {
         if (at_.offset > 0) lost("it was truncated, and no copy of it is there");
         const auto newer = unseen(parts, seen);
         insert_copies(std::move(parts), newer);
         current_ = {};
         go_on();
-        return;
+        return {};
     }
     const auto count = static_cast<std::size_t>(copy - parts.begin()) + 1;
     insert_copies(std::move(parts), count);
     current_ = std::move(chain_.front());
     chain_.pop_front();
+    return {};
 }
 
 /// To the next file.
@@ -306,9 +425,9 @@ bool TaskStream::flush_due(Monotonic now) const
 
 bool TaskStream::ready(Monotonic now) const
 {
-    if (!current_.file || finished_) return false;
+    if (!current_.file || finished_ || halted_) return false;
     if (size_ > at_.offset) return !stuck_ || flush_due(now);
-    return (last_ || !chain_.empty()) && flush_due(now);
+    return ((last_ && !blind_) || !chain_.empty()) && flush_due(now);
 }
 
 Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
@@ -317,8 +436,9 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         if (!flush_due(now)) return std::nullopt;
         if (!chain_.empty()) {
             go_on();
+            count_queued();
             look(now, last_);
-        } else if (last_) {
+        } else if (last_ && !blind_) {
             finished_ = true;
         }
         return std::nullopt;
@@ -327,8 +447,8 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
     for (const auto most : {block_bytes, std::max(block_bytes, pipeline::block_for(rules_.join))}) {
         StreamBlock block;
         block.from = at_;
-        auto bytes =
-            current_.file->read(at_.offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, most)));
+        const auto asked = static_cast<std::size_t>(std::min<std::uint64_t>(left, most));
+        auto bytes = current_.file->read(at_.offset, asked);
         if (!bytes) return fail(std::move(bytes).error());
         block.bytes = std::make_unique<const std::string>(std::move(*bytes));
         const auto size = block.bytes->size();
@@ -344,6 +464,7 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         // Not what came after whole records: it has not waited yet.
         if (pieces.used == 0 && all && flush_due(now))
             pieces = pipeline::cut(*block.bytes, rules_.join, true);
+        if (pieces.used == 0 && size < asked) return fail_beyond(size);
         if (pieces.used == 0 && !all) continue;
         rest_ = pieces.rest;
         if (pieces.used > 0) waits_since_.reset();
@@ -354,6 +475,16 @@ Result<std::optional<StreamBlock>> TaskStream::read(Monotonic now)
         advance(pieces.used, *block.bytes);
         return block;
     }
+    stuck_ = true;
+    return std::nullopt;
+}
+
+/// Less came than there should be, and no record in it: it is not asked for again and again.
+Result<std::optional<StreamBlock>> TaskStream::fail_beyond(std::size_t bytes)
+{
+    const auto more = current_.file->read(at_.offset + bytes, 1);
+    if (!more) return fail(more.error());
+    size_ = at_.offset + bytes;  // it will be looked at again
     return std::nullopt;
 }
 
@@ -368,7 +499,7 @@ Result<bool> TaskStream::still(Monotonic now)
     const auto* file = current_.file.get();
     const auto generation = at_.generation;
     look(now, last_);
-    return current_.file.get() == file && at_.generation == generation;
+    return !halted_ && current_.file.get() == file && at_.generation == generation;
 }
 
 void TaskStream::advance(std::size_t bytes, std::string_view block)
@@ -383,6 +514,15 @@ void TaskStream::advance(std::size_t bytes, std::string_view block)
     }
     const auto first = current_.file->read(0, wanted);
     if (first && first->size() == wanted) at_.fingerprint = fingerprint_of(*first);
+}
+
+void TaskStream::give_back(const StreamBlock& block, std::size_t used)
+{
+    if (used == block.pieces.size()) return;
+    at_ = block.from;
+    stuck_ = false;
+    waits_since_.reset();
+    if (used > 0) advance(block.pieces[used - 1].end, *block.bytes);
 }
 
 std::uint64_t TaskStream::behind() const

@@ -24,9 +24,11 @@ sandbox::FileIdentity identity_in(const FilePosition& position) { return {positi
 Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin, Monotonic now)
 {
     chain_.clear();
+    count_queued();
     before_.reset();
     known_.reset();
-    finished_ = stuck_ = copied_ = false;
+    finished_ = stuck_ = copied_ = alone_ = gone_ = halted_ = blind_ = false;
+    trouble_.clear();
     auto newest = live();
     if (!newest && newest.error().code != Errc::not_found) return fail(std::move(newest).error());
     name_checked_ = now;
@@ -37,12 +39,17 @@ Result<> TaskStream::open(const std::optional<FilePosition>& saved, Begin begin,
         opened = open_end(std::move(*newest));
     } else {
         auto older = siblings();
-        auto parts = older ? std::move(*older) : Parts{};
+        if (!older) return fail(std::move(older).error());
+        auto& parts = *older;
         if (!newest && parts.empty()) return fail(std::move(newest).error());
+        if (auto room = room_for(parts.size()); !room) return room;
         open_all(newest ? std::optional{std::move(*newest)} : std::nullopt, std::move(parts), saved);
     }
     if (!opened) return opened;
-    if (!known_ && at_.offset == 0) static_cast<void>(siblings());  // so that a new one is told from these
+    if (!known_ && at_.offset == 0) {  // so that a new one is told from these
+        const auto older = siblings();
+        if (!older) return fail(older.error());
+    }
     grew_at_ = now;
     look(now, last_);
     return {};
@@ -86,8 +93,9 @@ Result<> TaskStream::open_end(Part&& live)
     if (!first) return fail(first.error());
     at_.fingerprint = fingerprint_of(*first);
     current_ = std::move(live);
-    auto older = siblings();
-    at_.generation = older ? older->size() : 0;
+    const auto older = siblings();
+    if (!older) return fail(older.error());
+    at_.generation = older->size();
     return {};
 }
 
@@ -104,15 +112,15 @@ Result<> TaskStream::open_saved(std::optional<Part>&& live, const FilePosition& 
         const bool same = is_it(*live);
         current_ = std::move(*live);
         current_.identity = wanted;
-        if (!same) truncated();
-        return {};
+        return same ? Result<>{} : truncated();
     }
     auto older = siblings();
-    if (!older && !live) return fail(std::move(older).error());
-    auto parts = older ? std::move(*older) : Parts{};
+    if (!older) return fail(std::move(older).error());
+    auto& parts = *older;
     const auto found =
         std::ranges::find_if(parts, [&](const Part& part) { return part.identity == wanted && is_it(part); });
     const auto newer = static_cast<std::size_t>(found - parts.begin());
+    if (auto room = room_for(newer); !room) return room;
     if (found == parts.end()) {
         if (parts.empty() && !live) return fail(Errc::not_found, "cannot find " + full_path(name_));
         lost("it was rotated away while nobody read it");

@@ -43,9 +43,21 @@ public:
         rest_.remove_prefix(ended_ ? rest_.size() : space + 1);
         return word.empty() ? wrong() : word;
     }
-    std::string name()
+    std::string name() { return decoded(raw()); }
+    /// After a "=": it may be empty.
+    std::string text()
     {
         const auto word = raw();
+        return word.starts_with('=') ? decoded(word.substr(1)) : std::string{wrong()};
+    }
+    bool flag()
+    {
+        const auto word = raw();
+        if (word != "0" && word != "1") wrong();
+        return word == "1";
+    }
+    std::string decoded(std::string_view word)
+    {
         std::string out;
         for (std::size_t i = 0; i < word.size() && good_; ++i) {
             if (word[i] != '%') {
@@ -114,6 +126,8 @@ public:
         const auto kind = words.raw();
         const bool fits = kind == "looked" ? looked(words)
                           : kind == "run"  ? run(words)
+                          : kind == "task" ? task(words)
+                          : kind == "from" ? from(words)
                           : kind == "file" ? file(words)
                           : kind == "done" ? done(words)
                                            : false;
@@ -139,6 +153,26 @@ private:
         run_ = &at->second;
         return fresh && position_.runs.size() <= TailBounds::runs;
     }
+    bool from(Words& words)
+    {
+        if (run_ == nullptr || !run_->files.empty() || run_->generation != 0) return false;
+        run_->generation = words.number<std::uint64_t>();
+        return run_->generation != 0;
+    }
+    bool task(Words& words)
+    {
+        if (run_ == nullptr || !run_->files.empty() || ++tasks_ > TailBounds::tasks) return false;
+        const bool pod = words.flag();
+        if (!run_->tasks.empty() && pod != run_->pod) return false;
+        run_->pod = pod;
+        RunTask one;
+        one.nested = words.flag();
+        one.id = words.text();
+        one.name = words.text();
+        one.container = words.text();
+        run_->tasks.push_back(std::move(one));
+        return true;
+    }
     bool file(Words& words)
     {
         if (run_ == nullptr || ++files_ > TailBounds::files) return false;
@@ -159,7 +193,25 @@ private:
     TailPosition position_;
     RunPosition* run_ = nullptr;
     std::size_t files_ = 0;
+    std::size_t tasks_ = 0;
 };
+
+/// Names are worth less than places: they leave room for those.
+void append_tasks(std::string& out, const RunPosition& run, std::size_t& written)
+{
+    for (const auto& task : run.tasks) {
+        const auto longest = std::max({task.id.size(), task.name.size(), task.container.size()});
+        if (longest > TailBounds::word) continue;
+        if (written == TailBounds::tasks || out.size() > TailBounds::bytes / 2) return;
+        ++written;
+        fmt::format_to(std::back_inserter(out), "task {:d} {:d}", run.pod, task.nested);
+        for (const auto* text : {&task.id, &task.name, &task.container}) {
+            out += " =";
+            append_word(out, *text);
+        }
+        out += '\n';
+    }
+}
 
 }  // namespace
 
@@ -174,6 +226,7 @@ std::string tail_text(const TailPosition& position)
     std::string out{first_line};
     auto add = std::back_inserter(out);
     fmt::format_to(add, "looked {}\n", position.looked);
+    std::size_t tasks = 0;
     for (const auto& [container, one] : position.runs) {
         out += "run";
         for (const auto* name : {&one.run.agent, &one.run.framework, &one.run.executor, &container}) {
@@ -181,6 +234,8 @@ std::string tail_text(const TailPosition& position)
             append_word(out, *name);
         }
         out += '\n';
+        append_tasks(out, one, tasks);
+        if (one.generation != 0) fmt::format_to(add, "from {}\n", one.generation);
         for (const auto& [name, at] : one.files) {
             out += "file ";
             append_word(out, name);

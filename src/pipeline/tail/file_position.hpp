@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace opsd::pipeline {
 
@@ -40,8 +41,20 @@ struct RunName {
     friend bool operator==(const RunName&, const RunName&) = default;
 };
 
+/// A task of it, as the agent has told: it forgets them.
+struct RunTask {
+    std::string id;
+    std::string name;
+    std::string container;
+    bool nested = false;
+    friend bool operator==(const RunTask&, const RunTask&) = default;
+};
+
 struct RunPosition {
     RunName run;
+    bool pod = false;
+    std::vector<RunTask> tasks;    ///< none: not known
+    std::uint64_t generation = 0;  ///< the first of names without a place: they may have been there before
     std::map<std::string, FilePosition> files;  ///< by their path below the run's folder
     friend bool operator==(const RunPosition&, const RunPosition&) = default;
 };
@@ -58,6 +71,7 @@ struct TailBounds {
     static constexpr std::size_t bytes = std::size_t{8} << 20;
     static constexpr std::size_t runs = 20'000;
     static constexpr std::size_t files = 40'000;
+    static constexpr std::size_t tasks = 40'000;  ///< those beyond are not written
     static constexpr std::size_t done = 20'000;
     static constexpr std::size_t word = 4'096;  ///< bytes of a name
 };

@@ -89,8 +89,10 @@ Pieces cut(std::string_view block, const JoinRules& rules, bool whole)
     Pieces out;
     LineCutter lines{block, rules.max_line};
     Joiner joiner{block, rules, out};
-    while (const auto line = lines.next())
+    while (const auto line = lines.next()) {
         joiner.add(*line);
+        if (out.pieces.size() >= rules.most_pieces) return out;
+    }
     if (whole) {
         if (const auto last = lines.last()) joiner.add(*last);
         joiner.emit();

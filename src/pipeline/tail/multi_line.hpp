@@ -33,6 +33,7 @@ struct JoinRules {
     std::size_t max_line = std::size_t{256} * 1024;  ///< bytes of a line, and of a record of several
     std::size_t max_lines = 500;                     ///< of a record
     std::shared_ptr<const LineStart> start;          ///< null: each line is a record
+    std::size_t most_pieces = 1'000;                 ///< at a time: an empty line takes one byte of a block
 };
 
 /// One record, where it is in the block.

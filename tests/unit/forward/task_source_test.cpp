@@ -163,6 +163,18 @@ TEST_F(TaskOutput, WhileTheAgentIsAwayItGoesOnAndSaysSo)
     EXPECT_EQ(output()["error"], "");
 }
 
+TEST_F(TaskOutput, AnErrorOfTheAgentIsOverWhenItAnswersAsBefore)
+{
+    tasks["web"] = true;  // it has no folder, nor has any other
+    start();
+    until_after(500ms, [&] { return output()["tasks"]["runs"] == 1; });
+    agent_away = true;
+    until_after(1s, [&] { return output()["error"] != ""; });
+    agent_away = false;
+    until_after(1s, [&] { return output()["error"] == ""; });
+    EXPECT_EQ(output()["tasks"]["found_by"], "agent");
+}
+
 TEST_F(TaskOutput, AReplayIsFromTheBeginningOnly)
 {
     tasks["web"] = true;

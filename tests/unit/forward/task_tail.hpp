@@ -8,8 +8,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <optional>
 
 namespace opsd::forward::test {
 
@@ -18,8 +21,11 @@ using namespace std::chrono_literals;
 /// "MESSAGE|TASK_ID|TASK_NAME|CONTAINER_ID|FILE|STREAM"
 class LabelWriter final : public systemd::EntryWriter {
 public:
+    /// `only`: as a filter of this TASK_NAME; "": all.
+    explicit LabelWriter(std::string only) : only_{std::move(only)} {}
     bool write(const systemd::JournalEntry& entry, std::string& out) override
     {
+        if (!only_.empty() && entry.find("TASK_NAME") != only_) return false;
         if (entry.find("MESSAGE") == "drop") return false;
         const char* bar = "";
         for (const auto* name : {"MESSAGE", "TASK_ID", "TASK_NAME", "CONTAINER_ID", "FILE", "STREAM"}) {
@@ -29,6 +35,80 @@ public:
         }
         return true;
     }
+
+private:
+    std::string only_;
+};
+
+/// A folder that fails as it is told, and counts what is open.
+class FaultyFolder final : public TaskFolder {
+public:
+    struct Faults {
+        std::map<std::string, Errc, std::less<>> open;  ///< by the end of a path
+        std::map<std::string, Errc, std::less<>> list;
+        std::map<std::string, std::uint64_t, std::less<>> bad;  ///< a file's bytes, from this one on
+        std::string full;        ///< a folder with so many files that ours are not listed
+        std::size_t opened = 0;  ///< now
+    };
+    FaultyFolder(std::unique_ptr<TaskFolder> inner, std::shared_ptr<Faults> faults)
+      : inner_{std::move(inner)}
+      , faults_{std::move(faults)}
+    {}
+    Result<std::unique_ptr<TaskFile>> open(std::string_view path) override
+    {
+        if (auto fault = fault_of(faults_->open, path)) return fail(std::move(*fault));
+        auto file = inner_->open(path);
+        if (!file) return fail(std::move(file).error());
+        return std::make_unique<File>(std::move(*file), std::string{path}, faults_);
+    }
+    Result<std::vector<sandbox::FolderEntry>> list(std::string_view path, std::size_t most) override
+    {
+        if (auto fault = fault_of(faults_->list, path)) return fail(std::move(*fault));
+        if (!faults_->full.empty() && path.ends_with(faults_->full))
+            return std::vector(most, sandbox::FolderEntry{"another", false});
+        return inner_->list(path, most);
+    }
+
+private:
+    static std::optional<Error> fault_of(const std::map<std::string, Errc, std::less<>>& faults,
+                                         std::string_view path)
+    {
+        for (const auto& [end, code] : faults)
+            if (path.ends_with(end)) return Error{code, "cannot open " + std::string{path} + ": a fault"};
+        return std::nullopt;
+    }
+    class File final : public TaskFile {
+    public:
+        File(std::unique_ptr<TaskFile> inner, std::string path, std::shared_ptr<Faults> faults)
+          : inner_{std::move(inner)}
+          , path_{std::move(path)}
+          , faults_{std::move(faults)}
+        {
+            ++faults_->opened;
+        }
+        File(const File&) = delete;
+        File& operator=(const File&) = delete;
+        ~File() override { --faults_->opened; }
+        [[nodiscard]] sandbox::FileIdentity identity() const override { return inner_->identity(); }
+        Result<FileFacts> look() override { return inner_->look(); }
+        Result<std::string> read(std::uint64_t offset, std::size_t length) override
+        {
+            for (const auto& [end, first] : faults_->bad) {
+                if (!path_.ends_with(end)) continue;
+                if (offset >= first) return fail(Errc::unavailable, "cannot read " + path_ + ": a bad block");
+                length = std::min<std::size_t>(length, first - offset);
+            }
+            return inner_->read(offset, length);
+        }
+
+    private:
+        std::unique_ptr<TaskFile> inner_;
+        std::string path_;
+        std::shared_ptr<Faults> faults_;
+    };
+
+    std::unique_ptr<TaskFolder> inner_;
+    std::shared_ptr<Faults> faults_;
 };
 
 struct Seen {
@@ -46,7 +126,11 @@ protected:
         open_folder();
     }
 
-    void open_folder() { folder = make_task_folder(sandbox::make_own_opener(dir.path())); }
+    void open_folder()
+    {
+        folder =
+            std::make_unique<FaultyFolder>(make_task_folder(sandbox::make_own_opener(dir.path())), faults);
+    }
 
     /// A run of a task of this name; a pod's tasks are named after it.
     static TaskRun run(const std::string& name, bool running = true)
@@ -104,7 +188,7 @@ protected:
     {
         number = std::make_shared<RecordNumber>();
         number->value = handed;
-        writer = std::make_shared<NumberedFrames>(std::make_unique<LabelWriter>(), number);
+        writer = std::make_shared<NumberedFrames>(std::make_unique<LabelWriter>(only), number);
         pipeline::TailPosition position;
         if (!saved.empty()) position = pipeline::parse_tail(saved).value();
         ledger.begin(position);
@@ -124,7 +208,6 @@ protected:
         for (auto& step : block.steps)
             EXPECT_TRUE(step.spot);
         ledger.add(block.steps);
-        ledger.looked(block.looked);
         for (const auto& record : *pipeline::read_frames(*block.text)) {
             Seen one{std::string{record.id},
                      {},
@@ -168,6 +251,8 @@ protected:
 
     opsd::test::TempDir dir;
     TaskFilesOptions options;
+    std::string only;  ///< the filter's TASK_NAME
+    std::shared_ptr<FaultyFolder::Faults> faults = std::make_shared<FaultyFolder::Faults>();
     std::unique_ptr<TaskFolder> folder;
     std::unique_ptr<TaskFiles> files;
     std::shared_ptr<RecordNumber> number;
