@@ -193,8 +193,9 @@ public:
             const SinkServices sink{services_.executor, clock_, disk_, disk_, ""};
             return find_kind(wanted.type)->sink(wanted, sink);
         };
-        around_ = std::make_unique<Surroundings>(Surroundings{
-            services_, journal_, make_sink, [] { return pipeline::Labels{}; }, disk_, state, "", 1});
+        around_ = std::make_unique<Surroundings>(Surroundings{services_, journal_, tasks_, world_, make_sink,
+                                                              [] { return pipeline::Labels{}; }, disk_, state,
+                                                              "", 1});
         output = std::make_unique<Output>(options, *around_);
         group_.spawn("follower", follower_.run());
         group_.spawn("output", output->run());
@@ -225,6 +226,8 @@ private:
     systemd::JournalReaders readers_;
     systemd::JournalFollower follower_;
     Journal journal_;
+    TaskOptions tasks_;
+    TaskWorld world_;
     WorkerThread disk_{"disk"};
     std::unique_ptr<Surroundings> around_;
     TaskGroup group_;
