@@ -152,8 +152,8 @@ TEST_F(ForwardSource, ADamagedPositionIsNoReasonToSkipAnything)
     source->begin(Start{.kind = Start::Kind::unknown});
     read();
     EXPECT_EQ(numbers(), "1,2,3") << "though it is configured to begin now";
-    make("@2000000");
     cancel();
+    make("@2000000");
     source->begin(Start{.kind = Start::Kind::unknown});
     read();
     EXPECT_EQ(numbers(), "2,3") << "nothing before it was ever wanted";
