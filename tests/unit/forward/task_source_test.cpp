@@ -195,7 +195,7 @@ TEST_F(TaskOutput, AFarSideThatIsAwayLosesNothing)
     tasks["web"] = true;
     far.answer = pipeline::retry("connection refused");
     std::string lines;
-    for (int i = 0; i < 40'000; ++i)
+    for (int i = 0; i < 12'000; ++i)
         lines += std::to_string(i) + " and some more words to make it long\n";
     append("web", "stdout", lines);
     start();
@@ -204,7 +204,7 @@ TEST_F(TaskOutput, AFarSideThatIsAwayLosesNothing)
     EXPECT_LT(output()["held_bytes"], 3 << 20);
     tasks["web"] = false;  // and ends meanwhile
     far.answer = pipeline::accepted();
-    until_after(1s, [&] { return far.documents.size() == 40'000; });
+    until_after(1s, [&] { return far.documents.size() == 12'000; });
     until_after(1s, [&] { return output()["tasks"]["runs"] == 0; });
     expect_sum();
 }
