@@ -202,6 +202,7 @@ TEST_F(Explain, AClientThatLeavesDoesNotEndTheGatheringOfOthers)
     asio::cancellation_signal leave;
     auto request = std::make_shared<http::Request>();
     request->path_params.add("unit", "b.service");
+    request->caller.role = http::Role::viewer;
     auto gone = std::make_shared<std::optional<http::Response>>();
     for (const auto& route : routes) {
         if (!route.pattern.ends_with("/explain")) continue;
