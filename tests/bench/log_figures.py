@@ -187,6 +187,7 @@ class TaskFiles(http.server.BaseHTTPRequestHandler):
     """The files API of a Mesos agent, for one file."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 20   # head and body at once, as a real agent sends them
     file, reads = None, 0
 
     def log_message(self, *_):
@@ -365,6 +366,7 @@ def rsyslog(directory, journal):
         file.write(f"""global(workDirectory="{home}")
 module(load="imjournal" StateFile="{home}/state" PersistStateInterval="1000" ratelimit.interval="0"
        IgnorePreviousMessages="off")
+module(load="omelasticsearch")
 action(type="omelasticsearch" server="127.0.0.1" serverport="{server.port}" bulkmode="on" searchIndex="logs" searchType="_doc"
        queue.type="linkedlist" queue.size="100000" queue.dequeuebatchsize="1000" action.resumeretrycount="-1")
 """)
