@@ -116,12 +116,14 @@ Task<> follow(File& file, std::size_t growth, LineLimits limits, Served& served)
     const auto begun = co_await reader.start({});
     demand(begun.has_value());
     const OnPiece on_piece = [&served](const Piece& piece) { return served.take(piece); };
+    Monotonic grown{0};
     for (Monotonic now{0};; now += std::chrono::seconds{1}) {
         const auto step = co_await reader.follow(now, on_piece);
         demand(step.has_value() && *step != LineReader::Step::rotated && *step != LineReader::Step::done);
+        if (*step == LineReader::Step::read || file.shown < file.content.size()) grown = now;
         if (*step == LineReader::Step::read) continue;
-        if (file.shown == file.content.size() && now > std::chrono::seconds{4}) co_return;
-        if (file.shown < file.content.size()) now = Monotonic{0};
+        // A last line without newline is told when it did not grow for a while.
+        if (now - grown > limits.partial_after) co_return;
         file.shown = std::min(file.content.size(), file.shown + growth);
     }
 }

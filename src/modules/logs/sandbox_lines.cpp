@@ -31,6 +31,21 @@ std::size_t character_end(std::string_view text, std::size_t wanted)
     return cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xc0U) != 0x80 ? cut : wanted;
 }
 
+/// More bytes than the first `known` ones, unless the file ends before: a source may give less than it was
+/// asked for, and that is no end of the file.
+Task<Result<std::string>> read_past(ByteSource& source, std::uint64_t offset, std::uint64_t length,
+                                    std::size_t known)
+{
+    std::string bytes;
+    do {
+        auto more = co_await source.read(offset + bytes.size(), length - bytes.size());
+        if (!more) co_return fail(std::move(more).error());
+        if (more->empty()) break;
+        bytes += more->substr(0, length - bytes.size());
+    } while (bytes.size() <= known && bytes.size() < length);
+    co_return bytes;
+}
+
 }  // namespace
 
 Result<LineQuery> parse_line_query(const std::string* cursor, const std::string* skip,
@@ -241,9 +256,8 @@ Task<Result<bool>> LineReader::read_block(bool verify, const OnPiece& on_piece)
     const std::string known = verify ? tail_ : std::string{};
     const auto from = splitter_.position() - known.size();
     const auto wanted = std::min<std::uint64_t>(limits_.block, size_ - from);
-    auto bytes = co_await source_.read(from, wanted);
+    const auto bytes = co_await read_past(source_, from, wanted, known.size());
     if (!bytes) co_return fail(std::move(bytes).error());
-    if (bytes->size() > wanted) bytes->resize(wanted);
     const auto old = std::string_view{*bytes}.substr(0, known.size());
     if (!known.starts_with(old)) co_return false;
     const auto news = std::string_view{*bytes}.substr(old.size());
@@ -282,7 +296,8 @@ Task<LineReader::Step> LineReader::leave_file(const OnPiece& on_piece)
 {
     if (previous_ != nullptr && !tail_.empty()) {
         const auto known = tail_;
-        const auto bytes = co_await previous_->read(splitter_.position() - known.size(), limits_.block);
+        const auto bytes =
+            co_await read_past(*previous_, splitter_.position() - known.size(), limits_.block, known.size());
         in_previous_ = bytes && bytes->starts_with(known);
         if (in_previous_ && bytes->size() > known.size()) {
             feed(std::string_view{*bytes}.substr(known.size()), on_piece);
