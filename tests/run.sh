@@ -8,6 +8,8 @@
 #   cluster   the packaged program on real systemd nodes
 #   bench     the figures, in a short run
 #
+# The tests on nodes mostly wait: in a run of everything they run beside the builds, which give way to them.
+#
 # --fast    unit tests without sanitizers only: for the developer's loop
 # --long    clang-tidy on everything, more under TSan, ten minutes for each fuzz target, the full benchmark
 #
@@ -23,10 +25,10 @@ for word; do
         --fast) mode=fast; stages=(fast) ;;
         --long) mode=long ;;
         unit|threads|release|style|cluster|bench) stages+=("$word") ;;
-        *) sed -n '2,15s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
+        *) sed -n '2,17s/^# \{0,1\}//p' "$0" >&2; exit 64 ;;
     esac
 done
-if [ ${#stages[@]} = 0 ]; then stages=(unit threads release style cluster bench); fi
+if [ ${#stages[@]} = 0 ]; then stages=(release unit threads cluster style bench); fi
 
 results=$top/build/results
 rm -rf "$results"
@@ -39,6 +41,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_afte
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 jobs=$(nproc)
+gently=()  # what a build is run with
 started=$SECONDS
 times=()
 
@@ -68,7 +71,8 @@ build() { # preset options-for-cmake -- target...
     shift
     while [ "$1" != -- ]; do options+=("$1"); shift; done
     shift
-    cmake --preset "$preset" "${options[@]}" && cmake --build --preset "$preset" --parallel "$jobs" --target "$@"
+    cmake --preset "$preset" "${options[@]}" &&
+        "${gently[@]}" cmake --build --preset "$preset" --parallel "$jobs" --target "$@"
 }
 
 # Runs the CTest entries with the label and counts their GoogleTest cases.
@@ -76,7 +80,7 @@ run_ctest() { # suite tree arguments...
     local suite=$1 tree=$2 reports=$results/$1
     shift 2
     mkdir -p "$reports"
-    GTEST_OUTPUT=xml:$reports/ ctest --test-dir "$tree" --output-on-failure --no-tests=ignore \
+    GTEST_OUTPUT=xml:$reports/ "${gently[@]}" ctest --test-dir "$tree" --output-on-failure --no-tests=ignore \
         --output-junit "$results/$suite.xml" "$@" ||
         printf '%s\n' "some of these failed"
     [ -f "$results/$suite.xml" ] || { note failed "$suite" ctest 0 "CTest did not run"; return; }
@@ -158,7 +162,7 @@ tidy() {
     printf '%s\n' "$@" >"$results/tidy-wanted"
     headline "clang-tidy on $# file(s)"
     : >"$results/tidy-lines"
-    timeout "$limit" xargs -a "$results/tidy-wanted" -P "$jobs" -n 1 tests/tidy-one "$results" || true
+    "${gently[@]}" timeout "$limit" xargs -a "$results/tidy-wanted" -P "$jobs" -n 1 tests/tidy-one "$results" || true
     cat "$results/tidy-lines" >>"$lines"
     local left
     left=$(($# - $(wc -l <"$results/tidy-lines")))
@@ -195,8 +199,10 @@ stage_bench() {
     if tests/bench/run.sh $short; then note passed bench figures 0; else note failed bench figures 0 "see the table above"; fi
 }
 
+wanted() { [[ " ${stages[*]} " == *" $1 "* ]]; }
+
 main() {
-    local stage begin
+    local stage begin beside= beside_log=$results/cluster.log
     headline "dependencies"
     begin=$SECONDS
     packaging/dependencies.sh test || { note failed dependencies install 0 "see the lines above"; return; }
@@ -204,8 +210,19 @@ main() {
     for stage in "${stages[@]}"; do
         headline "$stage"
         begin=$SECONDS
-        "stage_$stage"
+        if [ "$stage" = cluster ] && [ -n "$beside" ]; then
+            wait "$beside"
+            gently=()
+            cat "$beside_log"
+        else
+            "stage_$stage"
+        fi
         times+=("$stage $((SECONDS - begin))")
+        if [ "$stage" = release ] && wanted cluster; then
+            stage_cluster >"$beside_log" 2>&1 &
+            beside=$!
+            gently=(nice -n 10)
+        fi
     done
 }
 main

@@ -131,6 +131,15 @@ bool Filter::takes(const systemd::JournalEntry& entry) const
     return !units_ || units_->owns(entry);
 }
 
+bool Filter::needs_names() const
+{
+    constexpr std::array<std::string_view, 4> told{"TASK_ID", "TASK_NAME", "CONTAINER_ID",
+                                                   "SYSLOG_IDENTIFIER"};
+    return std::ranges::any_of(wanted_, [&told](const Wanted& wanted) {
+        return std::ranges::find(told, wanted.field) != told.end();
+    });
+}
+
 /// "forward: degraded: ...", "forward elk: cannot deliver ..."; whose unit it is, journald says, not the
 /// line.
 bool Filter::is_own(const systemd::JournalEntry& entry) const

@@ -15,6 +15,7 @@ struct TaskStatus {
     std::uint64_t runs = 0;          ///< of executors, which have files
     std::uint64_t files = 0;         ///< followed
     std::uint64_t not_followed = 0;  ///< because of tasks.max_files
+    std::uint64_t queued = 0;        ///< open only until older ones are read, up to tasks.max_queued
     std::uint64_t unreadable = 0;
     std::uint64_t behind_bytes = 0;  ///< not read yet, as last seen
     std::uint64_t losses = 0;        ///< times that something was gone before it was read

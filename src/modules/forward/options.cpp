@@ -89,6 +89,10 @@ Schema<TaskOptions> task_schema()
         .field(&T::max_files, "max_files",
                "Files followed at a time, by each output; further ones wait, and are counted",
                between<std::int64_t>(1, 10'000))
+        .field(&T::max_queued, "max_queued",
+               "Files open, by each output, only until older ones of their name are read; a log with "
+               "more to open waits",
+               between<std::int64_t>(1, 10'000))
         .field(&T::max_line, "max_line",
                "Longer lines become several records; also a record of several lines",
                between(Bytes{1'000}, Bytes{1 << 20}))

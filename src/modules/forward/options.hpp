@@ -45,6 +45,7 @@ struct TaskOptions {
     Duration interval{5'000};
     Duration poll{500};
     std::int64_t max_files = 2'000;
+    std::int64_t max_queued = 1'000;
     config::Bytes max_line{256 << 10};
     Duration partial_timeout{5'000};
     MultilineOptions multiline;

@@ -103,7 +103,7 @@ std::unique_ptr<Input> Output::make_input()
             JournalSourceOptions{filter_->matches(), options_.name, good(parse_start(options_.start))},
             around_.journal, [this] { return make_writer(true); }, around_.labels, around_.services.clock);
     return std::make_unique<TaskSource>(
-        around_.tasks, options_.start == "beginning", around_.world,
+        around_.tasks, TaskWanted{options_.start == "beginning", filter_->needs_names()}, around_.world,
         [this](std::shared_ptr<const RecordNumber> number) { return make_task_writer(std::move(number)); },
         around_.labels, around_.services.clock, around_.services.executor,
         around_.services.log.named(fmt::format("{} {}", logger, options_.name)));

@@ -17,7 +17,6 @@ using What = LedgerSpot::What;
 constexpr std::size_t enough_text = std::size_t{64} * 1024;  // of a block; exceeded by one file's share
 constexpr std::size_t most_share = std::size_t{512} * 1024;  // of one file, rendered; exceeded by one record
 constexpr std::size_t most_entries = 10'000;                 // of a folder of files
-constexpr std::size_t most_losses = 64;
 constexpr unsigned looks_until_idle = 120;  // that found nothing: then only each fourth is made
 constexpr std::uint64_t each_pass_of_idle = 4;
 constexpr std::int64_t slack = 1'000'000;  // microseconds: a file's time is that of the last tick
@@ -37,22 +36,6 @@ bool is_older(std::string_view name, const std::vector<sandbox::FolderEntry>& al
 std::string joined(const std::string& base, std::string_view name)
 {
     return base.empty() ? std::string{name} : fmt::format("{}/{}", base, name);
-}
-
-/// Whose the file is: of a pod's task, of the only task, or of the executor.
-TaskNames names_of(const TaskRun& run, std::string_view file)
-{
-    constexpr std::string_view tasks = "tasks/";
-    if (run.pod && file.starts_with(tasks)) {
-        const auto id = file.substr(tasks.size(), file.find('/', tasks.size()) - tasks.size());
-        const auto task = std::ranges::find(run.tasks, id, &mesos::AgentTask::id);
-        if (task != run.tasks.end()) {
-            const bool nested = task->nested && !task->container.empty();
-            return {task->id, task->name, nested ? run.name.container + "." + task->container : ""};
-        }
-    }
-    if (!run.pod && run.tasks.size() == 1) return {run.tasks[0].id, run.tasks[0].name, {}};
-    return {{}, run.name.executor, {}};
 }
 
 }  // namespace
@@ -131,118 +114,6 @@ TaskBlock TaskFiles::next(const TaskAsk& ask)
     return block;
 }
 
-void TaskFiles::take(const FoundTasks& found, Monotonic now, TaskBlock& block)
-{
-    taken_ = found.number;
-    for (const auto& run : found.runs)
-        know(run, found.by_agent, block);
-    end_missing(found, block);
-    forget_done(found, block);
-    not_followed_ = 0;
-    const auto begin = first_ && options_.skip ? TaskStream::Begin::end : TaskStream::Begin::start;
-    for (auto& [container, run] : runs_)
-        open_files(run, begin, now, block);
-    first_ = false;
-    looked_ = found.at;
-}
-
-/// A run that was found: a new one, or what is new about it.
-void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
-{
-    const auto& container = run.name.container;
-    if (done_.contains(container)) return;
-    auto known = runs_.find(container);
-    if (known == runs_.end()) {
-        if (runs_.size() >= TailBounds::runs) return;
-        const bool skipped = first_ && options_.skip;
-        if (skipped && !run.running) {
-            note(block, {What::done, run.name, {}, {}}, 0);
-            done_.insert(container);
-            return;
-        }
-        // Folders stay for days: only those that somebody has written to since the last look are news.
-        if (!by_agent && !skipped && !written_lately(run)) return;
-        known = runs_.try_emplace(container).first;
-        known->second.path = path_of(run.name);
-        known->second.is = run;
-        known->second.named = by_agent;
-        note_run(known->second, block);
-    } else {
-        know_more(known->second, run, by_agent, block);
-    }
-    known->second.ended = by_agent && !run.running;
-    for (auto& [name, file] : known->second.files)
-        set_names(known->second, name, *file);
-}
-
-void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlock& block)
-{
-    if (by_agent) {
-        const auto same = [](const mesos::AgentTask& a, const mesos::AgentTask& b) {
-            return std::tie(a.id, a.name, a.container, a.nested)
-                   == std::tie(b.id, b.name, b.container, b.nested);
-        };
-        const bool news = !known.named || known.is.pod != run.pod || !known.unnamed.empty()
-                          || !std::ranges::equal(known.is.tasks, run.tasks, same);
-        known.is = run;
-        known.named = true;
-        known.unnamed.clear();
-        if (news) note_run(known, block);
-        return;
-    }
-    if (known.is.tasks.empty()) {
-        known.is = run;
-        known.named = false;
-        return;
-    }
-    // Any task may have folders in a `tasks` of its own: only those of a pod are tasks.
-    if (!run.pod || !known.is.pod) return;
-    std::set<std::string, std::less<>> ids;
-    for (const auto& task : known.is.tasks)
-        ids.insert(task.id);
-    for (const auto& task : run.tasks) {
-        if (known.is.tasks.size() >= most_tasks_of_a_run) return;
-        if (!ids.insert(task.id).second) continue;
-        known.is.tasks.push_back(task);
-        known.unnamed.insert(task.id);
-    }
-}
-
-/// With the names of its tasks when the agent has told them.
-void TaskFiles::note_run(const Run& run, TaskBlock& block)
-{
-    LedgerSpot spot{What::run, run.is.name, {}, {}};
-    spot.pod = run.is.pod;
-    if (run.named) {
-        for (const auto& task : run.is.tasks)
-            if (!run.unnamed.contains(task.id))
-                spot.tasks.push_back({task.id, task.name, task.container, task.nested});
-    }
-    note(block, std::move(spot), 0);
-}
-
-void TaskFiles::set_names(const Run& run, const std::string& name, Followed& file) const
-{
-    file.names = names_of(run.is, name);
-    file.named = !options_.agent_names || (run.named && !run.unnamed.contains(file.names.id));
-    if (file.named) file.held = false;
-}
-
-/// The agent has forgotten it: nobody will tell what its tasks were called.
-void TaskFiles::never_named(Run& run, TaskBlock& block)
-{
-    run.named = true;
-    run.unnamed.clear();
-    for (auto& [name, file] : run.files) {
-        if (file->held && block.losses.size() < most_losses)
-            block.losses.push_back(fmt::format(
-                "cannot tell whose {}/{} is: the agent does not list its task any more; what filter.matches "
-                "does not select by the executor's name is passed over from byte {} on",
-                run.path, name, file->stream.at().offset));
-        set_names(run, name, *file);
-    }
-}
-
 bool TaskFiles::written_lately(const TaskRun& run)
 {
     std::vector<std::string> bases{""};
@@ -257,32 +128,6 @@ bool TaskFiles::written_lately(const TaskRun& run)
         }
     }
     return false;
-}
-
-void TaskFiles::end_missing(const FoundTasks& found, TaskBlock& block)
-{
-    std::set<std::string_view> listed;
-    for (const auto& run : found.runs)
-        listed.insert(run.name.container);
-    for (auto& [container, run] : runs_) {
-        if (listed.contains(container)) continue;
-        if (found.by_agent) never_named(run, block);
-        // A folder that is not listed may only not have been permitted.
-        const auto there = found.by_agent ? fail(Errc::not_found, "") : folder_.list(run.path, 1);
-        if (!there && there.error().code == Errc::not_found) run.ended = true;
-    }
-}
-
-void TaskFiles::forget_done(const FoundTasks& found, TaskBlock& block)
-{
-    std::set<std::string_view> listed;
-    for (const auto& run : found.runs)
-        listed.insert(run.name.container);
-    std::erase_if(done_, [&](const std::string& container) {
-        if (listed.contains(container)) return false;
-        note(block, {What::forget, {{}, {}, {}, container}, {}, {}}, 0);
-        return true;
-    });
 }
 
 void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, TaskBlock& block)
@@ -309,11 +154,9 @@ void TaskFiles::open_files(Run& run, TaskStream::Begin begin, Monotonic now, Tas
     std::erase_if(run.saved, [&](const auto& item) {
         const auto& [name, at] = item;
         if (run.files.contains(name)) return false;
-        if (block.losses.size() < most_losses)
-            block.losses.push_back(
-                fmt::format("cannot read {}/{}: it is gone; what was written to it after byte "
-                            "{} is lost, if anything was",
-                            run.path, name, at.offset));
+        block.lost(fmt::format("cannot read {}/{}: it is gone; what was written to it after byte "
+                               "{} is lost, if anything was",
+                               run.path, name, at.offset));
         return true;
     });
 }
@@ -454,7 +297,7 @@ void TaskFiles::read_one(Run& run, Followed& file, const TaskAsk& ask, TaskBlock
     const auto generation = file.stream.at().generation;
     auto read = file.stream.read(ask.monotonic);
     for (auto& loss : file.stream.take_losses())
-        if (block.losses.size() < most_losses) block.losses.push_back(std::move(loss));
+        block.lost(std::move(loss));
     if (!read) {
         file.error = read.error().message;
         run.saved[file.stream.name()] = file.stream.at();
@@ -532,6 +375,7 @@ TaskFacts TaskFiles::facts() const
     facts.runs = runs_.size();
     facts.files = open_;
     facts.not_followed = not_followed_;
+    facts.queued = *options_.tail.queued;
     const auto unreadable = [&facts](const std::string& why) {
         if (why.empty()) return;
         ++facts.unreadable;

@@ -26,7 +26,7 @@ struct TaskFilesOptions {
     std::chrono::milliseconds poll{500};
     TailRules tail;
     bool skip = false;        ///< what is there at the first look is passed over
-    bool agent_names = true;  ///< there is an agent, which tells the names of tasks some time
+    bool await_names = true;  ///< what the filter leaves out waits until the agent has told the tasks' names
 };
 
 /// What a block is asked for with.
@@ -44,12 +44,20 @@ struct TaskFacts {
     std::size_t runs = 0;
     std::size_t files = 0;
     std::size_t not_followed = 0;  ///< because of max_files
+    std::size_t queued = 0;        ///< renamed ones, open only until those before them are read
     std::size_t unreadable = 0;
     std::string why;                 ///< one of them, or a folder of them, cannot be read
     std::uint64_t behind_bytes = 0;  ///< not read yet, as last seen
 };
 
 struct TaskBlock {
+    /// A sentence for the operator; of many the first ones are kept.
+    void lost(std::string loss)
+    {
+        constexpr std::size_t most = 64;
+        if (losses.size() < most) losses.push_back(std::move(loss));
+    }
+
     std::shared_ptr<pipeline::Text> text;
     std::vector<LedgerStep> steps;
     std::vector<LedgerStep> ends;  ///< what holds when all of the block is delivered; while it is made

@@ -17,14 +17,15 @@ using pipeline::Start;
 
 constexpr std::size_t most_jobs = 16;
 
-TaskFilesOptions files_options(const TaskOptions& options, bool skip)
+TaskFilesOptions files_options(const TaskOptions& options, TaskWanted wanted)
 {
     TaskFilesOptions out;
     out.files = options.files;
     out.max_files = static_cast<std::size_t>(options.max_files);
+    out.tail.most_queued = static_cast<std::size_t>(options.max_queued);
     out.poll = options.poll;
-    out.skip = skip;
-    out.agent_names = !options.agent.empty();
+    out.skip = !wanted.from_beginning;
+    out.await_names = wanted.by_names && !options.agent.empty();
     out.tail.join.max_line = static_cast<std::size_t>(options.max_line.count);
     out.tail.join.max_lines = static_cast<std::size_t>(options.multiline.max_lines);
     out.tail.partial_timeout = options.partial_timeout;
@@ -44,11 +45,11 @@ std::string host_in(const pipeline::Labels& labels)
 
 }  // namespace
 
-TaskSource::TaskSource(const TaskOptions& options, bool from_beginning, const TaskWorld& world,
+TaskSource::TaskSource(const TaskOptions& options, TaskWanted wanted, const TaskWorld& world,
                        MakeWriter make_writer, std::function<pipeline::Labels()> labels, Clock& clock,
                        const Executor& executor, Log log)
   : options_{options}
-  , from_beginning_{from_beginning}
+  , wanted_{wanted}
   , world_{world}
   , make_writer_{std::move(make_writer)}
   , labels_{std::move(labels)}
@@ -74,9 +75,10 @@ void TaskSource::begin(const Start& start)
     const bool first = start.kind == Start::Kind::first || start.kind == Start::Kind::unknown;
     desk_ = std::make_shared<Desk>();
     desk_->folder = folder_;
+    auto wanted = wanted_;
     // Where damaged files do not say how far it was, ids tell the far side what it has.
-    const bool from_beginning = from_beginning_ || start.kind == Start::Kind::unknown;
-    desk_->files = std::make_unique<TaskFiles>(files_options(options_, !from_beginning), *folder_,
+    if (start.kind == Start::Kind::unknown) wanted.from_beginning = true;
+    desk_->files = std::make_unique<TaskFiles>(files_options(options_, wanted), *folder_,
                                                ledger_->delivered(), first, number);
     turn_ = 1;
     at_end_ = false;
@@ -149,6 +151,7 @@ void TaskSource::note(const TaskBlock& block)
     status_.runs = facts.runs;
     status_.files = facts.files;
     status_.not_followed = facts.not_followed;
+    status_.queued = facts.queued;
     status_.unreadable = facts.unreadable;
     status_.unreadable_why = facts.why;
     status_.behind_bytes = facts.behind_bytes;

@@ -26,15 +26,20 @@ struct TaskWorld {
     std::function<Task<Result<std::string>>(const TaskOptions&)> agent_state;
 };
 
+/// What of the files an output wants.
+struct TaskWanted {
+    bool from_beginning = false;  ///< also what was there before the first start
+    bool by_names = true;         ///< its filter looks at what only the agent tells
+};
+
 class TaskSource final : public Input {
 public:
     using MakeWriter =
         std::function<std::unique_ptr<systemd::EntryWriter>(std::shared_ptr<const RecordNumber>)>;
 
     /// `make_writer` is called on the loop. All outlive it.
-    TaskSource(const TaskOptions& options, bool from_beginning, const TaskWorld& world,
-               MakeWriter make_writer, std::function<pipeline::Labels()> labels, Clock& clock,
-               const Executor& executor, Log log);
+    TaskSource(const TaskOptions& options, TaskWanted wanted, const TaskWorld& world, MakeWriter make_writer,
+               std::function<pipeline::Labels()> labels, Clock& clock, const Executor& executor, Log log);
 
     /// Its positions are numbers; what is saved is in the ledger.
     [[nodiscard]] std::unique_ptr<pipeline::PositionStore>
@@ -78,7 +83,7 @@ private:
     void note(const TaskBlock& block);
 
     const TaskOptions& options_;
-    bool from_beginning_;
+    TaskWanted wanted_;
     const TaskWorld& world_;
     MakeWriter make_writer_;
     std::function<pipeline::Labels()> labels_;

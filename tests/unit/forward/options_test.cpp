@@ -228,6 +228,19 @@ TEST(ForwardFilter, OfTasksLooksAtEachEntry)
     EXPECT_FALSE(takes("", "stderr"));
 }
 
+TEST(ForwardFilter, SaysWhetherItLooksAtNames)
+{
+    const auto needs = [](std::vector<std::string> matches) {
+        FilterOptions options;
+        options.matches = std::move(matches);
+        return Filter::make_for_tasks(options).value()->needs_names();
+    };
+    EXPECT_FALSE(needs({}));
+    EXPECT_FALSE(needs({"STREAM=stderr", "FRAMEWORK_ID=f*"}));
+    for (const auto* match : {"TASK_ID=a", "TASK_NAME=a*", "CONTAINER_ID=c", "SYSLOG_IDENTIFIER=web"})
+        EXPECT_TRUE(needs({"STREAM=stderr", match})) << match;
+}
+
 TEST(ForwardPlace, IsReadFromWhatPeopleWrite)
 {
     const WallTime now{std::chrono::seconds{10'000}};

@@ -125,6 +125,19 @@ TEST_F(TaskTail, AFilterOfNamesWaitsForThemWhileTheAgentIsAway)
     EXPECT_EQ(losses, Messages{});
 }
 
+TEST_F(TaskTail, AFilterThatDoesNotLookAtNamesDoesNotWaitForThem)
+{
+    options.await_names = false;
+    only = "named";  // stands for what the filter leaves out whatever the name is
+    append("web", "stdout", "1\n");
+    found({by_folder(run("web"))}, false);
+    start();
+    read_all();
+    EXPECT_EQ(messages(), Messages{});
+    EXPECT_EQ(facts.unreadable, 0U);
+    EXPECT_EQ(facts.behind_bytes, 0U) << "it was read and passed over";
+}
+
 TEST_F(TaskTail, NamesThatNobodyWillTellAnyMoreAreALossThatIsTold)
 {
     only = "named";
