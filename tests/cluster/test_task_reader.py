@@ -141,6 +141,19 @@ class WithTasks(ReaderTest):
         self.assertEqual(self.node.exec("ps", "-o", "ppid=", "-p", str(found[0])).stdout.strip(), str(self.node.main_pid()))
         return found[0]
 
+    def test_it_reads_the_names_of_tasks_that_the_agent_has_checkpointed(self):
+        run = "S0/frameworks/f/executors/e.1/runs/c"
+        info = os.path.join(TOP, "tests", "fixtures", "mesos", "agent", "task.info")
+        with open(info, "rb") as file:
+            octal = "".join(f"\\{byte:03o}" for byte in file.read())
+        self.node.sh(f"""
+            umask 077; cd /var/lib/mesos/slave 2>/dev/null || {{ mkdir -p /var/lib/mesos/slave && cd /var/lib/mesos/slave; }}
+            mkdir -p meta/slaves/{run}/tasks/ticker && printf '{octal}' >meta/slaves/{run}/tasks/ticker/task.info
+            mkdir -p slaves/{run} && echo 'a line of a task' >slaves/{run}/stdout
+            """)
+        line = eventually(lambda: self.node.sh("grep 'a line of a task' /var/lib/opsd/tasks.ndjson", check=False).stdout, 30)
+        self.assertRegex(line, r'"task_name": ?"ticker"')
+
     def test_the_daemon_has_no_right_and_the_reader_that_one_alone(self):
         self.no_thread_may_read(self.node.main_pid())
         reader = self.reader()

@@ -1,6 +1,7 @@
 #include "io/sandbox/reader_link.hpp"
 
 #include "io/sandbox/beneath.hpp"
+#include "io/sandbox/checkpoints.hpp"
 #include "io/sandbox/passing.hpp"
 #include "io/sandbox/reader_protocol.hpp"
 
@@ -70,10 +71,20 @@ Result<> ReaderLink::fix(const std::string& folder)
 
 Result<UniqueFd> ReaderLink::open(std::string_view path)
 {
+    return ask({Request::Kind::open, 0, std::string{path}});
+}
+
+Result<UniqueFd> ReaderLink::open_checkpoint(std::string_view path)
+{
+    return ask({Request::Kind::checkpoint, 0, std::string{path}});
+}
+
+Result<UniqueFd> ReaderLink::ask(Request request)
+{
     const std::lock_guard lock{mutex_};
     if (!socket_) return gone(why_gone_);
     const auto end = steady_clock::now() + limit_;
-    const Request request{Request::Kind::open, ++last_id_, std::string{path}};
+    request.id = ++last_id_;
     if (!send(socket_.get(), to_packet(request)))
         return errno == EAGAIN ? late() : gone(std::generic_category().message(errno));
     return answer(request.id, end);
@@ -126,15 +137,16 @@ namespace {
 /// The reader ends at a request that is malformed: none is sent.
 class ReaderOpener final : public Opener {
 public:
-    ReaderOpener(std::shared_ptr<ReaderLink> link, std::string folder)
+    ReaderOpener(std::shared_ptr<ReaderLink> link, std::string folder, bool checkpoints)
       : link_{std::move(link)}
       , folder_{std::move(folder)}
+      , checkpoints_{checkpoints}
     {}
 
     Result<OpenFile> open(std::string_view path) override
     {
         if (!well_formed(path)) return fail(malformed(folder_));
-        auto opened = link_->open(path);
+        auto opened = ask(path);
         if (!opened) return fail(std::move(opened).error());
         return examine(std::move(*opened), name_of(folder_, path));
     }
@@ -142,11 +154,11 @@ public:
     Result<std::vector<FolderEntry>> list(std::string_view path, std::size_t most) override
     {
         if (!path.empty() && !well_formed(path)) return fail(malformed(folder_));
-        auto opened = link_->open(path);
+        auto opened = ask(path);
         if (!opened) return fail(std::move(opened).error());
         // An open folder can be listed by anybody; its files can be looked at by the reader only.
         const auto kind_of = [this, path](int, const std::string& name) -> std::optional<bool> {
-            auto entry = link_->open(path.empty() ? name : fmt::format("{}/{}", path, name));
+            auto entry = ask(path.empty() ? name : fmt::format("{}/{}", path, name));
             if (!entry) return {};
             struct stat now{};
             if (::fstat(entry->get(), &now) != 0) return {};
@@ -156,15 +168,30 @@ public:
     }
 
 private:
+    Result<UniqueFd> ask(std::string_view path)
+    {
+        if (!checkpoints_) return link_->open(path);
+        if (is_checkpoint(path)) return link_->open_checkpoint(path);
+        return fail(Errc::denied,
+                    fmt::format("cannot open {}: of an agent's checkpoints only its tasks are read",
+                                name_of(folder_, path)));
+    }
+
     std::shared_ptr<ReaderLink> link_;
     std::string folder_;
+    bool checkpoints_;
 };
 
 }  // namespace
 
 std::unique_ptr<Opener> make_reader_opener(std::shared_ptr<ReaderLink> link, std::string folder)
 {
-    return std::make_unique<ReaderOpener>(std::move(link), std::move(folder));
+    return std::make_unique<ReaderOpener>(std::move(link), std::move(folder), false);
+}
+
+std::unique_ptr<Opener> make_checkpoint_opener(std::shared_ptr<ReaderLink> link, std::string folder)
+{
+    return std::make_unique<ReaderOpener>(std::move(link), std::move(folder), true);
 }
 
 }  // namespace opsd::sandbox

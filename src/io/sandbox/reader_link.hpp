@@ -5,6 +5,7 @@
 // and nothing reads less without saying so.
 
 #include "io/sandbox/opener.hpp"
+#include "io/sandbox/reader_protocol.hpp"
 
 #include <sys/types.h>
 
@@ -25,10 +26,13 @@ public:
     Result<> fix(const std::string& folder);
     /// As open_beneath(). unavailable: the reader has gone, or did not answer in time.
     Result<UniqueFd> open(std::string_view path);
+    /// The same of what is beside the folder (checkpoints.hpp).
+    Result<UniqueFd> open_checkpoint(std::string_view path);
     /// 0: it is not there any more.
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
 private:
+    Result<UniqueFd> ask(Request request);
     Result<UniqueFd> answer(std::uint64_t id, std::chrono::steady_clock::time_point end);
     std::unexpected<Error> gone(std::string why);
     std::unexpected<Error> late() const;
@@ -46,5 +50,8 @@ private:
 /// Opens below `folder`, which the link was told.
 [[nodiscard]] std::unique_ptr<Opener> make_reader_opener(std::shared_ptr<ReaderLink> link,
                                                          std::string folder);
+/// Opens checkpoints, which are in `folder`; whatever else is asked for is Errc::denied.
+[[nodiscard]] std::unique_ptr<Opener> make_checkpoint_opener(std::shared_ptr<ReaderLink> link,
+                                                             std::string folder);
 
 }  // namespace opsd::sandbox

@@ -1,6 +1,7 @@
 #include "io/sandbox/reader_place.hpp"
 
 #include "io/sandbox/capabilities.hpp"
+#include "io/sandbox/checkpoints.hpp"
 
 #include <fmt/format.h>
 
@@ -98,6 +99,7 @@ std::unique_ptr<Opener> ReaderPlace::opener(std::string folder)
         folder_ = folder;
     }
     if (folder == folder_) return make_reader_opener(link_, std::move(folder));
+    if (folder == checkpoints_beside(folder_)) return make_checkpoint_opener(link_, std::move(folder));
     return std::make_unique<FailingOpener>(
         Error{Errc::denied, fmt::format("cannot read files of tasks in {}: their reader was started for {}, "
                                         "and has no other folder; restart opsd",

@@ -19,8 +19,8 @@ public:
     explicit ReaderPlace(Error why) : why_{std::move(why)} {}
     explicit ReaderPlace(std::shared_ptr<ReaderLink> link) : link_{std::move(link)} {}
 
-    /// The first call fixes the folder. Never fails: what is wrong is the error of each of the opener's
-    /// calls.
+    /// The first call fixes the folder; its checkpoints (checkpoints.hpp) can be had, too. Never fails: what
+    /// is wrong is the error of each of the opener's calls.
     [[nodiscard]] std::unique_ptr<Opener> opener(std::string folder);
 
     /// The daemon has started: a reader without a folder gets none any more, and ends.

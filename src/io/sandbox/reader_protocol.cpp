@@ -1,6 +1,7 @@
 #include "io/sandbox/reader_protocol.hpp"
 
 #include "io/sandbox/beneath.hpp"
+#include "io/sandbox/checkpoints.hpp"
 
 #include <climits>
 #include <cstring>
@@ -58,6 +59,9 @@ std::optional<Request> parse_request(std::string_view packet)
         return request;
     case Request::Kind::open:
         if (!request.path.empty() && !well_formed(request.path)) return {};
+        return request;
+    case Request::Kind::checkpoint:
+        if (!well_formed(request.path) || !is_checkpoint(request.path)) return {};
         return request;
     }
     return {};

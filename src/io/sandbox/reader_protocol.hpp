@@ -1,8 +1,10 @@
 #pragma once
 // What the daemon and its reader of task files say to each other, one packet (SOCK_SEQPACKET) each; both are
-// the same program on the same machine. The reader knows two requests; whatever else comes ends it.
+// the same program on the same machine. The reader knows three requests; whatever else comes ends it.
 //
-//   request  kind (1 byte: 'F' the folder, once and first, no reply; 'O' open), id (8 bytes), path
+//   request  kind (1 byte: 'F' the folder, once and first, no reply; 'O' open; 'C' open a checkpoint of a
+//   task),
+//            id (8 bytes), path
 //   reply    id (8 bytes), code (1 byte: 0 opened, the descriptor comes along; else 1 + Errc), sentence
 
 #include "opsd/result.hpp"
@@ -19,10 +21,12 @@ constexpr std::size_t max_packet = 8192;
 constexpr std::size_t max_sentence = 4096;
 
 struct Request {
-    enum class Kind : char { folder = 'F', open = 'O' };
+    enum class Kind : char { folder = 'F', open = 'O', checkpoint = 'C' };
     Kind kind = Kind::open;
     std::uint64_t id = 0;
-    std::string path;  ///< absolute of a folder; else below the folder, "" is the folder itself
+    /// Absolute of a folder; of a checkpoint below the folder's checkpoints (checkpoints.hpp); else below the
+    /// folder, "" is the folder itself.
+    std::string path;
 };
 
 struct Reply {

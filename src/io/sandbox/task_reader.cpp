@@ -2,6 +2,7 @@
 
 #include "io/sandbox/beneath.hpp"
 #include "io/sandbox/capabilities.hpp"
+#include "io/sandbox/checkpoints.hpp"
 #include "io/sandbox/passing.hpp"
 #include "io/sandbox/reader_protocol.hpp"
 
@@ -77,7 +78,8 @@ Result<> shut_itself_in()
 
 bool answer(int socket, const std::string& folder, const Request& request)
 {
-    auto opened = open_beneath(folder, request.path, permit);
+    const bool checkpoint = request.kind == Request::Kind::checkpoint;
+    auto opened = open_beneath(checkpoint ? checkpoints_beside(folder) : folder, request.path, permit);
     if (!opened) return send(socket, to_packet(Reply{request.id, std::move(opened).error()}));
     if (send(socket, to_packet(Reply{request.id, {}}), opened->get())) return true;
     if (errno != ETOOMANYREFS) return false;

@@ -75,7 +75,9 @@ Schema<TaskOptions> task_schema()
         .field(
             &T::agent, "agent",
             "Base URL of this node's Mesos agent, asked which tasks there are, and for files that opsd may "
-            "not open; empty: tasks are found by their folders only, without their names")
+            "not open; empty: tasks are found by their folders only, and named as far as their checkpoints "
+            "may "
+            "be read")
         .field(&T::ca, "ca",
                "PEM file of the authority that signed the agent's certificate; empty: the system's")
         .field(&T::authorization, "authorization",

@@ -228,8 +228,11 @@ TaskWorld real_task_world(const TaskOptions& options, const Services& services, 
     world.agent_state = [agent](const TaskOptions& asked) { return state_of_agent(agent, asked); };
     world.folder = [open = std::move(open), directory = services.paths.credentials,
                     &clock = services.clock](const TaskOptions& asked) {
-        // The rest of work_dir is the agent's own: checkpoints, and what images and volumes hold.
-        auto own = make_part_folder("slaves", make_task_folder(open(asked.work_dir + "/slaves")));
+        // The rest of work_dir is the agent's own: what images and volumes hold.
+        std::vector<FolderPart> parts;
+        parts.push_back({"slaves", make_task_folder(open(asked.work_dir + "/slaves"))});
+        parts.push_back({"meta/slaves", make_task_folder(open(asked.work_dir + "/meta/slaves"))});
+        auto own = make_part_folder(std::move(parts));
         if (asked.agent.empty()) return own;
         return make_either_folder(std::move(own), make_agent_folder(asked, directory, clock));
     };

@@ -68,7 +68,7 @@ void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
         known = runs_.try_emplace(container).first;
         known->second.path = path_of(run.name);
         known->second.is = run;
-        known->second.named = by_agent;
+        known->second.named = by_agent || run.named;
         note_run(known->second, block);
     } else {
         know_more(known->second, run, by_agent, block);
@@ -80,7 +80,7 @@ void TaskFiles::know(const TaskRun& run, bool by_agent, TaskBlock& block)
 
 void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlock& block)
 {
-    if (by_agent) {
+    if (by_agent || (run.named && !known.named)) {
         const auto same = [](const mesos::AgentTask& a, const mesos::AgentTask& b) {
             return std::tie(a.id, a.name, a.container, a.nested)
                    == std::tie(b.id, b.name, b.container, b.nested);
@@ -95,7 +95,7 @@ void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlo
     }
     if (known.is.tasks.empty()) {
         known.is = run;
-        known.named = false;
+        known.named = run.named;
         return;
     }
     // Any task may have folders in a `tasks` of its own: only those of a pod are tasks.

@@ -1,10 +1,13 @@
 #include "modules/forward/task_finder.hpp"
 
+#include "io/mesos/task_info.hpp"
 #include "io/mesos/tasks.hpp"
 
 #include <fmt/format.h>
 
-#include <functional>
+#include <algorithm>
+#include <map>
+#include <string_view>
 #include <utility>
 
 namespace opsd::forward {
@@ -25,15 +28,44 @@ std::vector<std::string> folders_in(TaskFolder& folder, const std::string& path,
     return names;
 }
 
+/// What the agent has checkpointed of the run's tasks; those that cannot be read are left out.
+std::vector<mesos::TaskInfo> checkpointed(TaskFolder& folder, const std::string& run)
+{
+    const auto tasks = fmt::format("meta/{}/tasks", run);
+    std::vector<mesos::TaskInfo> all;
+    for (const auto& id : folders_in(folder, tasks, most_tasks_of_a_run)) {
+        const auto file = folder.open(fmt::format("{}/{}/task.info", tasks, id));
+        if (!file) continue;
+        const auto bytes = (*file)->read(0, mesos::task_info_beginning);
+        auto info = bytes ? mesos::parse_task_info(*bytes) : fail(bytes.error());
+        if (info && info->id == id) all.push_back(std::move(*info));
+    }
+    return all;
+}
+
 /// A run and, by its folders, the tasks of a pod.
 TaskRun listed_run(TaskFolder& folder, pipeline::RunName name)
 {
     TaskRun run;
-    const auto tasks = folders_in(folder, path_of(name) + "/tasks", most_tasks_of_a_run);
+    const auto path = path_of(name);
+    const auto tasks = folders_in(folder, path + "/tasks", most_tasks_of_a_run);
     run.pod = !tasks.empty();
     for (const auto& id : tasks)
         run.tasks.push_back({.id = id, .name = id, .container = {}, .nested = true});
-    if (!run.pod) run.tasks.push_back({.id = name.executor, .name = name.executor, .container = {}});
+    auto known = checkpointed(folder, path);
+    if (run.pod) {
+        // Their containers are not known: they are named, but not as the agent would name them.
+        for (auto& task : run.tasks) {
+            const auto info = std::ranges::find(known, task.id, &mesos::TaskInfo::id);
+            if (info != known.end()) task.name = info->name;
+        }
+    } else if (known.empty()) {
+        run.tasks.push_back({.id = name.executor, .name = name.executor, .container = {}});
+    } else {
+        run.named = true;
+        for (auto& info : known)
+            run.tasks.push_back({.id = std::move(info.id), .name = std::move(info.name), .container = {}});
+    }
     run.name = std::move(name);
     return run;
 }
@@ -54,14 +86,18 @@ std::vector<TaskRun> runs_of(mesos::AgentState state)
         out.name = {state.id, std::move(run.framework), std::move(run.executor), std::move(run.container)};
         out.running = run.running;
         out.pod = run.pod;
+        out.named = true;
         out.tasks = std::move(run.tasks);
         runs.push_back(std::move(out));
     }
     return runs;
 }
 
-Result<std::vector<TaskRun>> list_runs(TaskFolder& folder)
+Result<std::vector<TaskRun>> list_runs(TaskFolder& folder, const std::vector<TaskRun>& before)
 {
+    std::map<std::string_view, const TaskRun*> named;
+    for (const auto& run : before)
+        if (run.named && !run.pod) named.emplace(run.name.container, &run);
     auto agents = folder.list("slaves", most_entries);
     if (!agents) return fail(std::move(agents).error());
     std::vector<TaskRun> runs;
@@ -77,7 +113,10 @@ Result<std::vector<TaskRun>> list_runs(TaskFolder& folder)
                             Errc::unavailable,
                             fmt::format("cannot list the tasks: there are more than {} folders of runs",
                                         mesos::most_runs));
-                    runs.push_back(listed_run(folder, {agent, framework, executor, container}));
+                    const auto known = named.find(container);
+                    runs.push_back(known != named.end()
+                                       ? *known->second
+                                       : listed_run(folder, {agent, framework, executor, container}));
                 }
             }
         }

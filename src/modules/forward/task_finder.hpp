@@ -17,14 +17,15 @@ constexpr std::size_t most_tasks_of_a_run = 1'000;
 struct TaskRun {
     pipeline::RunName name;
     bool running = true;
-    bool pod = false;  ///< its tasks have folders of their own
+    bool pod = false;    ///< its tasks have folders of their own
+    bool named = false;  ///< the tasks are as the agent has told them, or has checkpointed the only one
     std::vector<mesos::AgentTask> tasks;
 };
 
 struct FoundTasks {
     std::uint64_t number = 0;  ///< another one: another look
     std::int64_t at = 0;       ///< microseconds since the epoch
-    bool by_agent = false;     ///< else by folders: who runs is not known, nor the tasks' names
+    bool by_agent = false;     ///< else by folders: who runs is not known, nor all of the tasks' names
     std::vector<TaskRun> runs;
 };
 
@@ -32,8 +33,11 @@ struct FoundTasks {
 [[nodiscard]] std::string path_of(const pipeline::RunName& run);
 
 [[nodiscard]] std::vector<TaskRun> runs_of(mesos::AgentState state);
-/// All runs that have a folder. Blocks. Errors: the outermost folder cannot be listed, or there are too many.
-[[nodiscard]] Result<std::vector<TaskRun>> list_runs(TaskFolder& folder);
+/// All runs that have a folder, with the names of tasks that the agent has checkpointed and that may be
+/// read; those that were named `before` are not asked for again. Blocks. Errors: the outermost folder cannot
+/// be listed, or there are too many.
+[[nodiscard]] Result<std::vector<TaskRun>> list_runs(TaskFolder& folder,
+                                                     const std::vector<TaskRun>& before = {});
 
 /// A sentence when the agent's work_dir is another one than `work_dir`, by one of its folders.
 [[nodiscard]] std::string wrong_work_dir(const std::string& work_dir, const std::string& agents_folder);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -80,40 +81,44 @@ private:
 
 class PartFolder final : public TaskFolder {
 public:
-    PartFolder(std::string name, std::unique_ptr<TaskFolder> inner)
-      : name_{std::move(name)}
-      , inner_{std::move(inner)}
-    {}
+    explicit PartFolder(std::vector<FolderPart> parts) : parts_{std::move(parts)} {}
+
     Result<std::unique_ptr<TaskFile>> open(std::string_view path) override
     {
-        const auto below = rest_of(path);
-        if (!below || below->empty()) return fail(other(path));
-        return inner_->open(*below);
+        auto* const part = take_part(path);
+        if (part == nullptr || path.empty()) return fail(other(path));
+        return part->open(path);
     }
     Result<std::vector<sandbox::FolderEntry>> list(std::string_view path, std::size_t most) override
     {
-        const auto below = rest_of(path);
-        if (!below) return fail(other(path));
-        return inner_->list(*below, most);
+        auto* const part = take_part(path);
+        if (part == nullptr) return fail(other(path));
+        return part->list(path, most);
     }
 
 private:
-    [[nodiscard]] std::optional<std::string_view> rest_of(std::string_view path) const
+    /// The part that the path is in, which is left below it; null: none.
+    [[nodiscard]] TaskFolder* take_part(std::string_view& path) const
     {
-        if (!path.starts_with(name_)) return std::nullopt;
-        path.remove_prefix(name_.size());
-        if (path.empty()) return path;
-        if (path.front() != '/') return std::nullopt;
-        return path.substr(1);
+        for (const auto& [name, inner] : parts_) {
+            if (!path.starts_with(name)) continue;
+            const auto rest = path.substr(name.size());
+            if (!rest.empty() && rest.front() != '/') continue;
+            path = rest.substr(std::min<std::size_t>(rest.size(), 1));
+            return inner.get();
+        }
+        return nullptr;
     }
     [[nodiscard]] Error other(std::string_view path) const
     {
+        std::string names;
+        for (const auto& part : parts_)
+            names += (names.empty() ? "" : " and ") + part.name;
         return {Errc::invalid_argument,
-                fmt::format("cannot open {}: only what is in {} is opened", path, name_)};
+                fmt::format("cannot open {}: only what is in {} is opened", path, names)};
     }
 
-    std::string name_;
-    std::unique_ptr<TaskFolder> inner_;
+    std::vector<FolderPart> parts_;
 };
 
 class EitherFolder final : public TaskFolder {
@@ -153,9 +158,9 @@ std::unique_ptr<TaskFolder> make_task_folder(std::unique_ptr<sandbox::Opener> op
     return std::make_unique<OpenerFolder>(std::move(opener));
 }
 
-std::unique_ptr<TaskFolder> make_part_folder(std::string name, std::unique_ptr<TaskFolder> inner)
+std::unique_ptr<TaskFolder> make_part_folder(std::vector<FolderPart> parts)
 {
-    return std::make_unique<PartFolder>(std::move(name), std::move(inner));
+    return std::make_unique<PartFolder>(std::move(parts));
 }
 
 std::unique_ptr<TaskFolder> make_either_folder(std::unique_ptr<TaskFolder> first,

@@ -38,9 +38,12 @@ public:
 
 /// What the opener opens.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_task_folder(std::unique_ptr<sandbox::Opener> opener);
-/// All of `inner` as the folder `name` of a folder that has nothing else.
-[[nodiscard]] std::unique_ptr<TaskFolder> make_part_folder(std::string name,
-                                                           std::unique_ptr<TaskFolder> inner);
+/// A folder of which only some parts are there.
+struct FolderPart {
+    std::string name;  ///< its path in it
+    std::unique_ptr<TaskFolder> inner;
+};
+[[nodiscard]] std::unique_ptr<TaskFolder> make_part_folder(std::vector<FolderPart> parts);
 /// `first`; where that is not permitted to read, `second`. Of both errors, the first one's.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_either_folder(std::unique_ptr<TaskFolder> first,
                                                              std::unique_ptr<TaskFolder> second);

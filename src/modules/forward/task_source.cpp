@@ -183,7 +183,8 @@ Task<> TaskSource::find()
     auto error = std::move(by_agent).error().message;
     auto listed = co_await list_folders();
     if (listed)
-        error += "; tasks are found by their folders meanwhile, without their names";
+        error += "; tasks are found by their folders meanwhile, with the names that the agent has "
+                 "checkpointed and that may be read";
     else
         error += "; " + listed.error().message;
     status_.find_error = std::move(error);
@@ -235,7 +236,9 @@ Result<TaskSource::Parsed> TaskSource::parsed(const std::string& answer, const s
 
 Task<Result<std::vector<TaskRun>>> TaskSource::list_folders()
 {
-    auto job = [folder = folder_] { return list_runs(*folder); };
+    auto job = [folder = folder_, before = found_] {
+        return before ? list_runs(*folder, before->runs) : list_runs(*folder);
+    };
     auto listed = co_await worker_.run(std::move(job));
     co_return listed;
 }

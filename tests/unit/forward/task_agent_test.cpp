@@ -62,12 +62,17 @@ TEST(PartFolder, OpensNothingBesideIt)
     std::filesystem::create_directories(dir / "slavesmeta");
     for (const auto* file : {"slaves/S0/stdout", "slavesmeta/secret", "secret"})
         std::ofstream{dir / file} << "1\n";
-    const auto folder =
-        make_part_folder("slaves", make_task_folder(sandbox::make_own_opener(dir / "slaves")));
+    std::filesystem::create_directories(dir / "meta/slaves/S0");
+    std::vector<FolderPart> parts;
+    for (const auto* part : {"slaves", "meta/slaves"})
+        parts.push_back({part, make_task_folder(sandbox::make_own_opener(dir / part))});
+    const auto folder = make_part_folder(std::move(parts));
+    EXPECT_EQ(folder->list("meta/slaves", 10)->size(), 1U);
     EXPECT_TRUE(folder->open("slaves/S0/stdout"));
     EXPECT_EQ(folder->list("slaves", 10)->size(), 1U);
     EXPECT_EQ(folder->list("slaves/S0", 10)->size(), 1U);
-    for (const auto* other : {"secret", "slavesmeta/secret", "slaves", "slaves/", "slaves/../secret", ""})
+    for (const auto* other :
+         {"meta", "meta/boot_id", "secret", "slavesmeta/secret", "slaves", "slaves/", "slaves/../secret", ""})
         EXPECT_EQ(folder->open(other).error().code, Errc::invalid_argument) << other;
     EXPECT_EQ(folder->list("", 10).error().code, Errc::invalid_argument);
 }

@@ -346,6 +346,69 @@ TEST_F(TaskTail, FoldersOfTasksOfOneRunAreBounded)
     EXPECT_EQ(runs->front().tasks.size(), most_tasks_of_a_run);
 }
 
+/// As the agent writes it: a length, then fields 1 (name), 2 (id: field 1 of it) and others.
+void checkpoint(const std::string& path, const std::string& id, const std::string& name)
+{
+    const auto text = [](char field, const std::string& value) {
+        return std::string{static_cast<char>(field << 3 | 2)} + static_cast<char>(value.size()) + value;
+    };
+    std::filesystem::create_directories(path + "/" + id);
+    std::ofstream{path + "/" + id + "/task.info", std::ios::binary}
+        << std::string("\xa5\0\0\0", 4) << text(1, name) << text(2, text(1, id)) << text(3, "rest");
+}
+
+TEST_F(TaskTail, NamesAreReadFromWhatTheAgentHasCheckpointed)
+{
+    append("web", "stdout", "1\n");
+    append("pod", "tasks/t1/stdout", "2\n");
+    append("pod", "tasks/t2/stdout", "3\n");
+    append("old", "stdout", "4\n");
+    const auto meta = [&](const std::string& task) {
+        return dir / ("meta/" + path_of(run(task).name) + "/tasks");
+    };
+    checkpoint(meta("web"), "web.1", "the web");
+    checkpoint(meta("pod"), "t1", "first");
+    std::filesystem::create_directories(meta("old") + "/old.1");
+    std::ofstream{meta("old") + "/old.1/task.info"} << "torn";
+    const auto runs = list_runs(*folder);
+    ASSERT_TRUE(runs);
+    std::map<std::string, const TaskRun*> by_name;
+    for (const auto& one : *runs)
+        by_name[one.name.executor] = &one;
+    const auto& web = *by_name.at("web");
+    ASSERT_EQ(web.tasks.size(), 1U);
+    EXPECT_EQ((std::tuple{web.named, web.tasks[0].id, web.tasks[0].name}),
+              (std::tuple{true, "web.1", "the web"}));
+    const auto& pod = *by_name.at("pod");
+    ASSERT_EQ(pod.tasks.size(), 2U);
+    EXPECT_FALSE(pod.named) << "their containers are not known";
+    for (const auto& task : pod.tasks)
+        EXPECT_EQ(task.name, task.id == "t1" ? "first" : "t2");
+    EXPECT_EQ(by_name.at("old")->tasks[0].name, "old");
+    EXPECT_FALSE(by_name.at("old")->named);
+    // What is known is not read again, whoever told it.
+    std::filesystem::remove_all(dir / "meta");
+    const auto again = list_runs(*folder, *runs);
+    ASSERT_TRUE(again);
+    for (const auto& one : *again)
+        EXPECT_EQ(one.named, one.name.executor == "web");
+}
+
+TEST_F(TaskTail, AFilterOfNamesTakesThoseOfACheckpoint)
+{
+    only = "the web";
+    append("web", "stdout", "1\n");
+    found({by_folder(run("web"))}, false);
+    start();
+    read_all();
+    EXPECT_EQ(facts.unreadable, 1U) << "not known yet";
+    checkpoint(dir / ("meta/" + path_of(run("web").name) + "/tasks"), "web.1", "the web");
+    found(list_runs(*folder).value(), false);
+    read_all();
+    EXPECT_EQ(messages(), Messages{"1"});
+    EXPECT_EQ(facts.unreadable, 0U);
+}
+
 TEST_F(TaskTail, SiblingsAreFoundByNameInAFolderThatIsTooFull)
 {
     append("web", "stdout", "1\n");

@@ -1,6 +1,7 @@
 // The reader and the daemon's end of it, over a socket pair; the process itself is in
 // reader_process_test.cpp.
 
+#include "io/sandbox/checkpoints.hpp"
 #include "io/sandbox/passing.hpp"
 #include "io/sandbox/reader_place.hpp"
 #include "io/sandbox/reader_protocol.hpp"
@@ -122,6 +123,58 @@ TEST_F(TaskReader, RefusesWhatATaskPutsInItsWay)
         EXPECT_EQ(code_of(opener->open("a/stdout")), "good") << "none of it ended the reader";
     }
     EXPECT_EQ(reader.ended(), 0);
+}
+
+TEST_F(TaskReader, OfTheAgentsCheckpointsOpensItsTasksOnly)
+{
+    const std::string run = "S0/frameworks/f/executors/e/runs/c";
+    const auto meta = files.path("meta/slaves");
+    std::filesystem::create_directories(meta + "/" + run + "/tasks/t");
+    for (const auto* name : {"/tasks/t/task.info", "/tasks/t/task.updates", "/executor.info"})
+        files.put("meta/slaves/" + run + name, "x");
+    files.put("meta/slaves/S0/slave.info", "x");
+    Reader reader{std::move(pair.its)};
+    {
+        ReaderPlace place{link()};
+        const auto sandboxes = place.opener(files.slaves());
+        const auto opener = place.opener(meta);
+        EXPECT_EQ(code_of(opener->open(run + "/tasks/t/task.info")), "good");
+        const auto tasks = opener->list(run + "/tasks", 10);
+        ASSERT_TRUE(tasks) << tasks.error().message;
+        ASSERT_EQ(tasks->size(), 1U);
+        EXPECT_TRUE(tasks->front().folder);
+        for (const auto* other : {"S0/slave.info", "S0", "S0/frameworks/f/executors/e/runs/c/executor.info",
+                                  "S0/frameworks/f/executors/e/runs/c/tasks/t/task.updates",
+                                  "S0/frameworks/f/executors/e/runs/c/tasks/t/task.info/x"})
+            EXPECT_EQ(code_of(opener->open(other)), "denied") << other;
+        EXPECT_EQ(code_of(opener->open(run + "/tasks/../executor.info")), "invalid_argument");
+        EXPECT_EQ(code_of(opener->list("", 10)), "denied");
+        EXPECT_EQ(code_of(place.opener(files.path("meta"))->open("slaves")), "denied");
+        EXPECT_EQ(code_of(sandboxes->open("a/stdout")), "good") << "none of it ended the reader";
+    }
+    EXPECT_EQ(reader.ended(), 0);
+}
+
+TEST_F(TaskReader, EndsWhenAnotherCheckpointIsAskedFor)
+{
+    Reader reader{std::move(pair.its)};
+    ASSERT_TRUE(send(pair.ours.get(), to_packet(Request{Request::Kind::folder, 1, files.slaves()})));
+    ASSERT_TRUE(send(pair.ours.get(), to_packet(Request{Request::Kind::checkpoint, 2, "S0/slave.info"})));
+    EXPECT_EQ(reader.ended(), 1);
+}
+
+TEST(Checkpoints, AreBesideTheSandboxesAndOfOneShape)
+{
+    EXPECT_EQ(checkpoints_beside("/var/lib/mesos/slave/slaves"), "/var/lib/mesos/slave/meta/slaves");
+    EXPECT_EQ(checkpoints_beside("/slaves"), "/meta/slaves");
+    EXPECT_EQ(checkpoints_beside("/srv/sandboxes"), "");
+    const std::string run = "S0/frameworks/f/executors/e/runs/c";
+    for (const auto* good : {"/tasks", "/tasks/t", "/tasks/t/task.info"})
+        EXPECT_TRUE(is_checkpoint(run + good)) << good;
+    for (const auto* bad : {"", "/", "/tasks/", "/tasks//task.info", "/task", "/tasks/t/task.updates",
+                            "/tasks/t/task.info/", "/tasks/t/task.info/x"})
+        EXPECT_FALSE(is_checkpoint(run + bad)) << bad;
+    EXPECT_FALSE(is_checkpoint("S0/frameworks/f/executors/e/run/c/tasks"));
 }
 
 TEST_F(TaskReader, WhatIsStillDeniedSaysThatTheDropInIsNotTheReason)
