@@ -11,7 +11,7 @@ from harness import TOP, NodeTest, eventually
 READING = 1 << 2   # CAP_DAC_READ_SEARCH
 SETS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 SLAVES = "/var/lib/mesos/slave/slaves"
-TASKS = ("forward:\n  outputs: [{name: tasks, type: file, path: /var/lib/opsd/tasks.ndjson, input: tasks}]\n"
+TASKS = ("forward:\n  outputs: [{name: tasks, type: file, path: /var/lib/opsd/tasks.ndjson, input: tasks, start: beginning}]\n"
          "  tasks:\n    work_dir: /var/lib/mesos/slave\n")
 
 # What the daemon does with its reader, for the files of a task that belong to root alone; in the unit's sandbox.
