@@ -45,7 +45,8 @@ std::string lag_of(const json& output)
 void print_tasks(const json& tasks)
 {
     if (!tasks.is_object()) return;
-    for (const auto* name : {"runs", "files", "files_not_followed", "files_unreadable", "behind_bytes"})
+    for (const auto* name :
+         {"runs", "files", "files_not_followed", "files_queued", "files_unreadable", "behind_bytes"})
         fmt::print("{:>18}  {}\n", name, number(tasks, name));
     for (const auto* name : {"found_by", "unreadable_why", "find_error", "last_loss"})
         if (!text(tasks, name).empty()) fmt::print("{:>18}  {}\n", name, text(tasks, name));

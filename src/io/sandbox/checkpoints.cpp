@@ -1,6 +1,5 @@
 #include "io/sandbox/checkpoints.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -18,17 +17,15 @@ bool is_checkpoint(std::string_view path) noexcept
     // "" is anybody's id.
     constexpr std::array<std::string_view, 10> shape{"",     "frameworks", "",      "executors", "",
                                                      "runs", "",           "tasks", "",          "task.info"};
-    constexpr std::size_t shortest = 8;  // as far as "tasks"
-    std::size_t parts = 0;
-    for (bool more = true; more; ++parts) {
+    for (std::size_t i = 0; i < shape.size(); ++i) {
         const auto slash = path.find('/');
         const auto part = path.substr(0, slash);
-        more = slash != std::string_view::npos;
+        const bool more = slash != std::string_view::npos;
+        if (part.empty() || more != (i + 1 < shape.size())) return false;
+        if (!shape[i].empty() && shape[i] != part) return false;
         path.remove_prefix(more ? slash + 1 : path.size());
-        if (parts == shape.size() || part.empty()) return false;
-        if (!shape[parts].empty() && shape[parts] != part) return false;
     }
-    return parts >= shortest;
+    return true;
 }
 
 }  // namespace opsd::sandbox

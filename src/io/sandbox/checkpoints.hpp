@@ -11,7 +11,7 @@ namespace opsd::sandbox {
 /// WORK_DIR/slaves -> WORK_DIR/meta/slaves; "" for a folder of another name.
 [[nodiscard]] std::string checkpoints_beside(std::string_view slaves);
 
-/// Is it the folder of a run's tasks, of one of them, or its task.info, below meta/slaves?
+/// Is it a task.info, below meta/slaves?
 [[nodiscard]] bool is_checkpoint(std::string_view path) noexcept;
 
 }  // namespace opsd::sandbox

@@ -2,9 +2,8 @@
 // What the daemon and its reader of task files say to each other, one packet (SOCK_SEQPACKET) each; both are
 // the same program on the same machine. The reader knows three requests; whatever else comes ends it.
 //
-//   request  kind (1 byte: 'F' the folder, once and first, no reply; 'O' open; 'C' open a checkpoint of a
-//   task),
-//            id (8 bytes), path
+//   request  kind (1 byte), id (8 bytes), path
+//            'F' the folder, once and first, without a reply; 'O' open; 'C' open a checkpoint of a task
 //   reply    id (8 bytes), code (1 byte: 0 opened, the descriptor comes along; else 1 + Errc), sentence
 
 #include "opsd/result.hpp"

@@ -31,7 +31,7 @@ public:
     [[nodiscard]] const systemd::MatchGroups& matches() const noexcept { return matches_; }
     /// Of an entry that fits the matches.
     [[nodiscard]] bool takes(const systemd::JournalEntry& entry) const;
-    /// Whether it looks at what only the agent tells of a task, such as its name.
+    /// Whether it looks at what files do not tell of a task, such as its name.
     [[nodiscard]] bool needs_names() const;
 
     /// Own lines that were not forwarded. From any thread.

@@ -75,9 +75,7 @@ Schema<TaskOptions> task_schema()
         .field(
             &T::agent, "agent",
             "Base URL of this node's Mesos agent, asked which tasks there are, and for files that opsd may "
-            "not open; empty: tasks are found by their folders only, and named as far as their checkpoints "
-            "may "
-            "be read")
+            "not open; empty: tasks are found by their folders, and named as far as checkpoints tell")
         .field(&T::ca, "ca",
                "PEM file of the authority that signed the agent's certificate; empty: the system's")
         .field(&T::authorization, "authorization",
@@ -90,11 +88,11 @@ Schema<TaskOptions> task_schema()
                between(Duration{50ms}, Duration{60s}))
         .field(&T::max_files, "max_files",
                "Files followed at a time, by each output; further ones wait, and are counted",
-               between<std::int64_t>(1, 10'000))
+               between<std::int64_t>(1, 5'000))
         .field(&T::max_queued, "max_queued",
-               "Files open, by each output, only until older ones of their name are read; a log with "
-               "more to open waits",
-               between<std::int64_t>(1, 10'000))
+               "Files open, by each output, only until older ones of their name are read; beyond it further "
+               "logs wait, a single one may open up to 100",
+               between<std::int64_t>(1, 4'000))
         .field(&T::max_line, "max_line",
                "Longer lines become several records; also a record of several lines",
                between(Bytes{1'000}, Bytes{1 << 20}))

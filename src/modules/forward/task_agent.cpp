@@ -46,7 +46,7 @@ public:
 private:
     [[nodiscard]] std::string full(const std::string& path) const
     {
-        return fmt::format("{}/{}", options_.work_dir, path);
+        return fmt::format("{}/slaves/{}", options_.work_dir, path);
     }
     template <class T>
     static Task<> keep(Task<Result<T>> task, std::optional<Result<T>>& kept)
@@ -230,11 +230,13 @@ TaskWorld real_task_world(const TaskOptions& options, const Services& services, 
                     &clock = services.clock](const TaskOptions& asked) {
         // The rest of work_dir is the agent's own: what images and volumes hold.
         std::vector<FolderPart> parts;
-        parts.push_back({"slaves", make_task_folder(open(asked.work_dir + "/slaves"))});
+        auto sandboxes = make_task_folder(open(asked.work_dir + "/slaves"));
+        if (!asked.agent.empty())
+            sandboxes = make_either_folder(std::move(sandboxes), make_agent_folder(asked, directory, clock));
+        parts.push_back({"slaves", std::move(sandboxes)});
+        // The agent hands out sandboxes, not its checkpoints.
         parts.push_back({"meta/slaves", make_task_folder(open(asked.work_dir + "/meta/slaves"))});
-        auto own = make_part_folder(std::move(parts));
-        if (asked.agent.empty()) return own;
-        return make_either_folder(std::move(own), make_agent_folder(asked, directory, clock));
+        return make_part_folder(std::move(parts));
     };
     return world;
 }

@@ -9,7 +9,7 @@
 
 namespace opsd::forward {
 
-/// The files below the agent's work_dir through its files API, which has no inodes, and is looked at each
+/// The files below WORK_DIR/slaves through the agent's files API, which has no inodes, and is looked at each
 /// `interval` only. Blocks, for the timeout at most.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_agent_folder(const TaskOptions& options,
                                                             std::string credentials, Clock& clock);

@@ -26,7 +26,8 @@ struct TaskFilesOptions {
     std::chrono::milliseconds poll{500};
     TailRules tail;
     bool skip = false;        ///< what is there at the first look is passed over
-    bool await_names = true;  ///< what the filter leaves out waits until the agent has told the tasks' names
+    bool await_names = true;  ///< what the filter leaves out waits until the tasks' names are known
+    bool agent = true;        ///< it tells them some time; else only its checkpoints do, or nobody
 };
 
 /// What a block is asked for with.
@@ -83,7 +84,7 @@ private:
         TaskStream stream;
         TaskNames names;
         bool open = false;
-        bool named = false;  ///< the agent has told the names, or never will
+        bool named = false;  ///< the names are known, or never will be
         bool held = false;   ///< for the names: the filter did not take it without
         std::string error;
     };
@@ -91,7 +92,8 @@ private:
         TaskRun is;
         std::string path;
         std::set<std::string> unnamed;  ///< of its tasks, those that only have a folder
-        bool named = false;             ///< its tasks are as the agent has told
+        bool named = false;             ///< its tasks are as the agent has told or checkpointed them
+        unsigned unnamed_looks = 0;     ///< at its folders, without an agent
         bool ended = false;
         std::uint64_t generation = 0;  ///< of files whose names were there before
         std::string error;             ///< one of its folders cannot be listed
@@ -107,6 +109,7 @@ private:
     void note_run(const Run& run, TaskBlock& block);
     void set_names(const Run& run, const std::string& name, Followed& file) const;
     void never_named(Run& run, TaskBlock& block);
+    void lose_patience();
     [[nodiscard]] bool written_lately(const TaskRun& run);
     void end_missing(const FoundTasks& found, TaskBlock& block);
     void forget_done(const FoundTasks& found, TaskBlock& block);

@@ -39,6 +39,7 @@ void TaskFiles::take(const FoundTasks& found, Monotonic now, TaskBlock& block)
     taken_ = found.number;
     for (const auto& run : found.runs)
         know(run, found.by_agent, block);
+    if (!found.by_agent && !options_.agent) lose_patience();
     end_missing(found, block);
     forget_done(found, block);
     not_followed_ = 0;
@@ -104,14 +105,18 @@ void TaskFiles::know_more(Run& known, const TaskRun& run, bool by_agent, TaskBlo
     for (const auto& task : known.is.tasks)
         ids.insert(task.id);
     for (const auto& task : run.tasks) {
+        if (!ids.insert(task.id).second) {
+            const auto before = std::ranges::find(known.is.tasks, task.id, &mesos::AgentTask::id);
+            if (!known.named || known.unnamed.contains(task.id)) before->name = task.name;
+            continue;
+        }
         if (known.is.tasks.size() >= most_tasks_of_a_run) return;
-        if (!ids.insert(task.id).second) continue;
         known.is.tasks.push_back(task);
         known.unnamed.insert(task.id);
     }
 }
 
-/// With the names of its tasks when the agent has told them.
+/// With the names of its tasks when they are known.
 void TaskFiles::note_run(const Run& run, TaskBlock& block)
 {
     LedgerSpot spot{What::run, run.is.name, {}, {}};
@@ -129,6 +134,19 @@ void TaskFiles::set_names(const Run& run, const std::string& name, Followed& fil
     file.names = names_of(run.is, name);
     file.named = !options_.await_names || (run.named && !run.unnamed.contains(file.names.id));
     if (file.named) file.held = false;
+}
+
+/// Nobody but a checkpoint can name what has none by now: the task of an executor of a framework's own.
+void TaskFiles::lose_patience()
+{
+    constexpr unsigned enough_looks = 3;  // an agent writes it before it starts the task
+    for (auto& [container, run] : runs_) {
+        if (run.named || ++run.unnamed_looks < enough_looks) continue;
+        run.named = true;
+        run.unnamed.clear();
+        for (auto& [name, file] : run.files)
+            set_names(run, name, *file);
+    }
 }
 
 /// The agent has forgotten it: nobody will tell what its tasks were called.

@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -28,44 +28,41 @@ std::vector<std::string> folders_in(TaskFolder& folder, const std::string& path,
     return names;
 }
 
-/// What the agent has checkpointed of the run's tasks; those that cannot be read are left out.
-std::vector<mesos::TaskInfo> checkpointed(TaskFolder& folder, const std::string& run)
+/// What the agent has checkpointed of a task, as far as it may be read.
+std::optional<mesos::TaskInfo> checkpointed(TaskFolder& folder, const std::string& run, const std::string& id)
 {
-    const auto tasks = fmt::format("meta/{}/tasks", run);
-    std::vector<mesos::TaskInfo> all;
-    for (const auto& id : folders_in(folder, tasks, most_tasks_of_a_run)) {
-        const auto file = folder.open(fmt::format("{}/{}/task.info", tasks, id));
-        if (!file) continue;
-        const auto bytes = (*file)->read(0, mesos::task_info_beginning);
-        auto info = bytes ? mesos::parse_task_info(*bytes) : fail(bytes.error());
-        if (info && info->id == id) all.push_back(std::move(*info));
-    }
-    return all;
+    const auto file = folder.open(fmt::format("meta/{}/tasks/{}/task.info", run, id));
+    if (!file) return std::nullopt;
+    const auto bytes = (*file)->read(0, mesos::task_info_beginning);
+    if (!bytes) return std::nullopt;
+    auto info = mesos::parse_task_info(*bytes);
+    return info && info->id == id ? std::optional{std::move(*info)} : std::nullopt;
 }
+
+/// Its only task is called as its executor: no other will come.
+bool is_command(const TaskRun& run) { return run.tasks.size() == 1 && run.tasks[0].id == run.name.executor; }
 
 /// A run and, by its folders, the tasks of a pod.
 TaskRun listed_run(TaskFolder& folder, pipeline::RunName name)
 {
     TaskRun run;
     const auto path = path_of(name);
+    if (auto task = checkpointed(folder, path, name.executor)) {
+        // A command's executor is called as its only task. What folders that makes says nothing then.
+        run.named = true;
+        run.tasks.push_back({.id = std::move(task->id), .name = std::move(task->name), .container = {}});
+        run.name = std::move(name);
+        return run;
+    }
     const auto tasks = folders_in(folder, path + "/tasks", most_tasks_of_a_run);
     run.pod = !tasks.empty();
-    for (const auto& id : tasks)
-        run.tasks.push_back({.id = id, .name = id, .container = {}, .nested = true});
-    auto known = checkpointed(folder, path);
-    if (run.pod) {
-        // Their containers are not known: they are named, but not as the agent would name them.
-        for (auto& task : run.tasks) {
-            const auto info = std::ranges::find(known, task.id, &mesos::TaskInfo::id);
-            if (info != known.end()) task.name = info->name;
-        }
-    } else if (known.empty()) {
-        run.tasks.push_back({.id = name.executor, .name = name.executor, .container = {}});
-    } else {
-        run.named = true;
-        for (auto& info : known)
-            run.tasks.push_back({.id = std::move(info.id), .name = std::move(info.name), .container = {}});
+    for (const auto& id : tasks) {
+        // Its container is not known: named, but not as the agent would tell it.
+        auto task = checkpointed(folder, path, id);
+        run.tasks.push_back(
+            {.id = id, .name = task ? std::move(task->name) : id, .container = {}, .nested = true});
     }
+    if (!run.pod) run.tasks.push_back({.id = name.executor, .name = name.executor, .container = {}});
     run.name = std::move(name);
     return run;
 }
@@ -97,7 +94,7 @@ Result<std::vector<TaskRun>> list_runs(TaskFolder& folder, const std::vector<Tas
 {
     std::map<std::string_view, const TaskRun*> named;
     for (const auto& run : before)
-        if (run.named && !run.pod) named.emplace(run.name.container, &run);
+        if (run.named && !run.pod && is_command(run)) named.emplace(run.name.container, &run);
     auto agents = folder.list("slaves", most_entries);
     if (!agents) return fail(std::move(agents).error());
     std::vector<TaskRun> runs;

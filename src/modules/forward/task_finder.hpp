@@ -18,7 +18,7 @@ struct TaskRun {
     pipeline::RunName name;
     bool running = true;
     bool pod = false;    ///< its tasks have folders of their own
-    bool named = false;  ///< the tasks are as the agent has told them, or has checkpointed the only one
+    bool named = false;  ///< its tasks are as the agent tells them, or as it has checkpointed the only one
     std::vector<mesos::AgentTask> tasks;
 };
 

@@ -38,11 +38,12 @@ public:
 
 /// What the opener opens.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_task_folder(std::unique_ptr<sandbox::Opener> opener);
-/// A folder of which only some parts are there.
+/// A folder in another one.
 struct FolderPart {
-    std::string name;  ///< its path in it
+    std::string name;  ///< its path there
     std::unique_ptr<TaskFolder> inner;
 };
+/// A folder of which only these parts are there.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_part_folder(std::vector<FolderPart> parts);
 /// `first`; where that is not permitted to read, `second`. Of both errors, the first one's.
 [[nodiscard]] std::unique_ptr<TaskFolder> make_either_folder(std::unique_ptr<TaskFolder> first,

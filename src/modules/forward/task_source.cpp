@@ -25,7 +25,8 @@ TaskFilesOptions files_options(const TaskOptions& options, TaskWanted wanted)
     out.tail.most_queued = static_cast<std::size_t>(options.max_queued);
     out.poll = options.poll;
     out.skip = !wanted.from_beginning;
-    out.await_names = wanted.by_names && !options.agent.empty();
+    out.await_names = wanted.by_names;
+    out.agent = !options.agent.empty();
     out.tail.join.max_line = static_cast<std::size_t>(options.max_line.count);
     out.tail.join.max_lines = static_cast<std::size_t>(options.multiline.max_lines);
     out.tail.partial_timeout = options.partial_timeout;

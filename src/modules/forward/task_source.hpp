@@ -29,7 +29,7 @@ struct TaskWorld {
 /// What of the files an output wants.
 struct TaskWanted {
     bool from_beginning = false;  ///< also what was there before the first start
-    bool by_names = true;         ///< its filter looks at what only the agent tells
+    bool by_names = true;         ///< its filter looks at what files do not tell of a task
 };
 
 class TaskSource final : public Input {

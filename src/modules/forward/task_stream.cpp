@@ -41,14 +41,16 @@ Result<> TaskStream::room_for(std::size_t files) const
     return fail(
         Errc::unavailable,
         fmt::format("cannot open the files that come after {} yet: {} files of others are open and not "
-                    "read; it goes on when they are",
-                    full_path(name_), others));
+                    "read, forward.tasks.max_queued allows {}; it goes on when they are",
+                    full_path(name_), others, rules_.most_queued));
 }
 
 void TaskStream::count_queued()
 {
-    *rules_.queued = *rules_.queued - counted_ + chain_.size();
-    counted_ = chain_.size();
+    // The last one will have the stream's place among those that are followed.
+    const auto queued = chain_.empty() ? 0 : chain_.size() - 1;
+    *rules_.queued = *rules_.queued - counted_ + queued;
+    counted_ = queued;
 }
 
 std::string TaskStream::full_path(std::string_view name) const { return fmt::format("{}/{}", path_, name); }

@@ -45,13 +45,13 @@ TEST(AgentFolder, OneThatDoesNotAnswerIsAskedOnceAnInterval)
     };
     const timeval soon{.tv_sec = 0, .tv_usec = 1'000};
     ASSERT_EQ(::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
-    EXPECT_EQ(folder->open("slaves/a/stdout").error().code, Errc::timeout);
+    EXPECT_EQ(folder->open("a/stdout").error().code, Errc::timeout);
     EXPECT_EQ(connections(), 1U);
-    EXPECT_EQ(folder->open("slaves/b/stdout").error().code, Errc::timeout);
-    EXPECT_EQ(folder->list("slaves/b", 10).error().code, Errc::timeout);
+    EXPECT_EQ(folder->open("b/stdout").error().code, Errc::timeout);
+    EXPECT_EQ(folder->list("b", 10).error().code, Errc::timeout);
     EXPECT_EQ(connections(), 0U);
     clock.advance(options.interval, [] {});
-    EXPECT_EQ(folder->open("slaves/b/stdout").error().code, Errc::timeout);
+    EXPECT_EQ(folder->open("b/stdout").error().code, Errc::timeout);
     EXPECT_EQ(connections(), 1U);
 }
 

@@ -290,7 +290,7 @@ TEST_F(TaskTail, AnEndedTaskIsNotDoneWhileItsLastFileCannotBeOpened)
 
 TEST_F(TaskTail, FilesThatWaitForOthersOfTheirNameAreBounded)
 {
-    options.tail.most_queued = 4;
+    options.tail.most_queued = 3;
     for (const auto* task : {"a", "b"})
         append(task, "stdout", "0\n");
     found({run("a"), run("b")});
@@ -357,19 +357,24 @@ void checkpoint(const std::string& path, const std::string& id, const std::strin
         << std::string("\xa5\0\0\0", 4) << text(1, name) << text(2, text(1, id)) << text(3, "rest");
 }
 
+std::string checkpoints_of(const opsd::test::TempDir& dir, const TaskRun& run)
+{
+    return dir / ("meta/" + path_of(run.name) + "/tasks");
+}
+
 TEST_F(TaskTail, NamesAreReadFromWhatTheAgentHasCheckpointed)
 {
     append("web", "stdout", "1\n");
+    append("web", "tasks/mine/stdout", "it made a folder itself\n");
     append("pod", "tasks/t1/stdout", "2\n");
     append("pod", "tasks/t2/stdout", "3\n");
-    append("old", "stdout", "4\n");
-    const auto meta = [&](const std::string& task) {
-        return dir / ("meta/" + path_of(run(task).name) + "/tasks");
-    };
-    checkpoint(meta("web"), "web.1", "the web");
-    checkpoint(meta("pod"), "t1", "first");
-    std::filesystem::create_directories(meta("old") + "/old.1");
-    std::ofstream{meta("old") + "/old.1/task.info"} << "torn";
+    append("own", "stdout", "4\n");
+    append("torn", "stdout", "5\n");
+    checkpoint(checkpoints_of(dir, run("web")), "web", "the web");
+    checkpoint(checkpoints_of(dir, run("pod")), "t1", "first");
+    checkpoint(checkpoints_of(dir, run("own")), "a", "one of several");
+    std::filesystem::create_directories(checkpoints_of(dir, run("torn")) + "/torn");
+    std::ofstream{checkpoints_of(dir, run("torn")) + "/torn/task.info"} << "torn";
     const auto runs = list_runs(*folder);
     ASSERT_TRUE(runs);
     std::map<std::string, const TaskRun*> by_name;
@@ -377,16 +382,17 @@ TEST_F(TaskTail, NamesAreReadFromWhatTheAgentHasCheckpointed)
         by_name[one.name.executor] = &one;
     const auto& web = *by_name.at("web");
     ASSERT_EQ(web.tasks.size(), 1U);
-    EXPECT_EQ((std::tuple{web.named, web.tasks[0].id, web.tasks[0].name}),
-              (std::tuple{true, "web.1", "the web"}));
+    EXPECT_EQ((std::tuple{web.named, web.pod, web.tasks[0].name}), (std::tuple{true, false, "the web"}));
     const auto& pod = *by_name.at("pod");
     ASSERT_EQ(pod.tasks.size(), 2U);
-    EXPECT_FALSE(pod.named) << "their containers are not known";
+    EXPECT_EQ((std::tuple{pod.named, pod.pod}), (std::tuple{false, true})) << "containers are not known";
     for (const auto& task : pod.tasks)
         EXPECT_EQ(task.name, task.id == "t1" ? "first" : "t2");
-    EXPECT_EQ(by_name.at("old")->tasks[0].name, "old");
-    EXPECT_FALSE(by_name.at("old")->named);
-    // What is known is not read again, whoever told it.
+    for (const auto* other : {"own", "torn"}) {
+        EXPECT_FALSE(by_name.at(other)->named) << other << ": another task may come, or may have come";
+        EXPECT_EQ(by_name.at(other)->tasks[0].name, other);
+    }
+    // A command has one task: what is known of it is not read again. All others are.
     std::filesystem::remove_all(dir / "meta");
     const auto again = list_runs(*folder, *runs);
     ASSERT_TRUE(again);
@@ -394,19 +400,66 @@ TEST_F(TaskTail, NamesAreReadFromWhatTheAgentHasCheckpointed)
         EXPECT_EQ(one.named, one.name.executor == "web");
 }
 
+/// As an agent's commands are: the executor is called as its task.
+TaskRun command(TaskRun run)
+{
+    run.tasks = {{.id = run.name.executor, .name = run.name.executor, .container = {}}};
+    return run;
+}
+
 TEST_F(TaskTail, AFilterOfNamesTakesThoseOfACheckpoint)
 {
-    only = "the web";
-    append("web", "stdout", "1\n");
-    found({by_folder(run("web"))}, false);
+    for (const bool agent : {true, false}) {
+        options.agent = agent;
+        only = "the web";
+        const std::string name = agent ? "with" : "without";
+        append(name, "stdout", "1\n");
+        found({command(run(name))}, false);
+        saved.clear();
+        start();
+        read_all();
+        EXPECT_EQ(facts.unreadable, 1U) << "not known yet";
+        checkpoint(checkpoints_of(dir, run(name)), name, "the web");
+        found(list_runs(*folder).value(), false);
+        read_all();
+        EXPECT_EQ(messages(), Messages{"1"}) << name;
+        EXPECT_EQ(facts.unreadable, 0U);
+        std::filesystem::remove_all(dir / path_of(run(name).name));
+    }
+}
+
+TEST_F(TaskTail, WithoutAnAgentWhatHasNoCheckpointIsNotWaitedForForEver)
+{
+    options.agent = false;
+    only = "another";
+    append("own", "stdout", "1\n");
+    found({command(run("own"))}, false);
     start();
     read_all();
-    EXPECT_EQ(facts.unreadable, 1U) << "not known yet";
-    checkpoint(dir / ("meta/" + path_of(run("web").name) + "/tasks"), "web.1", "the web");
-    found(list_runs(*folder).value(), false);
-    read_all();
-    EXPECT_EQ(messages(), Messages{"1"});
+    EXPECT_EQ(facts.unreadable, 1U);
+    for (int look = 0; look < 3; ++look) {
+        found({command(run("own"))}, false);
+        read_all();
+    }
     EXPECT_EQ(facts.unreadable, 0U);
+    EXPECT_EQ(facts.behind_bytes, 0U) << "passed over: its task is not called so";
+    EXPECT_EQ(losses, Messages{});
+}
+
+TEST_F(TaskTail, ANameThatIsReadLaterIsTaken)
+{
+    append("pod", "tasks/t1/stdout", "1\n");
+    found(list_runs(*folder).value(), false);
+    start();
+    read_all();
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_TRUE(seen[0].line.contains("|t1|t1|")) << seen[0].line;
+    checkpoint(checkpoints_of(dir, run("pod")), "t1", "first");
+    found(list_runs(*folder).value(), false);
+    append("pod", "tasks/t1/stdout", "2\n");
+    read_all();
+    ASSERT_EQ(seen.size(), 2U);
+    EXPECT_TRUE(seen[1].line.contains("|t1|first|")) << seen[1].line;
 }
 
 TEST_F(TaskTail, SiblingsAreFoundByNameInAFolderThatIsTooFull)

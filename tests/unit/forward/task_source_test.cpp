@@ -175,6 +175,58 @@ TEST_F(TaskOutput, AnErrorOfTheAgentIsOverWhenItAnswersAsBefore)
     EXPECT_EQ(output()["tasks"]["found_by"], "agent");
 }
 
+TEST_F(TaskOutput, LinesWaitForNamesOnlyWhereTheFilterLooksAtThem)
+{
+    options.outputs[0].filter.matches = {"TASK_NAME=name-web"};
+    agent_away = true;
+    tasks["web"] = true;
+    append("web", "stdout", "1\n");
+    start();
+    until_after(1s, [&] { return output()["tasks"]["files_unreadable"] == 1; });
+    EXPECT_TRUE(output()["tasks"]["unreadable_why"].get<std::string>().contains("names of its task"));
+    EXPECT_EQ(output()["acknowledged"], 0);
+    agent_away = false;
+    until_taken(1);
+    stop();
+    options.outputs[0].filter.matches = {"STREAM=stdout"};
+    agent_away = true;
+    append("web", "stderr", "no\n");
+    append("web", "stdout", "2\n");
+    start();
+    until_after(1s, [&] { return far.documents.size() == 2; });
+    EXPECT_EQ(output()["tasks"]["files_unreadable"], 0);
+}
+
+TEST_F(TaskOutput, RotatedFilesThatWaitAreBoundedByTheirSetting)
+{
+    options.tasks.max_queued = 1;
+    for (const auto* task : {"a", "b"}) {
+        tasks[task] = true;
+        append(task, "stdout", "first\n");
+    }
+    start();
+    until_taken(2);
+    // The end of a renamed file is waited for a while, and those that came after it are open meanwhile: the
+    // one that has the name has the place of the file, all others are queued.
+    for (const std::string task : {"a", "b"}) {
+        const auto file =
+            sandboxes / ("slaves/S0/frameworks/f/executors/" + task + "/runs/c-" + task + "/stdout");
+        std::filesystem::rename(file, file + ".2");
+        append(task, "stdout.1", "second\n");
+        append(task, "stdout", "new\n");
+    }
+    until_after(100ms, [&] { return output()["tasks"]["files_queued"] == 1; });
+    EXPECT_EQ(metric("opsd_forward_task_files_queued"), 1);
+    EXPECT_EQ(output()["tasks"]["files_unreadable"], 1);
+    EXPECT_TRUE(
+        output()["tasks"]["unreadable_why"].get<std::string>().contains("forward.tasks.max_queued allows 1"))
+        << output()["tasks"].dump();
+    until_after(200ms, [&] { return arrived()["new"] == 2; });
+    EXPECT_EQ(arrived()["second"], 2U);
+    EXPECT_EQ(output()["tasks"]["files_queued"], 0);
+    expect_sum();
+}
+
 TEST_F(TaskOutput, AReplayIsFromTheBeginningOnly)
 {
     tasks["web"] = true;
