@@ -142,7 +142,7 @@ class WithTasks(ReaderTest):
         return found[0]
 
     def test_it_reads_the_names_of_tasks_that_the_agent_has_checkpointed(self):
-        run = "S0/frameworks/f/executors/e.1/runs/c"
+        run = "S0/frameworks/f/executors/ticker/runs/c"
         info = os.path.join(TOP, "tests", "fixtures", "mesos", "agent", "task.info")
         with open(info, "rb") as file:
             octal = "".join(f"\\{byte:03o}" for byte in file.read())
