@@ -66,7 +66,7 @@ Task<Result<std::string>> masters_state(std::shared_ptr<net::PeersPlace> place, 
     const auto peers = place->get();
     if (!peers || !peers->mesos_state)
         co_return fail(peers ? Errc::not_found : Errc::unavailable,
-                       peers ? "cannot find the task: no Mesos masters are configured; set "
+                       peers ? "cannot look for tasks: no Mesos masters are configured; set "
                                "cluster.sources.mesos.masters or cluster.sources.zookeeper.address"
                              : no_peers().error().message);
     co_return co_await peers->mesos_state(end, std::move(authorization));
