@@ -43,4 +43,10 @@ Result<std::string> gunzip(std::string_view packed, std::size_t limit)
     return fail(Errc::protocol, "cannot unpack: it is no gzip file, or only the beginning of one");
 }
 
+std::uint32_t crc32(std::string_view bytes) noexcept
+{
+    return static_cast<std::uint32_t>(
+        ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+}
+
 }  // namespace opsd

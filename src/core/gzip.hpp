@@ -1,8 +1,9 @@
 #pragma once
-// gzip by zlib.
+// gzip, and its checksum, by zlib.
 
 #include "opsd/result.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,5 +18,8 @@ inline constexpr int gzip_fast = 1;
 
 /// The bytes of a gzip file, at most `limit` of them: more is invalid_argument, what is no gzip is protocol.
 [[nodiscard]] Result<std::string> gunzip(std::string_view packed, std::size_t limit);
+
+/// CRC-32, which tells bytes from other bytes. Not against forgers.
+[[nodiscard]] std::uint32_t crc32(std::string_view bytes) noexcept;
 
 }  // namespace opsd

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 #include <utility>
 
 namespace opsd::mesos {
@@ -17,35 +16,12 @@ using Kind = JsonEvent::Kind;
 
 constexpr std::string_view answer = "the agent's answer to /state";
 
-/// Where a path leads: "" is the thing itself.
-struct Place {
-    std::string_view field;
-    bool completed = false;
-};
-
-struct List {
-    std::string_view item;
-    bool completed = false;
-};
-
-template <std::size_t Size>
-std::optional<Place> place_in(const std::array<List, Size>& lists, std::string_view path)
-{
-    for (const auto& list : lists) {
-        if (!path.starts_with(list.item)) continue;
-        const auto rest = path.substr(list.item.size());
-        if (rest.empty()) return Place{{}, list.completed};
-        if (rest.front() == '.') return Place{rest.substr(1), list.completed};
-    }
-    return std::nullopt;
-}
-
-constexpr std::array<List, 2> frameworks{{{"frameworks[]", false}, {"completed_frameworks[]", true}}};
-constexpr std::array<List, 2> executors{{{"executors[]", false}, {"completed_executors[]", true}}};
-constexpr std::array<List, 4> tasks{{{"tasks[]", false},
-                                     {"queued_tasks[]", false},
-                                     {"completed_tasks[]", true},
-                                     {"terminated_tasks[]", true}}};
+constexpr std::array<JsonList, 2> frameworks{{{"frameworks[]", false}, {"completed_frameworks[]", true}}};
+constexpr std::array<JsonList, 2> executors{{{"executors[]", false}, {"completed_executors[]", true}}};
+constexpr std::array<JsonList, 4> tasks{{{"tasks[]", false},
+                                         {"queued_tasks[]", false},
+                                         {"completed_tasks[]", true},
+                                         {"terminated_tasks[]", true}}};
 
 class StateReader {
 public:
@@ -69,7 +45,7 @@ public:
     }
 
 private:
-    Result<> in_framework(const Place& at, const JsonEvent& event)
+    Result<> in_framework(const JsonPlace& at, const JsonEvent& event)
     {
         if (at.field.empty() && event.kind == Kind::begin_object) {
             framework_.clear();
@@ -90,7 +66,7 @@ private:
             state_.runs[i].framework = framework_;
     }
 
-    Result<> in_executor(const Place& at, const JsonEvent& event)
+    Result<> in_executor(const JsonPlace& at, const JsonEvent& event)
     {
         if (at.field.empty() && event.kind == Kind::begin_object) run_ = {};
         if (event.kind == Kind::text) {
@@ -111,7 +87,7 @@ private:
         return {};
     }
 
-    void in_task(const Place& at, const JsonEvent& event)
+    void in_task(const JsonPlace& at, const JsonEvent& event)
     {
         constexpr std::string_view container = "statuses[].container_status.container_id";
         if (at.field.empty() && event.kind == Kind::begin_object) task_ = {};

@@ -103,6 +103,17 @@ private:
 
 }  // namespace
 
+std::optional<JsonPlace> place_in(std::span<const JsonList> lists, std::string_view path)
+{
+    for (const auto& list : lists) {
+        if (!path.starts_with(list.item)) continue;
+        const auto rest = path.substr(list.item.size());
+        if (rest.empty()) return JsonPlace{{}, list.completed};
+        if (rest.front() == '.') return JsonPlace{rest.substr(1), list.completed};
+    }
+    return std::nullopt;
+}
+
 Result<> walk_json(std::string_view text, std::string_view what,
                    const std::function<Result<>(const JsonEvent&)>& visit)
 {

@@ -4,6 +4,8 @@
 #include "opsd/result.hpp"
 
 #include <functional>
+#include <optional>
+#include <span>
 #include <string_view>
 
 namespace opsd::mesos {
@@ -18,6 +20,19 @@ struct JsonEvent {
     double number = 0;
     bool boolean = false;
 };
+
+/// A list that matters, "frameworks[].tasks[]", and whether what is in it is over.
+struct JsonList {
+    std::string_view item;
+    bool completed = false;
+};
+/// Where in an item of such a list a path leads.
+struct JsonPlace {
+    std::string_view field;  ///< "" is the item itself
+    bool completed = false;
+};
+/// Nothing: in none of them.
+[[nodiscard]] std::optional<JsonPlace> place_in(std::span<const JsonList> lists, std::string_view path);
 
 /// Calls `visit` for one event after another; an error it returns ends the pass and becomes the answer.
 /// Errc::protocol, "cannot read WHAT: ...", for a text that is empty, not JSON, ends early or nests deeper

@@ -9,7 +9,6 @@
 #include <array>
 #include <functional>
 #include <map>
-#include <optional>
 #include <utility>
 
 namespace opsd::mesos {
@@ -30,31 +29,13 @@ std::string shown(std::string_view id)
     return text;
 }
 
-/// Whether the task runs, by the list it is in; nothing for a path that is no task's.
-struct Place {
-    std::string_view field;  ///< "" is the task itself
-    bool completed = false;
-};
-std::optional<Place> task_place(std::string_view path)
-{
-    struct List {
-        std::string_view item;
-        bool completed;
-    };
-    constexpr std::array<List, 6> lists{{{"frameworks[].tasks[]", false},
-                                         {"frameworks[].completed_tasks[]", true},
-                                         {"frameworks[].unreachable_tasks[]", true},
-                                         {"completed_frameworks[].completed_tasks[]", true},
-                                         {"completed_frameworks[].unreachable_tasks[]", true},
-                                         {"completed_frameworks[].tasks[]", true}}};
-    for (const auto& list : lists) {
-        if (!path.starts_with(list.item)) continue;
-        const auto rest = path.substr(list.item.size());
-        if (rest.empty()) return Place{{}, list.completed};
-        if (rest.front() == '.') return Place{rest.substr(1), list.completed};
-    }
-    return std::nullopt;
-}
+/// The lists that tasks are in; those of the completed ones do not run.
+constexpr std::array<JsonList, 6> task_lists{{{"frameworks[].tasks[]", false},
+                                              {"frameworks[].completed_tasks[]", true},
+                                              {"frameworks[].unreachable_tasks[]", true},
+                                              {"completed_frameworks[].completed_tasks[]", true},
+                                              {"completed_frameworks[].unreachable_tasks[]", true},
+                                              {"completed_frameworks[].tasks[]", true}}};
 
 /// How well a task fits, the best first.
 enum class Fit { id, name, part, late_name, late_part, none };
@@ -102,7 +83,7 @@ private:
     Result<> take(const JsonEvent& event)
     {
         if (event.path.starts_with("slaves[]")) return about_an_agent(event);
-        const auto place = task_place(event.path);
+        const auto place = place_in(task_lists, event.path);
         if (!place) return {};
         if (!place->field.empty()) {
             about_the_task(place->field, event);

@@ -1,9 +1,9 @@
 #include "modules/forward/task_agent.hpp"
 
+#include "core/gzip.hpp"
 #include "io/mesos/files.hpp"
 #include "io/net/client.hpp"
 #include "opsd/task_group.hpp"
-#include "pipeline/checksum.hpp"
 
 #include <fmt/format.h>
 
@@ -104,7 +104,7 @@ public:
 
     [[nodiscard]] sandbox::FileIdentity identity() const override
     {
-        return {0, std::uint64_t{pipeline::crc32(path_)} + 1};
+        return {0, std::uint64_t{crc32(path_)} + 1};
     }
     Result<FileFacts> look() override
     {

@@ -58,9 +58,8 @@ TaskRun listed_run(TaskFolder& folder, pipeline::RunName name)
     run.pod = !tasks.empty();
     for (const auto& id : tasks) {
         // Its container is not known: named, but not as the agent would tell it.
-        auto task = checkpointed(folder, path, id);
-        run.tasks.push_back(
-            {.id = id, .name = task ? std::move(task->name) : id, .container = {}, .nested = true});
+        const auto task = checkpointed(folder, path, id);
+        run.tasks.push_back({.id = id, .name = task ? task->name : id, .container = {}, .nested = true});
     }
     if (!run.pod) run.tasks.push_back({.id = name.executor, .name = name.executor, .container = {}});
     run.name = std::move(name);

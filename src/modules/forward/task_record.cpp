@@ -1,6 +1,6 @@
 #include "modules/forward/task_record.hpp"
 
-#include "pipeline/checksum.hpp"
+#include "core/gzip.hpp"
 #include "pipeline/frames.hpp"
 
 #include <fmt/format.h>
@@ -65,7 +65,7 @@ systemd::JournalEntry TaskRecords::entry(const pipeline::FilePosition& from, con
 {
     id_.clear();
     fmt::format_to(std::back_inserter(id_), "{}:{:x}:{}:{:x}:{:08x}", container_, from.inode, from.generation,
-                   from.offset + piece.begin, pipeline::crc32(piece.text));
+                   from.offset + piece.begin, crc32(piece.text));
     fields_[message_field].value = piece.text;
     systemd::JournalEntry entry;
     entry.cursor = id_;

@@ -3,6 +3,7 @@
 #include "io/files/files.hpp"
 #include "io/mesos/address.hpp"
 #include "io/net/client.hpp"
+#include "opsd/worker.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #include "pipeline/tail/file_position.hpp"
 
-#include "pipeline/checksum.hpp"
+#include "core/gzip.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 // What the pieces of a file are, whenever and in whatever blocks it is read; and the text that says how far.
 
-#include "pipeline/checksum.hpp"
+#include "core/gzip.hpp"
 #include "pipeline/tail/file_position.hpp"
 #include "pipeline/tail/line_cutter.hpp"
 #include "pipeline/tail/multi_line.hpp"
