@@ -89,8 +89,9 @@ private:
     {
         event.path = path_;
         auto done = visit_(event);
-        if (!done) error_ = std::move(done).error();
-        return done.has_value();
+        if (done) return true;
+        error_ = std::move(done).error();
+        return false;
     }
 
     std::string_view what_;
