@@ -26,7 +26,7 @@ class SystemdJournal : public ::testing::Test {
 public:
     static void SetUpTestSuite()
     {
-        reason = test::no_nodes_because();
+        reason = opsd::test::no_nodes_because();
         if (!reason.empty()) return;
         node = std::make_unique<Node>("journal",
                                       "--unit " OPSD_SOURCE_DIR "/tests/testbed/units --bind " OPSD_BINARY_DIR
@@ -71,7 +71,7 @@ public:
 Result<Lines> read(const std::string& directory, JournalQuery query)
 {
     Result<Lines> result;
-    test::run([&]() -> Task<> {
+    opsd::test::run([&]() -> Task<> {
         JournalReader reader{directory};
         result = co_await reader.lines_of(query);
     });
@@ -257,7 +257,7 @@ TEST_F(SystemdJournal, TimesFieldsAndWordsNarrowAQuery)
 TEST_F(SystemdJournal, AnOpenReaderNoticesRotationAndNewLines)
 {
     run_to_its_end("bad-exit.service");
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         JournalReader reader{directory()};
         auto before = co_await reader.lines_of(about("bad-exit.service"));
         EXPECT_TRUE(before) << before.error().message;
@@ -276,7 +276,7 @@ TEST_F(SystemdJournal, ADirectoryThatAppearsLaterIsRead)
     // A live file is torn by copying it: what is asked for must be in one that is closed.
     EXPECT_EQ(node->exec("journalctl --rotate").exit_code, 0);
     const auto place = fs::path{::testing::TempDir()} / ("opsd-later-" + std::to_string(::getpid()));
-    test::run([&]() -> Task<> {
+    opsd::test::run([&]() -> Task<> {
         JournalReader reader{place.string()};
         auto before = co_await reader.lines_of(about("bad-exit.service", invocation));
         EXPECT_EQ(before.error().code, Errc::not_found) << before.error().message;

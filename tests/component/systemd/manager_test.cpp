@@ -29,7 +29,7 @@ class SystemdManager : public ::testing::Test {
 public:
     static void SetUpTestSuite()
     {
-        reason = test::no_nodes_because();
+        reason = opsd::test::no_nodes_because();
         if (!reason.empty()) return;
         node = std::make_unique<Node>("manager", "--unit " OPSD_SOURCE_DIR
                                                  "/tests/testbed/units --enable odd-condition.service"
@@ -81,7 +81,7 @@ Task<UnitFacts> read_until(Manager& manager, std::string id, std::string active_
 {
     UnitFacts facts;
     for (int i = 0; i < 500 && facts.active_state != active_state; ++i) {
-        co_await test::sleep(std::chrono::milliseconds{i == 0 ? 0 : 20});
+        co_await opsd::test::sleep(std::chrono::milliseconds{i == 0 ? 0 : 20});
         auto read = co_await manager.read_unit(unit_path(id));
         EXPECT_TRUE(read) << read.error().message;
         if (read) facts = std::move(*read);
@@ -101,7 +101,7 @@ Task<Error> reexecute(ConnectOptions options, std::string command)
         auto subscribed = co_await m.subscribe(w);
         EXPECT_TRUE(subscribed) << subscribed.error().message;
         co_await read_until(m, "bad-signal.service", "failed");
-        EXPECT_EQ(test::shell(how).exit_code, 0);
+        EXPECT_EQ(opsd::test::shell(how).exit_code, 0);
     };
     auto ended = co_await ((*manager)->run() && ask(**manager, watcher, command));
     co_return ended;
@@ -116,7 +116,7 @@ void expect_the_truth(const ConnectOptions& options, std::string restart)
         auto failed = co_await manager.read_unit(unit_path("bad-signal.service"));
         EXPECT_TRUE(failed) << failed.error().message;
         if (failed) EXPECT_EQ(failed->result, "signal");
-        EXPECT_EQ(test::shell(restart).exit_code, 0);
+        EXPECT_EQ(opsd::test::shell(restart).exit_code, 0);
         const auto told = co_await watcher.until_heard("done ok-simple.service");
         EXPECT_TRUE(told);
     });
@@ -372,7 +372,7 @@ TEST_F(SystemdManager, AFlappingUnitCostsLittle)
         EXPECT_TRUE(flaps);
         const auto before = watcher.signals;
         const auto cpu_before = cpu_time();
-        co_await test::sleep(std::chrono::seconds{3});
+        co_await opsd::test::sleep(std::chrono::seconds{3});
         const auto cost = (cpu_time() - cpu_before) / 3;
         const auto signals = (watcher.signals - before) / 3;
         std::printf("one flapping unit: %zu signals/s, %.2f ms CPU/s\n", signals, cost.count());
@@ -415,7 +415,7 @@ TEST_F(SystemdManager, TellsOfUnitsJobsFilesAndReloads)
 
 TEST_F(SystemdManager, ALostBusEndsTheConnectionAndANewOneWorks)
 {
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         ConnectOptions to_node;
         to_node.address = node->bus();
@@ -444,7 +444,7 @@ TEST_F(SystemdManager, ALostBusEndsTheConnectionAndANewOneWorks)
 TEST_F(SystemdManager, ReexecutionEndsTheConnectionAndANewOneTellsTheTruth)
 {
     (void)node->exec("systemctl start bad-signal.service");
-    test::run([this]() -> Task<> {
+    opsd::test::run([this]() -> Task<> {
         auto ended = co_await reexecute(options, node->command("systemctl daemon-reexec"));
         EXPECT_EQ(ended.code, Errc::unavailable);
         EXPECT_NE(ended.message.find("re-executed"), std::string::npos) << ended.message;
@@ -494,8 +494,8 @@ TEST(InsideTheNode, DISABLED_ThePrivateSocketLivesWithoutABus)
     with_manager(direct, [](Manager& manager, Watcher& watcher) -> Task<> {
         auto subscribed = co_await manager.subscribe(watcher);
         EXPECT_TRUE(subscribed) << subscribed.error().message;
-        EXPECT_EQ(test::shell("pkill -KILL -x dbus-daemon").exit_code, 0);
-        EXPECT_EQ(test::shell("systemctl restart ok-simple.service").exit_code, 0);
+        EXPECT_EQ(opsd::test::shell("pkill -KILL -x dbus-daemon").exit_code, 0);
+        EXPECT_EQ(opsd::test::shell("systemctl restart ok-simple.service").exit_code, 0);
         const auto told = co_await watcher.until_heard("done ok-simple.service");
         EXPECT_TRUE(told);
         auto units = co_await manager.list_units();
@@ -505,7 +505,7 @@ TEST(InsideTheNode, DISABLED_ThePrivateSocketLivesWithoutABus)
 
 TEST(InsideTheNode, DISABLED_ReexecutionEndsThePrivateConnectionAndANewOneTellsTheTruth)
 {
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         const ConnectOptions direct;
         auto ended = co_await reexecute(direct, "systemctl daemon-reexec");
         EXPECT_EQ(ended.code, Errc::unavailable) << ended.message;

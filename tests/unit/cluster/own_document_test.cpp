@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
+constexpr WallTime published_at{std::chrono::microseconds{1'795'000'000'000'000}};
 
 class Client final : public http::Holder {
 public:
@@ -36,7 +36,7 @@ protected:
     {
         own = std::make_shared<OwnDocument>(board, clock, "run", [] { return std::string{"machine"}; }, 60s);
         identity.hostname = "host";
-        board.identity.publish(identity, noon);
+        board.identity.publish(identity, published_at);
     }
     void publish(Health health, std::int64_t last_transition = 0)
     {
@@ -52,7 +52,7 @@ protected:
         node.systemd_readable = true;
         node.last_transition = last_transition;
         node.units.push_back(std::make_shared<const UnitState>(std::move(unit)));
-        board.health.publish(std::move(node), noon);
+        board.health.publish(std::move(node), published_at);
     }
     http::Response ask(const std::string& etag = "", const std::string& prefer = "", bool partial = false,
                        http::Role role = http::Role::viewer)
@@ -94,7 +94,7 @@ protected:
     }
 
     asio::io_context io{1};
-    ManualClock clock{noon};
+    ManualClock clock{published_at};
     Board board{io.get_executor()};
     NodeIdentity identity;
     std::shared_ptr<OwnDocument> own;
@@ -169,7 +169,7 @@ TEST_F(OwnNode, AChangeOfItsIdentityIsTold)
     publish(Health::healthy);
     hold(ask("\"run.1\"", "wait=30"));
     identity.mesos_id = "S7";
-    board.identity.publish(identity, noon);
+    board.identity.publish(identity, published_at);
     settle();
     ASSERT_TRUE(held);
     EXPECT_NE(held->body.find("\"S7\""), std::string::npos);

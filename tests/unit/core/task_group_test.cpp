@@ -48,7 +48,7 @@ Task<> cancel_own_group(TaskGroup& group, int& alive)
     ADD_FAILURE() << "went on after its own cancellation";
 }
 
-const auto no_failure = [](std::string_view task, const std::exception_ptr& e) {
+const auto nothing_fails = [](std::string_view task, const std::exception_ptr& e) {
     ADD_FAILURE() << task << ": " << describe(e).what;
 };
 
@@ -58,7 +58,7 @@ TEST(TaskGroup, AThousandTasksAreCancelledAndJoined)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, no_failure};
+        TaskGroup group{executor, nothing_fails};
         int alive = 0;
         int started = 0;
         for (int i = 0; i < 1000; ++i)
@@ -79,7 +79,7 @@ TEST(TaskGroup, NamesAreOldestFirstAndOnlyOfThoseStillRunning)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, no_failure};
+        TaskGroup group{executor, nothing_fails};
         int alive = 0;
         int started = 0;
         group.spawn("first", wait_for_ever(alive, started));
@@ -114,7 +114,7 @@ TEST(TaskGroup, CancellationIsNoFailureAlsoWhenBothBranchesOfAnOrEnd)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, no_failure};
+        TaskGroup group{executor, nothing_fails};
         int alive = 0;
         int started = 0;
         group.spawn("either", wait_twice(alive, started));
@@ -130,7 +130,7 @@ TEST(TaskGroup, ATaskCancelledBeforeItsStartEnds)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, no_failure};
+        TaskGroup group{executor, nothing_fails};
         int alive = 0;
         int started = 0;
         group.spawn("task", wait_for_ever(alive, started));
@@ -144,7 +144,7 @@ TEST(TaskGroup, AfterCancelALateTaskNeverStarts)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, no_failure};
+        TaskGroup group{executor, nothing_fails};
         int alive = 0;
         int started = 0;
         group.cancel();
@@ -160,7 +160,7 @@ TEST(TaskGroup, ATaskMayCancelItsOwnGroup)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, no_failure};
+        TaskGroup group{executor, nothing_fails};
         int alive = 0;
         int started = 0;
         group.spawn("other", wait_for_ever(alive, started));
@@ -173,7 +173,7 @@ TEST(TaskGroup, ATaskMayCancelItsOwnGroup)
 TEST(TaskGroup, MayBeCancelledOutsideTheLoopJustWhenATaskEnds)
 {
     asio::io_context io{1};
-    TaskGroup group{io.get_executor(), no_failure};
+    TaskGroup group{io.get_executor(), nothing_fails};
     group.spawn("ends", nap(0ms));
     io.run_one();
     group.cancel();

@@ -17,7 +17,7 @@ Task<> count_after(std::chrono::milliseconds time, int& count)
     ++count;
 }
 
-Task<> forever(int& ended)
+Task<> count_the_end(int& ended)
 {
     struct Ended {
         int& number;
@@ -29,7 +29,7 @@ Task<> forever(int& ended)
     co_await wait_event(timer);
 }
 
-Task<> broken()
+Task<> breaks_later()
 {
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer{executor, 1ms};
@@ -64,7 +64,7 @@ TEST(Together, TheFirstOfManyEndsTheOthers)
             int done = 0;
             std::vector<Task<>> tasks;
             for (int i = 0; i < many; ++i)
-                tasks.push_back(forever(ended));
+                tasks.push_back(count_the_end(ended));
             tasks.push_back(count_after(1ms, done));
             co_await first_of(std::span{tasks});
             EXPECT_EQ(done, 1);
@@ -80,7 +80,7 @@ TEST(Together, AnExceptionComesWhenAllHaveEnded)
         std::string what;
         std::vector<Task<>> tasks;
         tasks.push_back(count_after(20ms, done));
-        tasks.push_back(broken());
+        tasks.push_back(breaks_later());
         tasks.push_back(count_after(20ms, done));
         try {
             co_await all_of(std::span{tasks});
@@ -98,9 +98,9 @@ TEST(Together, AnExceptionOfOneEndsARace)
         int ended = 0;
         std::string what;
         std::vector<Task<>> tasks;
-        tasks.push_back(forever(ended));
-        tasks.push_back(broken());
-        tasks.push_back(forever(ended));
+        tasks.push_back(count_the_end(ended));
+        tasks.push_back(breaks_later());
+        tasks.push_back(count_the_end(ended));
         try {
             co_await first_of(std::span{tasks});
         } catch (const std::runtime_error& e) {

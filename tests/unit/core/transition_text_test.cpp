@@ -5,15 +5,15 @@
 namespace opsd {
 namespace {
 
-constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'123'000}};
+constexpr WallTime changed_at{std::chrono::microseconds{1'795'000'000'123'000}};
 
 Transition sample(std::int64_t id)
 {
     Transition t;
     t.id = id;
     t.unit = "a.service";
-    t.at = noon;
-    t.last_at = noon + std::chrono::seconds{5};
+    t.at = changed_at;
+    t.last_at = changed_at + std::chrono::seconds{5};
     t.count = 3;
     t.from = "running";
     t.to = "failed";
@@ -43,8 +43,8 @@ TEST(TransitionPage, IsReadAsItWasWritten)
     ASSERT_EQ(read->rows.size(), 2U);
     const auto& row = read->rows[1];
     EXPECT_EQ(row.id, 9);
-    EXPECT_EQ(row.at, noon);
-    EXPECT_EQ(row.last_at, noon + std::chrono::seconds{5});
+    EXPECT_EQ(row.at, changed_at);
+    EXPECT_EQ(row.last_at, changed_at + std::chrono::seconds{5});
     EXPECT_EQ(row.count, 3U);
     EXPECT_EQ(row.to_health, Health::unhealthy);
     EXPECT_EQ(row.main_status, 7);
@@ -88,7 +88,7 @@ TEST(ClusterTransitionText, CarriesOurIdAndTheNode)
     event.id = 77;
     event.address = "10.0.0.2";
     event.hostname = "agent";
-    event.seen_at = noon;
+    event.seen_at = changed_at;
     event.transition = sample(4);
     std::string text;
     append_cluster_transition(text, event);

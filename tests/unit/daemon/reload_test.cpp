@@ -19,8 +19,8 @@ using opsd::test::TempDir;
 namespace {
 
 /// The parts of a daemon with one listener with TLS and one module, that of section health.
-struct House {
-    explicit House(Executor on)
+struct ReloadedHouse {
+    explicit ReloadedHouse(Executor on)
       : executor{std::move(on)}
       , access{executor, {}, dir.path(), clock, metrics, log.named("auth")}
       , supervisor{Environment{executor, clock, board, feeds, store, metrics, paths, log},
@@ -106,7 +106,7 @@ std::string text_of(const config::Mistakes& mistakes)
 TEST(Reload, PutsEverythingInForce)
 {
     test::run([]() -> Task<> {
-        House house{co_await asio::this_coro::executor};
+        ReloadedHouse house{co_await asio::this_coro::executor};
         house.configure(changed);
         house.renew(1000h);
         const auto done = co_await house.reload();
@@ -123,7 +123,7 @@ TEST(Reload, PutsEverythingInForce)
 TEST(Reload, ARefusedSectionChangesNothingButRenewedCertificates)
 {
     test::run([]() -> Task<> {
-        House house{co_await asio::this_coro::executor};
+        ReloadedHouse house{co_await asio::this_coro::executor};
         const auto before = house.anonymous();
         house.configure(changed);
         house.renew(1000h);
@@ -141,7 +141,7 @@ TEST(Reload, ARefusedSectionChangesNothingButRenewedCertificates)
 TEST(Reload, AFileThatIsNoConfigurationHoldsUpNoCertificate)
 {
     test::run([]() -> Task<> {
-        House house{co_await asio::this_coro::executor};
+        ReloadedHouse house{co_await asio::this_coro::executor};
         house.configure("http: [");
         house.renew(1000h);
         const auto done = co_await house.reload();
@@ -154,7 +154,7 @@ TEST(Reload, AFileThatIsNoConfigurationHoldsUpNoCertificate)
 TEST(Reload, ABadCertificateChangesNothing)
 {
     test::run([]() -> Task<> {
-        House house{co_await asio::this_coro::executor};
+        ReloadedHouse house{co_await asio::this_coro::executor};
         const auto before = house.anonymous();
         house.configure(changed);
         std::ofstream{house.listener.certificate_file} << "rubbish";
@@ -175,7 +175,7 @@ TEST(Reload, ABadCertificateChangesNothing)
 TEST(Reload, ADamagedAuthFileRefusesTokensAndNotTheConfiguration)
 {
     test::run([]() -> Task<> {
-        House house{co_await asio::this_coro::executor};
+        ReloadedHouse house{co_await asio::this_coro::executor};
         house.configure(changed);
         EXPECT_TRUE(files::write_atomic(house.dir / "auth.json", "{", 0600));
         const auto done = co_await house.reload();
@@ -190,7 +190,7 @@ TEST(Reload, ADamagedAuthFileRefusesTokensAndNotTheConfiguration)
 TEST(Reload, LetsGoOfADiskThatHangsWhenItIsCancelled)
 {
     test::run([]() -> Task<> {
-        House house{co_await asio::this_coro::executor};
+        ReloadedHouse house{co_await asio::this_coro::executor};
         house.configure(changed);
         std::promise<void> answer;
         const auto hang = [&house, reading = answer.get_future().share()]() -> Task<> {

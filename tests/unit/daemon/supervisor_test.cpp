@@ -13,8 +13,8 @@ using opsd::test::Scripted;
 namespace {
 
 /// A supervisor with one scripted module on a hand-driven clock.
-struct House {
-    House()
+struct SupervisedHouse {
+    SupervisedHouse()
     {
         supervisor = std::make_unique<Supervisor>(
             Environment{io.get_executor(), clock, board, feeds, store, metrics, paths, Log{lines, "test"}},
@@ -23,7 +23,7 @@ struct House {
         supervisor->create(config::Value::map(), mistakes);
         EXPECT_TRUE(mistakes.empty());
     }
-    ~House() { finish(supervisor->stop()); }
+    ~SupervisedHouse() { finish(supervisor->stop()); }
 
     void finish(Task<> task)
     {
@@ -74,7 +74,7 @@ struct House {
 
 TEST(Supervisor, AModuleThatRunsIsShownAsRunning)
 {
-    House house;
+    SupervisedHouse house;
     EXPECT_EQ(house.state().condition, ModuleCondition::starting);
     house.supervisor->start();
     house.settle();
@@ -83,7 +83,7 @@ TEST(Supervisor, AModuleThatRunsIsShownAsRunning)
 
 TEST(Supervisor, AModuleThatThrowsIsReportedAndStartedAgainWithBackOff)
 {
-    House house;
+    SupervisedHouse house;
     house.script.throws = true;
     house.supervisor->start();
     house.settle();
@@ -107,13 +107,13 @@ TEST(Supervisor, AModuleThatThrowsIsReportedAndStartedAgainWithBackOff)
 
 TEST(Supervisor, AReloadReplacesOnlyAModuleWhoseSectionChanged)
 {
-    House house;
+    SupervisedHouse house;
     house.supervisor->start();
     house.settle();
     config::Mistakes mistakes;
     house.reload(config::Value::map(), mistakes);
     EXPECT_EQ(house.script.created, 1);
-    house.reload(House::section("7"), mistakes);
+    house.reload(SupervisedHouse::section("7"), mistakes);
     EXPECT_EQ(house.script.created, 2);
     EXPECT_EQ(house.script.alive, 1);
     EXPECT_EQ(house.state().condition, ModuleCondition::running);
@@ -122,12 +122,12 @@ TEST(Supervisor, AReloadReplacesOnlyAModuleWhoseSectionChanged)
 
 TEST(Supervisor, ARefusedSectionKeepsTheOldModuleRunning)
 {
-    House house;
+    SupervisedHouse house;
     house.supervisor->start();
     house.settle();
     house.script.refuses = true;
     config::Mistakes mistakes;
-    house.reload(House::section("7"), mistakes);
+    house.reload(SupervisedHouse::section("7"), mistakes);
     ASSERT_EQ(mistakes.size(), 1U);
     EXPECT_EQ(mistakes.front().path, "scripted");
     EXPECT_EQ(house.script.started, 1);
@@ -137,12 +137,12 @@ TEST(Supervisor, ARefusedSectionKeepsTheOldModuleRunning)
 
 TEST(Supervisor, PreparingAReloadChangesNothing)
 {
-    House house;
+    SupervisedHouse house;
     house.supervisor->start();
     house.settle();
     config::Mistakes mistakes;
     {
-        const auto changes = house.supervisor->prepare(House::section("7"), mistakes);
+        const auto changes = house.supervisor->prepare(SupervisedHouse::section("7"), mistakes);
         EXPECT_EQ(house.script.alive, 2);
     }
     house.settle();
@@ -153,7 +153,7 @@ TEST(Supervisor, PreparingAReloadChangesNothing)
 
 TEST(Supervisor, AStopWhileAReloadWaitsForAModuleEndsBothWhenThatLetsGo)
 {
-    House house;
+    SupervisedHouse house;
     house.script.stubborn = true;
     house.supervisor->start();
     house.settle();
@@ -167,7 +167,7 @@ TEST(Supervisor, AStopWhileAReloadWaitsForAModuleEndsBothWhenThatLetsGo)
         });
         house.settle();
     };
-    begin(house.supervisor->replace(house.supervisor->prepare(House::section("7"), mistakes)));
+    begin(house.supervisor->replace(house.supervisor->prepare(SupervisedHouse::section("7"), mistakes)));
     begin(house.supervisor->stop());
     EXPECT_EQ(ended, 0);
     EXPECT_EQ(house.supervisor->running(), std::vector<std::string>{"scripted"}) << "it is named";
@@ -180,7 +180,7 @@ TEST(Supervisor, AStopWhileAReloadWaitsForAModuleEndsBothWhenThatLetsGo)
 
 TEST(Supervisor, RequestsGoToANewInstanceWhileAReloadStillWaitsForAnotherModule)
 {
-    House house;
+    SupervisedHouse house;
     Script second;
     Scripted* slow = nullptr;
     Supervisor supervisor{Environment{house.io.get_executor(), house.clock, house.board, house.feeds,
@@ -195,7 +195,7 @@ TEST(Supervisor, RequestsGoToANewInstanceWhileAReloadStillWaitsForAnotherModule)
     auto* old = slow;
     auto routes = supervisor.routes();
     supervisor.on_routes_changed([&] { routes = supervisor.routes(); });
-    auto root = House::section("7");
+    auto root = SupervisedHouse::section("7");
     root.set("slow", *root.find("scripted"));
     bool replaced = false;
     asio::co_spawn(house.io, supervisor.replace(supervisor.prepare(root, mistakes)),
@@ -213,18 +213,18 @@ TEST(Supervisor, RequestsGoToANewInstanceWhileAReloadStillWaitsForAnotherModule)
 
 TEST(Supervisor, ARequestInFlightKeepsItsModuleAlive)
 {
-    House house;
+    SupervisedHouse house;
     house.supervisor->start();
     house.settle();
     const auto routes = house.supervisor->routes();
     config::Mistakes mistakes;
-    house.reload(House::section("7"), mistakes);
+    house.reload(SupervisedHouse::section("7"), mistakes);
     EXPECT_EQ(house.script.alive, 2) << "the old route table still holds the first instance";
 }
 
 TEST(Supervisor, SettledWaitsForTheSlowestModuleAndGivesUpAtTheLimit)
 {
-    House house;
+    SupervisedHouse house;
     house.script.throws = true;
     auto ask = [&]() -> Task<> {
         const bool settled = co_await house.supervisor->settled(std::chrono::milliseconds{1});

@@ -51,7 +51,7 @@ struct Rig {
 
 TEST(SecretSink, TheSecretIsReadOnceAsLongAsItIsTaken)
 {
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         Rig rig;
         auto sink = rig.sink();
         for (int i = 0; i < 3; ++i) {
@@ -64,7 +64,7 @@ TEST(SecretSink, TheSecretIsReadOnceAsLongAsItIsTaken)
 
 TEST(SecretSink, OneThatIsRefusedIsReadAgain)
 {
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         Rig rig;
         *rig.word = "old";
         auto sink = rig.sink();
@@ -80,7 +80,7 @@ TEST(SecretSink, OneThatIsRefusedIsReadAgain)
 
 TEST(SecretSink, OneThatCannotBeReadKeepsTheDataAndSaysWhy)
 {
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         Rig rig;
         rig.word->clear();
         auto sink = rig.sink();

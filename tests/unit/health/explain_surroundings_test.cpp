@@ -49,7 +49,7 @@ protected:
         return package_changes(since, now, places, unknown);
     }
 
-    test::TempDir directory;
+    opsd::test::TempDir directory;
     Places places;
     std::vector<Unknown> unknown;
     WallTime now{std::chrono::seconds{1'800'000'000}};
@@ -103,7 +103,7 @@ TEST_F(Surroundings, AccountsAreLookedUp)
 
 TEST_F(Surroundings, AFullFileSystemIsFoundAndOneWithRoomIsNot)
 {
-    test::TempDir small;
+    opsd::test::TempDir small;
     const auto why_not = small.shrink("64k");
     if (!why_not.empty()) GTEST_SKIP() << "NOT TESTED: a full file system: " << why_not;
     Questions questions;

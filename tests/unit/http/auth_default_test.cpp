@@ -17,16 +17,16 @@ using std::chrono::seconds;
 
 namespace {
 
-const WallTime day = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
+const WallTime default_day = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
 
-struct Fixture {
+struct DefaultAuth {
     TempDir dir;
-    ManualClock clock{day};
+    ManualClock clock{default_day};
     TokenStore store{dir / "auth.json", clock, ScryptCost{16, 1, 1}};
     AuthOptions options;
     std::unique_ptr<DefaultAuthenticator> authenticator;
 
-    explicit Fixture(const std::string& anonymous = "local")
+    explicit DefaultAuth(const std::string& anonymous = "local")
     {
         EXPECT_TRUE(store.load());
         EXPECT_TRUE(files::write_atomic(dir / "issuer.pem", issuer().public_pem(), 0644));
@@ -61,7 +61,7 @@ Credentials unix_peer(std::uint32_t uid, std::uint32_t gid)
 
 std::string foreign_jwt(const std::string& more = "")
 {
-    const auto expires = std::chrono::floor<seconds>(day).time_since_epoch().count() + 60;
+    const auto expires = std::chrono::floor<seconds>(default_day).time_since_epoch().count() + 60;
     return issuer().token(R"({"uid":"alice","exp":)" + std::to_string(expires) + more + "}");
 }
 
@@ -71,7 +71,7 @@ TEST(Auth, WithoutCredentialsTheAddressDecides)
 {
     for (const auto& [word, role] :
          {std::pair{"none", Role::none}, {"local", Role::local}, {"viewer", Role::viewer}}) {
-        Fixture f{word};
+        DefaultAuth f{word};
         const auto near = f.identify(from("127.0.0.1"));
         EXPECT_EQ(near->role, role);
         EXPECT_EQ(near->via, "loopback");
@@ -85,7 +85,7 @@ TEST(Auth, WithoutCredentialsTheAddressDecides)
 
 TEST(Auth, ATokenWorksInBothSpellings)
 {
-    Fixture f;
+    DefaultAuth f;
     run([&]() -> Task<> {
         const auto made = co_await f.store.create_token("ci", Role::operator_);
         for (const auto* scheme : {"Bearer ", "bearer ", "BEARER  ", "token=", "Token=", "TOKEN= "}) {
@@ -99,7 +99,7 @@ TEST(Auth, ATokenWorksInBothSpellings)
 
 TEST(Auth, TheEmptyTokenOfTheDcosCommandLineIsNoCredential)
 {
-    Fixture f;
+    DefaultAuth f;
     for (const auto* header : {"token=", "Token="}) {
         for (const auto* address : {"127.0.0.1", "10.0.0.7"}) {
             const auto with = f.identify(from(address, header));
@@ -114,7 +114,7 @@ TEST(Auth, TheEmptyTokenOfTheDcosCommandLineIsNoCredential)
 
 TEST(Auth, AnythingElseInTheHeaderIsRefusedAlsoOnLoopback)
 {
-    Fixture f;
+    DefaultAuth f;
     for (const auto* header : {"Basic YWRtaW46YWRtaW4=", "Bearer", "Bearer ", "token= ", "=", " ",
                                "opsd_aaaaaaaa_x", "Bearer x", "token=x.y.z", "Bearer=x", "token x"}) {
         for (const auto* address : {"127.0.0.1", "10.0.0.7"}) {
@@ -127,7 +127,7 @@ TEST(Auth, AnythingElseInTheHeaderIsRefusedAlsoOnLoopback)
 
 TEST(Auth, AForeignJwtByTheConfiguredKey)
 {
-    Fixture f;
+    DefaultAuth f;
     const auto caller = f.identify(from("10.0.0.7", "token=" + foreign_jwt()));
     ASSERT_TRUE(caller) << caller.error().message;
     EXPECT_EQ(caller->name, "alice");
@@ -140,7 +140,7 @@ TEST(Auth, AForeignJwtByTheConfiguredKey)
 
 TEST(Auth, ALoginGivesAJwtThatWorks)
 {
-    Fixture f;
+    DefaultAuth f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::operator_);
         const Caller nobody{"", Role::none, "", "10.0.0.7"};
@@ -155,14 +155,14 @@ TEST(Auth, ALoginGivesAJwtThatWorks)
 
 TEST(Auth, PeersHaveTheirRolesAndNobodyLessThanAnonymous)
 {
-    Fixture f;
+    DefaultAuth f;
     EXPECT_EQ(f.identify(unix_peer(0, 0))->role, Role::admin);
     EXPECT_EQ(f.identify(unix_peer(0, 0))->name, "uid 0");
     EXPECT_EQ(f.identify(unix_peer(1001, 7))->role, Role::operator_);
     EXPECT_EQ(f.identify(unix_peer(5000, 4))->role, Role::viewer);
     EXPECT_EQ(f.identify(unix_peer(5000, 5000))->role, Role::local);
     EXPECT_EQ(f.identify(unix_peer(5000, 5000))->via, "peer");
-    Fixture strict{"none"};
+    DefaultAuth strict{"none"};
     EXPECT_EQ(strict.identify(unix_peer(5000, 5000))->role, Role::none);
     auto with_token = unix_peer(0, 0);
     with_token.authorization = "Bearer wrong";
@@ -171,7 +171,7 @@ TEST(Auth, PeersHaveTheirRolesAndNobodyLessThanAnonymous)
 
 TEST(Auth, CertificatesByTheirSubject)
 {
-    Fixture f;
+    DefaultAuth f;
     auto credentials = from("10.0.0.7");
     credentials.certificate_subject = "CN=agent,O=ops";
     EXPECT_EQ(f.identify(credentials)->role, Role::operator_);
@@ -182,7 +182,7 @@ TEST(Auth, CertificatesByTheirSubject)
 
 TEST(Auth, APatternTakesEveryNodeOfACluster)
 {
-    Fixture f;
+    DefaultAuth f;
     AuthMaterial material;
     material.options.certificates = {
         {"*", "viewer"}, {"CN=*,OU=dc1,O=opsd node", "operator"}, {"CN=master,OU=dc1,O=opsd node", "admin"}};
@@ -214,10 +214,10 @@ TEST(Auth, ASubjectFitsAPatternPartByPart)
 
 TEST(Auth, ACertificateThatExpiresDuringTheConnectionIsRefusedFromThenOn)
 {
-    Fixture f;
+    DefaultAuth f;
     auto credentials = from("10.0.0.7");
     credentials.certificate_subject = "CN=agent,O=ops";
-    credentials.certificate_not_after = day + seconds{60};
+    credentials.certificate_not_after = default_day + seconds{60};
     EXPECT_TRUE(f.identify(credentials));
     f.clock.step_wall(seconds{60});
     EXPECT_EQ(f.identify(credentials).error().message,
@@ -241,7 +241,7 @@ TEST(Auth, AnIssuersRoleAboveItsMaximumIsAMistake)
 
 TEST(Auth, AStarTakesEveryVerifiedCertificate)
 {
-    Fixture f;
+    DefaultAuth f;
     AuthMaterial material;
     material.options.certificates = {{"*", "viewer"}, {"CN=boss", "admin"}};
     DefaultAuthenticator authenticator{std::move(material), f.store, f.clock};
@@ -254,7 +254,7 @@ TEST(Auth, AStarTakesEveryVerifiedCertificate)
 
 TEST(Auth, AfterTenFailuresAnAddressGetsNoMoreCostlyChecks)
 {
-    Fixture f;
+    DefaultAuth f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::operator_);
         const auto made = co_await f.store.create_token("ci", Role::viewer);
@@ -280,7 +280,7 @@ TEST(Auth, AfterTenFailuresAnAddressGetsNoMoreCostlyChecks)
 
 TEST(Auth, NewMaterialIsReadBesideTheOldOne)
 {
-    Fixture f;
+    DefaultAuth f;
     auto bad = f.options;
     bad.jwt.front().public_key_file = f.dir / "missing.pem";
     EXPECT_EQ(read_auth_material(bad).error().code, Errc::not_found);
@@ -309,7 +309,7 @@ TEST(Auth, MaterialNamesTheKeyFileThatIsWrong)
 
 TEST(Auth, TheClusterTokenIsAViewerAndNothingShortIsTaken)
 {
-    Fixture f;
+    DefaultAuth f;
     const std::string secret(40, 's');
     ASSERT_TRUE(files::write_atomic(f.dir / "cluster", secret + "\n", 0600));
     f.options.cluster_token = {config::Secret::From::file, f.dir / "cluster"};

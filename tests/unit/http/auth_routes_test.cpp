@@ -15,15 +15,15 @@ using opsd::test::TempDir;
 
 namespace {
 
-const WallTime day = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
+const WallTime routes_day = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
 
-struct Fixture {
+struct AuthNode {
     TempDir dir;
-    ManualClock clock{day};
+    ManualClock clock{routes_day};
     TokenStore store{dir / "auth.json", clock, ScryptCost{16, 1, 1}};
     DefaultAuthenticator authenticator{AuthMaterial{}, store, clock};
     std::vector<Route> routes = auth_routes(store, authenticator, clock);
-    Fixture() { EXPECT_TRUE(store.load()); }
+    AuthNode() { EXPECT_TRUE(store.load()); }
 
     const Route& route(Method method, std::string_view pattern)
     {
@@ -64,7 +64,7 @@ std::string header(const Response& response, std::string_view name)
 
 TEST(AuthRoutes, EverythingIsForAdminsAndAuditedButTheLogin)
 {
-    Fixture f;
+    AuthNode f;
     for (const auto& route : f.routes) {
         const bool login = route.pattern == "/acs/api/v1/auth/login";
         EXPECT_EQ(route.access, login ? Access::open : Access::admin) << route.pattern;
@@ -76,7 +76,7 @@ TEST(AuthRoutes, EverythingIsForAdminsAndAuditedButTheLogin)
 
 TEST(AuthRoutes, ATokensTextIsShownOnce)
 {
-    Fixture f;
+    AuthNode f;
     run([&]() -> Task<> {
         const auto made = co_await f.call(Method::post, "/api/v1/tokens",
                                           R"({"name":"ci","role":"viewer","lifetime":"2d"})");
@@ -104,7 +104,7 @@ TEST(AuthRoutes, ATokensTextIsShownOnce)
 
 TEST(AuthRoutes, MistakesInTheBodyAreNamed)
 {
-    Fixture f;
+    AuthNode f;
     run([&]() -> Task<> {
         const std::pair<const char*, const char*> mistakes[]{
             {"", "must be a JSON object"},
@@ -133,7 +133,7 @@ TEST(AuthRoutes, MistakesInTheBodyAreNamed)
 
 TEST(AuthRoutes, UsersComeLogInAndGo)
 {
-    Fixture f;
+    AuthNode f;
     run([&]() -> Task<> {
         const auto added = co_await f.call(Method::post, "/api/v1/users",
                                            R"({"name":"bob","password":"password1","role":"operator"})");
@@ -170,7 +170,7 @@ TEST(AuthRoutes, UsersComeLogInAndGo)
 
 TEST(AuthRoutes, TheLoginTakesBothSpellingsOfTheNameAndFailsInWordsThatDcosClientsShow)
 {
-    Fixture f;
+    AuthNode f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.call(
             Method::post, "/api/v1/users", R"({"name":"bob","password":"password1","role":"viewer"})");
@@ -196,7 +196,7 @@ TEST(AuthRoutes, TheLoginTakesBothSpellingsOfTheNameAndFailsInWordsThatDcosClien
 
 TEST(AuthRoutes, EachCallSaysWhatItActedOnAndNeverASecret)
 {
-    Fixture f;
+    AuthNode f;
     run([&]() -> Task<> {
         const auto made = co_await f.call(Method::post, "/api/v1/tokens", R"({"name":"ci","role":"viewer"})");
         EXPECT_EQ(f.object, "name=ci role=viewer id=" + json::parse(made.body)["id"].get<std::string>());
@@ -219,7 +219,7 @@ TEST(AuthRoutes, EachCallSaysWhatItActedOnAndNeverASecret)
 
 TEST(AuthRoutes, AWrongLoginIs401WithAProblem)
 {
-    Fixture f;
+    AuthNode f;
     run([&]() -> Task<> {
         for (const auto* body :
              {R"({"uid":"bob","password":"password1"})", "{}", R"({"uid":7,"password":null})"}) {
@@ -237,7 +237,7 @@ TEST(AuthRoutes, AWrongLoginIs401WithAProblem)
 TEST(AuthRoutes, ADamagedFileIsSaidNotAnEmptyList)
 {
     const TempDir dir;
-    const ManualClock clock{day};
+    const ManualClock clock{routes_day};
     TokenStore store{dir / "missing/auth.json", clock};
     EXPECT_FALSE(store.load());
     DefaultAuthenticator authenticator{AuthMaterial{}, store, clock};

@@ -38,12 +38,12 @@ Task<http::Response> two_lines(const http::Request&)
 }
 Task<http::Response> throws(const http::Request&)
 {
-    co_await test::sleep(1ms);
+    co_await opsd::test::sleep(1ms);
     throw std::runtime_error{"a bug"};
 }
 Task<http::Response> slow(const http::Request&)
 {
-    co_await test::sleep(5s);
+    co_await opsd::test::sleep(5s);
     co_return http::Response::text("late\n");
 }
 
@@ -546,7 +546,7 @@ TEST(HttpSession, TakesPlainRequestIdsAndReplacesOthers)
 
 TEST(HttpSession, ASlowHeadIs408CountedFromItsFirstByte)
 {
-    test::run([]() -> Task<> {
+    opsd::test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         Surroundings around;
         http::Limits limits;

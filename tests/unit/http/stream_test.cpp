@@ -245,7 +245,7 @@ struct HalfRecord final : net::Transport {
     Task<Result<>> wait_readable() override
     {
         if (written.empty()) co_return co_await inner.wait_readable();
-        co_await test::sleep(10ms);
+        co_await opsd::test::sleep(10ms);
         co_return Result<>{};
     }
     void expires_at(net::Deadline when) override { inner.expires_at(when); }
@@ -259,7 +259,7 @@ struct HalfRecord final : net::Transport {
 Task<> pause_and_go_on(http::StreamWriter& out)
 {
     [[maybe_unused]] auto first = co_await out.write("one");
-    co_await test::sleep(100ms);
+    co_await opsd::test::sleep(100ms);
     [[maybe_unused]] auto second = co_await out.write("two");
 }
 

@@ -20,17 +20,17 @@ using std::chrono::hours;
 namespace {
 
 constexpr ScryptCost cheap{16, 1, 1};
-const WallTime day = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
+const WallTime token_day = WallTime{std::chrono::sys_days{std::chrono::year{2026} / 11 / 22}};
 
 std::string content(const std::string& path) { return files::read_file(path, 4 << 20).value_or(""); }
 
 /// A store on a file of its own.
-struct Fixture {
+struct TokenNode {
     TempDir dir;
-    ManualClock clock{day};
+    ManualClock clock{token_day};
     std::string path = dir / "auth.json";
     TokenStore store{path, clock, cheap};
-    Fixture() { EXPECT_TRUE(store.load()); }
+    TokenNode() { EXPECT_TRUE(store.load()); }
 };
 
 Task<NewToken> create(TokenStore& store, std::string name, Role role, std::optional<WallTime> expires = {})
@@ -53,7 +53,7 @@ Task<std::string> logged_in(TokenStore& store, std::string name, std::string pas
 
 TEST(Tokens, AreCheckedListedAndRevoked)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         const auto made = co_await create(f.store, "ci", Role::operator_);
         EXPECT_TRUE(made.text.starts_with("opsd_" + made.info.id + "_"));
@@ -62,7 +62,7 @@ TEST(Tokens, AreCheckedListedAndRevoked)
         EXPECT_EQ(caller->name, "ci");
         EXPECT_EQ(caller->role, Role::operator_);
         EXPECT_EQ(caller->via, "token");
-        EXPECT_EQ(f.store.tokens().at(0).last_used, day);
+        EXPECT_EQ(f.store.tokens().at(0).last_used, token_day);
         EXPECT_EQ(content(f.path).find(made.text.substr(14)), std::string::npos)
             << "the secret is in the file";
 
@@ -83,16 +83,16 @@ TEST(Tokens, AreCheckedListedAndRevoked)
 
 TEST(Tokens, SurviveARestart)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
-        const auto made = co_await create(f.store, "ci", Role::viewer, day + hours{48});
+        const auto made = co_await create(f.store, "ci", Role::viewer, token_day + hours{48});
         TokenStore later{f.path, f.clock, cheap};
         EXPECT_EQ(later.check_token(made.text).error().code, Errc::denied)
             << "before the file was read nobody may enter";
         EXPECT_TRUE(later.load());
         EXPECT_EQ(later.check_token(made.text)->role, Role::viewer);
-        EXPECT_EQ(later.tokens().at(0).created, day);
-        EXPECT_EQ(later.tokens().at(0).expires, day + hours{48});
+        EXPECT_EQ(later.tokens().at(0).created, token_day);
+        EXPECT_EQ(later.tokens().at(0).expires, token_day + hours{48});
     });
     struct stat now{};
     ASSERT_EQ(::stat(f.path.c_str(), &now), 0);
@@ -101,26 +101,26 @@ TEST(Tokens, SurviveARestart)
 
 TEST(Tokens, Expire)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
-        const auto made = co_await create(f.store, "ci", Role::viewer, day + hours{1});
+        const auto made = co_await create(f.store, "ci", Role::viewer, token_day + hours{1});
         EXPECT_TRUE(f.store.check_token(made.text));
         f.clock.step_wall(hours{1});
         const auto refused = f.store.check_token(made.text);
         EXPECT_EQ(refused.error().message,
                   "cannot accept the token: it expired at 2026-11-22T01:00:00.000Z; create a new one");
-        const auto past = co_await f.store.create_token("ci", Role::viewer, day);
+        const auto past = co_await f.store.create_token("ci", Role::viewer, token_day);
         EXPECT_EQ(past.error().code, Errc::invalid_argument);
     });
 }
 
 TEST(Tokens, AreBounded)
 {
-    Fixture f;
+    TokenNode f;
     auto state = parse_auth_state(content(f.path), f.path).value();
     for (std::size_t i = 0; i < max_tokens; ++i) {
         state.tokens.push_back(
-            {"id" + std::to_string(100'000 + i), "t", Role::viewer, std::string(32, 'x'), day, {}});
+            {"id" + std::to_string(100'000 + i), "t", Role::viewer, std::string(32, 'x'), token_day, {}});
     }
     ASSERT_TRUE(files::write_atomic(f.path, render(state), 0600));
     ASSERT_TRUE(f.store.load());
@@ -128,13 +128,13 @@ TEST(Tokens, AreBounded)
         const auto one_more = co_await f.store.create_token("ci", Role::viewer);
         EXPECT_EQ(one_more.error().message, "cannot create a token: there are 1000; revoke some");
     });
-    state.tokens.push_back({"id999999", "t", Role::viewer, std::string(32, 'x'), day, {}});
+    state.tokens.push_back({"id999999", "t", Role::viewer, std::string(32, 'x'), token_day, {}});
     EXPECT_FALSE(parse_auth_state(render(state), f.path));
 }
 
 TEST(Tokens, OddNamesAreRefused)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         for (const auto* bad : {"", "a b", "a/b", "a\n", "\xc3\xa9"}) {
             const auto made = co_await f.store.create_token(bad, Role::viewer);
@@ -147,7 +147,7 @@ TEST(Tokens, OddNamesAreRefused)
 
 TEST(Tokens, ADamagedFileRefusesEverybodyAndIsKept)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         const auto made = co_await create(f.store, "ci", Role::admin);
         const auto added = co_await f.store.add_user("bob", "password1", Role::viewer);
@@ -185,7 +185,7 @@ TEST(Tokens, ADamagedFileRefusesEverybodyAndIsKept)
 
 TEST(Tokens, AnythingOddCondemnsTheWholeFile)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto made = co_await create(f.store, "ci", Role::admin);
         const auto added = co_await f.store.add_user("bob", "password1", Role::viewer);
@@ -217,7 +217,7 @@ TEST(Tokens, AnythingOddCondemnsTheWholeFile)
 TEST(Tokens, AnUnusableDirectoryRefusesEverybodyWithTheReason)
 {
     const TempDir dir;
-    const ManualClock clock{day};
+    const ManualClock clock{token_day};
     TokenStore store{dir / "missing/auth.json", clock, cheap};
     const auto loaded = store.load();
     ASSERT_FALSE(loaded);
@@ -231,7 +231,7 @@ TEST(Tokens, AFullDiskLosesNothingAndSaysSo)
     TempDir dir;
     const auto problem = dir.shrink("64k");
     if (!problem.empty()) GTEST_SKIP() << "NOT TESTED: the full disk; cannot mount a tmpfs: " << problem;
-    const ManualClock clock{day};
+    const ManualClock clock{token_day};
     TokenStore store{dir / "auth.json", clock, cheap};
     ASSERT_TRUE(store.load());
     run([&]() -> Task<> {
@@ -253,7 +253,7 @@ TEST(Tokens, AFullDiskLosesNothingAndSaysSo)
 TEST(Tokens, ChangesAtOnceAreAllKept)
 {
     using namespace boost::asio::experimental::awaitable_operators;
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         const auto some = [](TokenStore& store, std::string name) -> Task<> {
             for (int i = 0; i < 10; ++i) [[maybe_unused]]
@@ -268,7 +268,7 @@ TEST(Tokens, ChangesAtOnceAreAllKept)
 TEST(Tokens, ARevocationHoldsAlsoWhenItsCallerHasGone)
 {
     using namespace boost::asio::experimental::awaitable_operators;
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         const auto made = co_await create(f.store, "ci", Role::admin);
         const auto gone = []() -> Task<> { co_return; };
@@ -282,7 +282,7 @@ TEST(Tokens, ARevocationHoldsAlsoWhenItsCallerHasGone)
 
 TEST(Users, LogInWithTheirPasswordOnly)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         const auto added = co_await f.store.add_user("bob", "password1", Role::operator_);
         EXPECT_TRUE(added.has_value());
@@ -304,7 +304,7 @@ TEST(Users, LogInWithTheirPasswordOnly)
 
 TEST(Users, ANewPasswordEndsTheOldTokens)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::operator_);
         const auto jwt = co_await logged_in(f.store, "bob", "password1");
@@ -323,7 +323,7 @@ TEST(Users, ANewPasswordEndsTheOldTokens)
 
 TEST(Users, ARemovedUserIsOutAtOnce)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::admin);
         const auto jwt = co_await logged_in(f.store, "bob", "password1");
@@ -341,7 +341,7 @@ TEST(Users, ARemovedUserIsOutAtOnce)
 
 TEST(Users, ALoginWhosePasswordChangesBeforeItsTokenIsMadeIsDead)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::admin);
         const auto login = co_await f.store.verify_user("bob", "password1");
@@ -353,11 +353,11 @@ TEST(Users, ALoginWhosePasswordChangesBeforeItsTokenIsMadeIsDead)
 
 TEST(Users, ATokenThatNamesNoPasswordIsRefused)
 {
-    Fixture f;
+    TokenNode f;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::admin);
         const auto secret = parse_auth_state(content(f.path), f.path)->secret;
-        const auto token = sign_jwt({"bob", Role::admin, day, day + hours{1}, true}, secret);
+        const auto token = sign_jwt({"bob", Role::admin, token_day, token_day + hours{1}, true}, secret);
         EXPECT_FALSE(f.store.check_jwt(token, {}));
     });
 }
@@ -365,7 +365,7 @@ TEST(Users, ATokenThatNamesNoPasswordIsRefused)
 TEST(Users, APasswordThatChangesWhileItIsCheckedLetsNobodyIn)
 {
     for (const bool removed : {false, true}) {
-        Fixture f;
+        TokenNode f;
         run([&]() -> Task<> {
             [[maybe_unused]] const auto added = co_await f.store.add_user("bob", "password1", Role::admin);
             TokenStore other{f.path, f.clock, cheap};
@@ -394,8 +394,8 @@ TEST(Users, APasswordThatChangesWhileItIsCheckedLetsNobodyIn)
 
 TEST(Users, TheSecretIsMadeOnceAndDiffersBetweenNodes)
 {
-    Fixture a;
-    Fixture b;
+    TokenNode a;
+    TokenNode b;
     run([&]() -> Task<> {
         [[maybe_unused]] const auto one = co_await a.store.add_user("bob", "password1", Role::admin);
         [[maybe_unused]] const auto two = co_await b.store.add_user("bob", "password1", Role::admin);
@@ -409,7 +409,7 @@ TEST(Users, TheSecretIsMadeOnceAndDiffersBetweenNodes)
 TEST(Users, AFloodOfLoginsIsUnavailableNotAQueueWithoutEnd)
 {
     const TempDir dir;
-    const ManualClock clock{day};
+    const ManualClock clock{token_day};
     TokenStore store{dir / "auth.json", clock, {1U << 14, 8, 1}};
     ASSERT_TRUE(store.load());
     std::map<Errc, int> answers;

@@ -11,15 +11,15 @@ using namespace test;
 using nlohmann::json;
 
 const Headers as_json{{"accept", "application/json"}};
-const std::string v1 = "/system/v1/logs/v1";
-const std::string component = "/system/v1/logs/v2/component";
+const std::string range_v1 = "/system/v1/logs/v1";
+const std::string range_component = "/system/v1/logs/v2/component";
 
 class LogsRange : public LogsNode {};
 
 TEST_F(LogsRange, TheLastEntriesAreOneBody)
 {
     journal.add_messages(10);
-    const auto response = ask(component + "?skip=-3", as_json);
+    const auto response = ask(range_component + "?skip=-3", as_json);
     EXPECT_EQ(response.status, 200U);
     EXPECT_EQ(response.type, "application/json");
     EXPECT_FALSE(response.producer);
@@ -34,18 +34,18 @@ TEST_F(LogsRange, TheLastEntriesAreOneBody)
 
 TEST_F(LogsRange, NoEntryIsNoContent)
 {
-    EXPECT_EQ(ask(component).status, 204U);
+    EXPECT_EQ(ask(range_component).status, 204U);
     journal.add_messages(2);
-    EXPECT_EQ(ask(component + "/b.service").status, 204U);
-    EXPECT_EQ(ask(component + "?cursor=END").status, 204U);
-    EXPECT_EQ(ask(v1 + "/range/?filter=A:b").status, 204U);
+    EXPECT_EQ(ask(range_component + "/b.service").status, 204U);
+    EXPECT_EQ(ask(range_component + "?cursor=END").status, 204U);
+    EXPECT_EQ(ask(range_v1 + "/range/?filter=A:b").status, 204U);
     EXPECT_EQ(ask("/api/v1/logs?format=text&unit=b").status, 204U);
 }
 
 TEST_F(LogsRange, EntriesWithoutAMessageAreAnEmptyText)
 {
     journal.add({{"OTHER", "x"}});
-    const auto response = ask(component);
+    const auto response = ask(range_component);
     EXPECT_EQ(response.status, 200U);
     EXPECT_EQ(response.body, "");
 }
@@ -54,7 +54,7 @@ TEST_F(LogsRange, ManySlicesAreAStreamThatEndsWhole)
 {
     journal.slice_entries = 7;
     journal.add_messages(50);
-    auto response = ask(component, as_json);
+    auto response = ask(range_component, as_json);
     ASSERT_TRUE(response.producer);
     EXPECT_EQ(metric("opsd_logs_readings"), 1);
     auto& client = open(std::move(response));
@@ -69,29 +69,29 @@ TEST_F(LogsRange, AComponentIsItsUnitAndWhatPid1SaysOfIt)
     journal.add({{"MESSAGE", "message 1"}, {"_SYSTEMD_UNIT", "a.service"}, {"PRIORITY", "3"}});
     journal.add({{"MESSAGE", "message 2"}, {"UNIT", "a.service"}, {"PRIORITY", "6"}});
     journal.add({{"MESSAGE", "message 3"}, {"_SYSTEMD_UNIT", "b.service"}, {"PRIORITY", "3"}});
-    EXPECT_EQ(numbers(get(component + "/a.service")), "1,2");
-    EXPECT_EQ(numbers(get(component + "/a.service?filter=PRIORITY:3")), "1");
-    EXPECT_EQ(numbers(get(component + "?filter=PRIORITY:3&filter=PRIORITY:6")), "1,2,3");
+    EXPECT_EQ(numbers(get(range_component + "/a.service")), "1,2");
+    EXPECT_EQ(numbers(get(range_component + "/a.service?filter=PRIORITY:3")), "1");
+    EXPECT_EQ(numbers(get(range_component + "?filter=PRIORITY:3&filter=PRIORITY:6")), "1,2,3");
 }
 
 TEST_F(LogsRange, SkipLeavesOutExactlySoMany)
 {
     journal.add_messages(9);
-    EXPECT_EQ(numbers(get(component + "?skip=2&limit=2")), "3,4");
-    EXPECT_EQ(numbers(get(component + "?cursor=" + cursor_at(4) + "&skip=1&limit=2")), "6,7");
-    EXPECT_EQ(numbers(get(component + "?cursor=" + cursor_at(4) + "&skip=-2&limit=3")), "3,4,5");
+    EXPECT_EQ(numbers(get(range_component + "?skip=2&limit=2")), "3,4");
+    EXPECT_EQ(numbers(get(range_component + "?cursor=" + cursor_at(4) + "&skip=1&limit=2")), "6,7");
+    EXPECT_EQ(numbers(get(range_component + "?cursor=" + cursor_at(4) + "&skip=-2&limit=3")), "3,4,5");
 }
 
 TEST_F(LogsRange, V1SaysHowFarItSkipped)
 {
     journal.add_messages(5);
-    auto response = ask(v1 + "/range/?skip_prev=3", as_json);
+    auto response = ask(range_v1 + "/range/?skip_prev=3", as_json);
     EXPECT_EQ(numbers(response.body), "3,4,5");
     EXPECT_EQ(header(response, "X-Journal-Skip-Prev"), "3");
     EXPECT_EQ(header(response, "X-Journal-Skip-Next"), "0");
-    response = ask(v1 + "/range?skip_prev=100");
+    response = ask(range_v1 + "/range?skip_prev=100");
     EXPECT_EQ(header(response, "X-Journal-Skip-Prev"), "5");
-    response = ask(v1 + "/range?cursor=" + cursor_at(3) + "&skip_next=100");
+    response = ask(range_v1 + "/range?cursor=" + cursor_at(3) + "&skip_next=100");
     EXPECT_EQ(response.status, 204U);
     EXPECT_EQ(header(response, "X-Journal-Skip-Next"), "2");
 }
@@ -103,7 +103,7 @@ TEST_F(LogsRange, V1ReadsATaskAndEventsOfARangeHaveNoIds)
     journal.add(
         {{"MESSAGE", "message 2"}, {"FRAMEWORK_ID", "f"}, {"EXECUTOR_ID", "e"}, {"CONTAINER_ID", "x"}});
     const auto text =
-        get(v1 + "/range/framework/f/executor/e/container/c.d", {{"accept", "text/event-stream"}});
+        get(range_v1 + "/range/framework/f/executor/e/container/c.d", {{"accept", "text/event-stream"}});
     EXPECT_EQ(numbers(text), "1");
     EXPECT_TRUE(text.starts_with("data: {"));
 }
@@ -112,18 +112,19 @@ TEST_F(LogsRange, ReverseIsTheSameFromTheEnd)
 {
     journal.slice_entries = 60;
     journal.add_messages(450);
-    const auto forward = numbers(get(v1 + "/range/"));
+    const auto forward = numbers(get(range_v1 + "/range/"));
     std::string expected;
     for (int i = 450; i > 0; --i)
         expected += (expected.empty() ? "" : ",") + std::to_string(i);
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true")), expected);
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=2&skip_prev=5")), "445,444");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&cursor=" + cursor_at(3))), "2,1");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))), "6");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&cursor=" + cursor_at(5))), "2,1");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
-    EXPECT_EQ(ask(v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true")), expected);
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&limit=2&skip_prev=5")), "445,444");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&cursor=" + cursor_at(3))), "2,1");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))),
+              "6");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&skip_prev=2&cursor=" + cursor_at(5))), "2,1");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
+    EXPECT_EQ(ask(range_v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
     EXPECT_EQ(std::ranges::count(forward, ','), 449);
 }
 
@@ -131,14 +132,15 @@ TEST_F(LogsRange, ALongSkipThatTakesSlicesLeadsToTheSamePlace)
 {
     journal.add_messages(450);
     journal.skips_in_slices = true;
-    const auto response = ask(v1 + "/range/?skip_prev=3&cursor=" + cursor_at(448));
+    const auto response = ask(range_v1 + "/range/?skip_prev=3&cursor=" + cursor_at(448));
     EXPECT_EQ(numbers(response.body), "446,447,448,449,450");
     EXPECT_EQ(header(response, "X-Journal-Skip-Prev"), "3");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))), "6");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
-    EXPECT_EQ(ask(v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
-    const auto stream = ask(v1 + "/stream/?skip_prev=5", {{"accept", "text/event-stream"}});
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&limit=3")), "450,449,448");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&skip_prev=2&limit=1&cursor=" + cursor_at(9))),
+              "6");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=true&skip_prev=448")), "2,1");
+    EXPECT_EQ(ask(range_v1 + "/range/?read_reverse=true&skip_prev=450").status, 204U);
+    const auto stream = ask(range_v1 + "/stream/?skip_prev=5", {{"accept", "text/event-stream"}});
     EXPECT_EQ(header(stream, "X-Journal-Skip-Prev"), "5");
 }
 
@@ -146,7 +148,7 @@ TEST_F(LogsRange, ADownloadIsAGzipFileInPieces)
 {
     journal.slice_entries = 10;
     journal.add_messages(35);
-    auto response = ask(v1 + "/range/download?postfix=x");
+    auto response = ask(range_v1 + "/range/download?postfix=x");
     EXPECT_EQ(response.type, "application/gzip");
     EXPECT_EQ(header(response, "Content-Disposition"), "attachment; filename=root-range-x.log.gz");
     ASSERT_TRUE(response.producer);
@@ -156,26 +158,26 @@ TEST_F(LogsRange, ADownloadIsAGzipFileInPieces)
     EXPECT_TRUE(client.whole);
     EXPECT_EQ(client.writes, 4);
     journal.slice_entries = 100;
-    const auto small = ask(v1 + "/range/download");
+    const auto small = ask(range_v1 + "/range/download");
     const auto plain = gunzip(small.body, 1 << 20);
     ASSERT_TRUE(plain);
     EXPECT_EQ(std::ranges::count(*plain, '\n'), 35);
-    EXPECT_EQ(ask(v1 + "/range/framework/f/executor/e/container/c/download").status, 204U);
+    EXPECT_EQ(ask(range_v1 + "/range/framework/f/executor/e/container/c/download").status, 204U);
 }
 
 TEST_F(LogsRange, FieldsThatAreListedHaveTheirValues)
 {
     journal.add({{"STREAM", "stdout"}, {"_UID", "0"}});
     journal.add({{"STREAM", "a\"b"}});
-    EXPECT_EQ(get(v1 + "/fields/STREAM"), R"(["a\"b","stdout"])");
-    EXPECT_EQ(ask(v1 + "/fields/AGENT_ID").status, 204U);
-    EXPECT_EQ(ask(v1 + "/fields/_UID").status, 400U);
+    EXPECT_EQ(get(range_v1 + "/fields/STREAM"), R"(["a\"b","stdout"])");
+    EXPECT_EQ(ask(range_v1 + "/fields/AGENT_ID").status, 204U);
+    EXPECT_EQ(ask(range_v1 + "/fields/_UID").status, 400U);
     options.fields = {"*"};
     router.reset();
     stop();
-    EXPECT_EQ(get(v1 + "/fields/_UID"), R"(["0"])");
+    EXPECT_EQ(get(range_v1 + "/fields/_UID"), R"(["0"])");
     for (const auto* wrong : {"a", "__CURSOR", "A%3DB"}) {
-        const auto response = ask(v1 + "/fields/" + wrong);
+        const auto response = ask(range_v1 + "/fields/" + wrong);
         EXPECT_EQ(response.status, 400U) << wrong;
         EXPECT_TRUE(response.body.contains("no name of a field")) << response.body;
     }
@@ -183,27 +185,27 @@ TEST_F(LogsRange, FieldsThatAreListedHaveTheirValues)
 
 TEST_F(LogsRange, BadQuestionsAre400InTheClientsManner)
 {
-    const auto dcos = ask(component + "?skip=x");
+    const auto dcos = ask(range_component + "?skip=x");
     EXPECT_EQ(dcos.status, 400U);
     EXPECT_TRUE(dcos.type.starts_with("text/plain"));
     EXPECT_EQ(dcos.body, "cannot use skip \"x\": it is not a whole number\n");
     const auto ours = ask("/api/v1/logs?since=x");
     EXPECT_EQ(ours.status, 400U);
     EXPECT_EQ(ours.type, "application/problem+json");
-    EXPECT_EQ(ask(component + "?cursor=s=1;i").status, 400U);
+    EXPECT_EQ(ask(range_component + "?cursor=s=1;i").status, 400U);
 }
 
 TEST_F(LogsRange, ARawCursorContinuesAfterItsEntry)
 {
     journal.add_messages(5);
-    EXPECT_EQ(numbers(get(component + "?cursor=" + cursor_at(3))), "4,5");
+    EXPECT_EQ(numbers(get(range_component + "?cursor=" + cursor_at(3))), "4,5");
 }
 
 TEST_F(LogsRange, WhatWasDeletedIsToldInTheHead)
 {
     journal.add_messages(10);
     journal.vacuum(6);
-    const auto response = ask(component + "?cursor=" + cursor_at(2));
+    const auto response = ask(range_component + "?cursor=" + cursor_at(2));
     EXPECT_EQ(numbers(response.body), "7,8,9,10");
     EXPECT_EQ(header(response, "X-Journal-Lost"), "4");
     EXPECT_EQ(metric("opsd_logs_lost_entries_total"), 4);
@@ -233,9 +235,9 @@ TEST_F(LogsRange, WhatIsDeletedWhileItIsReadIsToldWithin)
 TEST_F(LogsRange, AHoleThatAFormatCannotTellIsNotGivenAsIfWhole)
 {
     journal.slice_entries = 4;
-    const std::pair<std::string, Headers> table[] = {{component, {}},
-                                                     {component, {{"accept", "application/json"}}},
-                                                     {v1 + "/range/download", {}},
+    const std::pair<std::string, Headers> table[] = {{range_component, {}},
+                                                     {range_component, {{"accept", "application/json"}}},
+                                                     {range_v1 + "/range/download", {}},
                                                      {"/api/v1/logs?lines=all&format=export", {}}};
     for (const auto& [target, headers] : table) {
         journal.entries.clear();
@@ -255,12 +257,12 @@ TEST_F(LogsRange, AJournalThatCannotBeReadIs503AndTheModuleSaysWhy)
     start();
     EXPECT_EQ(status.condition, "running");
     journal.broken = Error{Errc::denied, "cannot read the journal: not in group systemd-journal"};
-    const auto response = ask(component);
+    const auto response = ask(range_component);
     EXPECT_EQ(response.status, 503U);
     EXPECT_NE(response.body.find("systemd-journal"), std::string::npos);
     EXPECT_EQ(status.condition, "degraded");
     journal.broken.reset();
-    (void)ask(component);
+    (void)ask(range_component);
     EXPECT_EQ(status.condition, "running");
     EXPECT_EQ(metric("opsd_logs_failed_readings_total"), 1);
 }
@@ -278,9 +280,9 @@ TEST_F(LogsRange, ReadingsAreBounded)
     options.readings = 1;
     journal.slice_entries = 2;
     journal.add_messages(20);
-    auto first = ask(component);
+    auto first = ask(range_component);
     ASSERT_TRUE(first.producer);
-    auto second = ask(component);
+    auto second = ask(range_component);
     EXPECT_EQ(second.status, 503U);
     EXPECT_EQ(header(second, "Retry-After").empty(), false);
     EXPECT_EQ(metric("opsd_logs_readings_refused_total"), 1);
@@ -293,7 +295,7 @@ TEST_F(LogsRange, AnAnswerThatIsTooLongIsCutOffTorn)
     options.max_answer = config::Bytes{1'000};
     journal.slice_entries = 5;
     journal.add_messages(100);
-    auto& client = listen(component);
+    auto& client = listen(range_component);
     EXPECT_TRUE(client.ended);
     EXPECT_FALSE(client.whole);
     EXPECT_LE(client.text.size(), 1'000U);
@@ -305,7 +307,7 @@ TEST_F(LogsRange, AReadingThatFailsMidwayEndsTorn)
 {
     journal.slice_entries = 5;
     journal.add_messages(50);
-    auto response = ask(component);
+    auto response = ask(range_component);
     journal.broken = Error{Errc::unavailable, "cannot read the journal: no memory"};
     auto& client = open(std::move(response));
     EXPECT_TRUE(client.ended);
@@ -377,7 +379,7 @@ TEST_F(LogsRange, APageMayNotReadLogsByRunningOnThisNode)
 {
     journal.add_messages(1);
     via = "loopback";
-    EXPECT_EQ(header(ask(component), "Access-Control-Allow-Origin"), "(none)");
+    EXPECT_EQ(header(ask(range_component), "Access-Control-Allow-Origin"), "(none)");
 }
 
 TEST_F(LogsRange, AViewerWithAListReadsNothingElse)
@@ -392,10 +394,10 @@ TEST_F(LogsRange, AViewerWithAListReadsNothingElse)
                              "/api/v1/logs?format=text", "/api/v1/logs?format=text&unit=a"})
         EXPECT_EQ(numbers(get(path, {}, viewer)), "1,2,5") << path;
     EXPECT_EQ(numbers(get("/system/v1/logs/v1/range/?read_reverse=1", {}, viewer)), "5,2,1");
-    EXPECT_EQ(ask(component + "/b.service", {}, viewer).status, 403U);
+    EXPECT_EQ(ask(range_component + "/b.service", {}, viewer).status, 403U);
     EXPECT_EQ(ask("/api/v1/logs?unit=b", {}, viewer).status, 403U);
-    EXPECT_EQ(ask(v1 + "/fields/STREAM", {}, viewer).status, 403U);
-    EXPECT_EQ(numbers(get(component, {}, http::Role::operator_)), "1,2,3,4,5,6");
+    EXPECT_EQ(ask(range_v1 + "/fields/STREAM", {}, viewer).status, 403U);
+    EXPECT_EQ(numbers(get(range_component, {}, http::Role::operator_)), "1,2,3,4,5,6");
     EXPECT_EQ(metric("opsd_logs_forbidden_total"), 3);
 }
 
@@ -406,12 +408,12 @@ TEST_F(LogsRange, AViewerWithAPatternReadsNothingElse)
     journal.add_messages(3, "secret.service");
     journal.add_messages(1, "dcos-log.service");
     const auto viewer = http::Role::viewer;
-    EXPECT_EQ(numbers(get(component, {}, viewer)), "1,2,3,7");
-    EXPECT_EQ(numbers(get(component + "?skip=-2", {}, viewer)), "3,7");
-    EXPECT_EQ(numbers(get(component + "/dcos-net.service?skip=-2", {}, viewer)), "2,3");
-    EXPECT_EQ(numbers(get(v1 + "/range/?read_reverse=1&limit=2", {}, viewer)), "7,3");
+    EXPECT_EQ(numbers(get(range_component, {}, viewer)), "1,2,3,7");
+    EXPECT_EQ(numbers(get(range_component + "?skip=-2", {}, viewer)), "3,7");
+    EXPECT_EQ(numbers(get(range_component + "/dcos-net.service?skip=-2", {}, viewer)), "2,3");
+    EXPECT_EQ(numbers(get(range_v1 + "/range/?read_reverse=1&limit=2", {}, viewer)), "7,3");
     EXPECT_EQ(numbers(get("/api/v1/logs?unit=*&format=text", {}, viewer)), "1,2,3,7");
-    EXPECT_EQ(numbers(get(component + "?skip=-20000", {}, viewer)), "1,2,3,7");
+    EXPECT_EQ(numbers(get(range_component + "?skip=-20000", {}, viewer)), "1,2,3,7");
 }
 
 TEST_F(LogsRange, TheAuditSeesWhatWasAskedFor)

@@ -14,14 +14,14 @@ namespace {
 using nlohmann::json;
 using Fields = std::vector<systemd::JournalField>;
 
-constexpr std::string_view cursor = "s=aa;i=1f;b=bb;m=1;t=2;x=cc";
+constexpr std::string_view rendered_cursor = "s=aa;i=1f;b=bb;m=1;t=2;x=cc";
 constexpr std::int64_t at = 1'700'000'000'123'456;
 
 std::string render(const Fields& fields, RenderSpec spec = {})
 {
     std::string out = "before";
     const auto writer = make_writer(std::move(spec));
-    EXPECT_TRUE(writer->write({cursor, at, 77, fields}, out));
+    EXPECT_TRUE(writer->write({rendered_cursor, at, 77, fields}, out));
     EXPECT_TRUE(out.starts_with("before"));
     return out.substr(6);
 }
@@ -110,7 +110,7 @@ TEST(LogsRender, OurJsonIsDcosAndMore)
     EXPECT_EQ(parsed["priority"], 4);
     EXPECT_FALSE(parsed.contains("suppressed"));
     EXPECT_EQ(parsed["fields"]["MESSAGE"], "x");
-    EXPECT_EQ(parsed["cursor"], cursor);
+    EXPECT_EQ(parsed["cursor"], rendered_cursor);
     EXPECT_EQ(parsed["realtime_timestamp"], at);
     EXPECT_EQ(parsed["monotonic_timestamp"], 77);
     EXPECT_FALSE(json::parse(render({{"PRIORITY", "9"}}, Format::ndjson)).contains("priority"));
@@ -118,7 +118,9 @@ TEST(LogsRender, OurJsonIsDcosAndMore)
 
 TEST(LogsRender, AUnitIsNamedByWhoMayNameIt)
 {
-    const auto unit = [](const Fields& fields) { return std::string{pick({cursor, at, 7, fields}).unit}; };
+    const auto unit = [](const Fields& fields) {
+        return std::string{pick({rendered_cursor, at, 7, fields}).unit};
+    };
     EXPECT_EQ(unit({{"_SYSTEMD_UNIT", "a.service"}, {"UNIT", "forged.service"}, {"_PID", "12"}}),
               "a.service");
     EXPECT_EQ(unit({{"_SYSTEMD_UNIT", "init.scope"}, {"UNIT", "b.service"}, {"_PID", "1"}}), "b.service");
@@ -196,7 +198,7 @@ TEST(LogsRender, ExportIsJournaldsFormat)
     const std::string binary{"a\nb\0c", 5};
     const std::string length{"\5\0\0\0\0\0\0\0", 8};
     const auto text = render({{"MESSAGE", "hello"}, {"DATA", binary}, {"DATA", "x"}}, Format::export_);
-    EXPECT_EQ(text, "__CURSOR=" + std::string{cursor}
+    EXPECT_EQ(text, "__CURSOR=" + std::string{rendered_cursor}
                         + "\n__REALTIME_TIMESTAMP=1700000000123456\n__MONOTONIC_TIMESTAMP=77\n"
                           "MESSAGE=hello\nDATA\n"
                         + length + binary + "\nDATA=x\n\n");
@@ -219,7 +221,7 @@ TEST(LogsRender, ALongEntryIsShortenedAndSaysSo)
         EXPECT_TRUE(message.ends_with("\xe2\x80\xa6 [cut by opsd: 200000 bytes]"));
         EXPECT_EQ(parsed["fields"]["_PID"], "12");
         EXPECT_EQ(parsed["fields"]["OPSD_CUT"], "400018");
-        EXPECT_EQ(parsed["cursor"], cursor);
+        EXPECT_EQ(parsed["cursor"], rendered_cursor);
     }
     for (const auto format : {Format::dcos_text, Format::text, Format::export_}) {
         const auto text = render(fields, RenderSpec{.format = format, .max_entry = 64'000});
@@ -274,10 +276,10 @@ TEST(LogsRender, AFilterLeavesOutAndDoesNotCount)
     RenderSpec spec{.format = Format::dcos_json, .grep = *Grep::compile("wa(s|rn)")};
     const auto writer = make_writer(spec);
     std::string out;
-    EXPECT_FALSE(writer->write({cursor, at, 7, Fields{{"MESSAGE", "fine"}}}, out));
-    EXPECT_FALSE(writer->write({cursor, at, 7, Fields{{"OTHER", "warn"}}}, out));
+    EXPECT_FALSE(writer->write({rendered_cursor, at, 7, Fields{{"MESSAGE", "fine"}}}, out));
+    EXPECT_FALSE(writer->write({rendered_cursor, at, 7, Fields{{"OTHER", "warn"}}}, out));
     EXPECT_EQ(out, "");
-    EXPECT_TRUE(writer->write({cursor, at, 7, Fields{{"MESSAGE", "a warning"}}}, out));
+    EXPECT_TRUE(writer->write({rendered_cursor, at, 7, Fields{{"MESSAGE", "a warning"}}}, out));
     EXPECT_NE(out, "");
 }
 

@@ -11,8 +11,8 @@ namespace opsd::logs {
 namespace {
 
 using namespace std::chrono_literals;
-using test::MemoryFile;
-using test::run;
+using opsd::test::MemoryFile;
+using opsd::test::run;
 using Step = LineReader::Step;
 
 const std::string five = "one\ntwo\nthree\nfour\nfive\n\n";

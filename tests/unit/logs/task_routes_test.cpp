@@ -108,7 +108,7 @@ struct Node {
                  std::string accept = "text/plain", std::string last_event_id = {})
     {
         Response response;
-        test::run([&]() -> Task<> {
+        opsd::test::run([&]() -> Task<> {
             const auto match = router->find(Method::get, path);
             EXPECT_NE(match.route, nullptr) << path;
             if (match.route == nullptr) co_return;
@@ -131,7 +131,7 @@ struct Node {
     std::string listen(const Response& response, std::function<bool(std::string_view)> enough)
     {
         std::string text;
-        test::run([&]() -> Task<> {
+        opsd::test::run([&]() -> Task<> {
             EXPECT_TRUE(response.producer);
             if (!response.producer) co_return;
             Listener listener{co_await asio::this_coro::executor, enough};

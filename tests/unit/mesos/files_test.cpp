@@ -9,7 +9,7 @@ using namespace test;
 
 const std::string sandbox = "/var/lib/mesos/slave/slaves/S0/frameworks/f/executors/e 1/runs/c";
 
-std::string why(const auto& result, Errc code = Errc::protocol)
+std::string said(const auto& result, Errc code = Errc::protocol)
 {
     EXPECT_FALSE(result.has_value());
     if (result) return {};
@@ -76,11 +76,11 @@ TEST(MesosFiles, SaysWhyAnAnswerIsNone)
                             R"({"data":{},"offset":1})",
                             R"({"data":"x","offset":1,})",
                             R"({"data":"\u+0a1","offset":1})"})
-        EXPECT_TRUE(why(parse_file_part(bad)).starts_with("cannot read the answer to /files/read: ")) << bad;
+        EXPECT_TRUE(said(parse_file_part(bad)).starts_with("cannot read the answer to /files/read: ")) << bad;
     const auto whole = fixture("agent/files-read-stderr.json");
     const auto end = whole.rfind('}');
     for (std::size_t size = 0; size <= end; ++size)
-        why(parse_file_part(whole.substr(0, size)));
+        said(parse_file_part(whole.substr(0, size)));
     EXPECT_EQ(parse_file_part(R"( { "more" : 1 , "offset" : 7.0 , "data" : "x" , "y" : "z" } )")->offset, 7U);
 }
 
@@ -89,9 +89,9 @@ TEST(MesosFiles, ListsFoldersOrSaysWhyNot)
     EXPECT_TRUE(parse_file_list("[]")->empty());
     EXPECT_TRUE(parse_file_list(R"([{"path":"/a","mode":"drwxr-xr-x"}])")->front().directory());
     for (const auto* bad : {"{}", "null", "[1]", "[[]]", "[{}]", R"([{"path":7}])", "[{\"path\":\"a\"}"})
-        EXPECT_TRUE(why(parse_file_list(bad)).starts_with("cannot read the answer to /files/browse: "))
+        EXPECT_TRUE(said(parse_file_list(bad)).starts_with("cannot read the answer to /files/browse: "))
             << bad;
-    EXPECT_EQ(why(parse_file_list(R"([{"path":"a"},{"path":"b"}])", 1)),
+    EXPECT_EQ(said(parse_file_list(R"([{"path":"a"},{"path":"b"}])", 1)),
               "cannot read the answer to /files/browse: the folder has more than 1 files");
     EXPECT_EQ(parse_file_list("[{\"path\":\"/a/\xff\"},{\"path\":\"/b\"}]")->at(0).path, "/a/?")
         << "a name that is not UTF-8 hides nothing";
@@ -137,26 +137,26 @@ TEST(AgentFiles, SaysWhatTheAgentSaid)
         const AgentFiles files{client, {.url = agent.url()}};
         const auto gone = co_await files.size("/a", "");
         EXPECT_EQ(
-            why(gone, Errc::not_found),
+            said(gone, Errc::not_found),
             "cannot read /a: the agent has no such file; sandboxes of ended tasks are removed after some "
             "days");
         agent.how = always(answer(403, ""));
         const auto denied = co_await files.browse("/a", "");
-        EXPECT_TRUE(why(denied, Errc::denied).contains("needs a token"));
+        EXPECT_TRUE(said(denied, Errc::denied).contains("needs a token"));
         agent.how = always(answer(400, "Cannot read a directory.\n"));
         const auto folder = co_await files.read("/a", 0, 1, "");
-        EXPECT_EQ(why(folder, Errc::invalid_argument),
+        EXPECT_EQ(said(folder, Errc::invalid_argument),
                   "cannot read /a: the agent says \"Cannot read a directory.?\"");
         agent.how = always(answer(503, ""));
         const auto busy = co_await files.read("/a", 0, 1, "");
-        why(busy, Errc::unavailable);
+        said(busy, Errc::unavailable);
         agent.how = always(answer(302, "", "Location: http://127.0.0.1:1/\r\n"));
         const auto elsewhere = co_await files.read("/a", 0, 1, "token=abc");
-        why(elsewhere, Errc::protocol);
+        said(elsewhere, Errc::protocol);
         agent.die();
         co_await agent.stop();
         const auto dead = co_await files.size("/a", "");
-        why(dead, Errc::unavailable);
+        said(dead, Errc::unavailable);
     });
 }
 
@@ -168,13 +168,13 @@ TEST(AgentFiles, BytesThatWereNotAskedForAreRefused)
         net::HttpClient client{executor};
         const AgentFiles files{client, {.url = agent.url()}};
         const auto elsewhere = co_await files.read("/a", 10, 3, "");
-        why(elsewhere);
+        said(elsewhere);
         agent.how = always(answer(200, R"({"data":"abcd","offset":10})"));
         const auto more = co_await files.read("/a", 10, 3, "");
-        why(more);
+        said(more);
         agent.how = always(answer(200, "{\"data\":\"" + std::string(100'000, 'x') + "\",\"offset\":10}"));
         const auto flood = co_await files.read("/a", 10, 3, "");
-        why(flood);
+        said(flood);
         co_await agent.stop();
     });
 }
@@ -187,7 +187,7 @@ TEST(AgentFiles, AnAgentThatHangsCostsTheTimeoutOnly)
         net::HttpClient client{executor};
         const AgentFiles files{client, {.url = agent.url(), .timeout = 50ms}};
         const auto size = co_await files.size("/a", "");
-        why(size, Errc::timeout);
+        said(size, Errc::timeout);
         co_await agent.stop();
     });
 }

@@ -13,7 +13,7 @@ namespace {
 using namespace test;
 using std::chrono::steady_clock;
 
-net::Deadline in(milliseconds time) { return steady_clock::now() + time; }
+net::Deadline within(milliseconds time) { return steady_clock::now() + time; }
 
 PassedQuestion state_question()
 {
@@ -23,7 +23,7 @@ PassedQuestion state_question()
     return question;
 }
 
-MastersOptions asking(std::vector<std::string> urls)
+MastersOptions asked(std::vector<std::string> urls)
 {
     MastersOptions options;
     options.urls = std::move(urls);
@@ -51,8 +51,8 @@ TEST(MesosPass, TheLeadersAnswerComesThroughAStandbyAndKeepsItsStatus)
                         }};
         HttpStub standby{executor,
                          [&](const Asked& asked) { return redirect("//" + leader.authority + asked.path); }};
-        MesosMasters masters{executor, asking({standby.url()}), worker};
-        auto state = co_await masters.pass(state_question(), in(5s));
+        MesosMasters masters{executor, asked({standby.url()}), worker};
+        auto state = co_await masters.pass(state_question(), within(5s));
         EXPECT_EQ((*state)->head().status, 200U);
         const auto text = co_await body_of(**state);
         EXPECT_EQ(text, "{}");
@@ -62,7 +62,7 @@ TEST(MesosPass, TheLeadersAnswerComesThroughAStandbyAndKeepsItsStatus)
         call.path = "/master/api/v1";
         call.headers.emplace_back("Content-Type", "application/x-protobuf");
         call.body = std::string{"\x08\x0a", 2};
-        auto refused = co_await masters.pass(std::move(call), in(5s));
+        auto refused = co_await masters.pass(std::move(call), within(5s));
         EXPECT_EQ((*refused)->head().status, 400U) << "what the leader says of a call is for the caller";
         EXPECT_EQ(leader.asked.back().body, (std::string{"\x08\x0a", 2}));
         EXPECT_TRUE(leader.asked.back().has("Content-Type: application/x-protobuf"))
@@ -79,12 +79,12 @@ TEST(MesosPass, AMasterWithoutALeaderIsPassedOver)
         WorkerThread worker{"parse"};
         HttpStub lost{executor, [](const Asked&) { return answer(503, "No leader elected"); }};
         HttpStub leader{executor, [](const Asked&) { return answer(200, "{}"); }};
-        MesosMasters masters{executor, asking({lost.url(), leader.url()}), worker};
-        auto state = co_await masters.pass(state_question(), in(5s));
+        MesosMasters masters{executor, asked({lost.url(), leader.url()}), worker};
+        auto state = co_await masters.pass(state_question(), within(5s));
         EXPECT_EQ((*state)->head().status, 200U);
         EXPECT_TRUE(masters.answered_by_trusted());
-        MesosMasters alone{executor, asking({lost.url()}), worker};
-        auto none = co_await alone.pass(state_question(), in(5s));
+        MesosMasters alone{executor, asked({lost.url()}), worker};
+        auto none = co_await alone.pass(state_question(), within(5s));
         EXPECT_FALSE(none.has_value());
         if (!none) EXPECT_EQ(none.error().code, Errc::unavailable) << none.error().message;
         co_await lost.stop();
@@ -102,14 +102,14 @@ TEST(MesosPass, TheCallersAuthorizationStandsInForOursAndGoesNoFurther)
         HttpStub leader{executor, [](const Asked&) { return answer(200, "{}"); }};
         HttpStub standby{executor,
                          [&](const Asked& asked) { return redirect("//" + leader.authority + asked.path); }};
-        auto options = asking({standby.url()});
+        auto options = asked({standby.url()});
         options.credentials.user = "ops";
         options.credentials.secret = {.from = config::Secret::From::file, .name = dir / "password"};
         MesosMasters masters{executor, options, worker};
         const auto shown = [&](std::optional<std::string> authorization) -> Task<std::string> {
             auto question = state_question();
             question.authorization = std::move(authorization);
-            auto opened = co_await masters.pass(std::move(question), in(5s));
+            auto opened = co_await masters.pass(std::move(question), within(5s));
             EXPECT_TRUE(opened.has_value());
             EXPECT_FALSE(leader.asked.back().head.contains("Authorization")) << "only a redirect named it";
             co_return standby.asked.back().head;
@@ -139,7 +139,7 @@ TEST(MasterDirectory, TellsSettingsAndWhomZooKeeperNames)
         EXPECT_EQ(directory.masters().version(), 0U) << "nothing is configured";
         directory.configure({}, "http", false, {});
         EXPECT_FALSE(directory.masters().get()->value.configured());
-        directory.configure(asking({"http://10.0.0.9:5050"}), "https", true, {});
+        directory.configure(asked({"http://10.0.0.9:5050"}), "https", true, {});
         const auto before = directory.masters().get();
         EXPECT_TRUE(before->value.configured());
         directory.name({master}, {});
@@ -149,7 +149,7 @@ TEST(MasterDirectory, TellsSettingsAndWhomZooKeeperNames)
         EXPECT_EQ(named->value.how, before->value.how) << "the settings are the same";
         directory.name({master}, {});
         EXPECT_EQ(directory.masters().version(), named->version) << "no news";
-        directory.configure(asking({"http://10.0.0.9:5050"}), "https", true, {});
+        directory.configure(asked({"http://10.0.0.9:5050"}), "https", true, {});
         EXPECT_TRUE(directory.masters().get()->value.named.empty());
         EXPECT_NE(directory.masters().get()->value.how, before->value.how);
     });
