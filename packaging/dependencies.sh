@@ -11,7 +11,7 @@ top=$(cd "$(dirname "$(readlink -f -- "$0")")/.." && pwd)
 
 build_packages=(
     ca-certificates ccache clang-19 cmake lld-19 ninja-build pkg-config
-    libboost1.81-dev libcli11-dev libfmt-dev librdkafka-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev
+    libboost1.81-dev libcli11-dev libfmt-dev libisal-dev librdkafka-dev libre2-dev libspdlog-dev libsqlite3-dev libssl-dev
     libsystemd-dev libyaml-cpp-dev nlohmann-json3-dev zlib1g-dev
     # a real systemd node, for a machine whose PID 1 is not systemd
     bsdutils curl dbus iproute2 jq libnss-systemd mount procps systemd util-linux

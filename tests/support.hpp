@@ -12,7 +12,7 @@ namespace opsd::test {
 
 /// Runs one coroutine to its end; fails the test when it throws or hangs.
 template <class Body>
-void run(Body body, std::chrono::milliseconds limit = std::chrono::seconds{10})
+void run(Body body, std::chrono::milliseconds limit = std::chrono::seconds{60})
 {
     asio::io_context io{1};
     bool finished = false;

@@ -1,5 +1,5 @@
 #pragma once
-// gzip, and its checksum, by zlib.
+// gzip, and its checksum.
 
 #include "opsd/result.hpp"
 
@@ -13,7 +13,7 @@ namespace opsd {
 inline constexpr int gzip_thorough = 6;
 inline constexpr int gzip_fast = 1;
 
-/// The bytes compressed; "" when zlib refuses, which the caller treats as "not worth it".
+/// The bytes compressed; "" when that cannot be done, which the caller treats as "not worth it".
 [[nodiscard]] std::string gzip(std::string_view plain, int level = gzip_thorough);
 
 /// The bytes of a gzip file, at most `limit` of them: more is invalid_argument, what is no gzip is protocol.

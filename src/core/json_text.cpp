@@ -17,10 +17,30 @@ bool continues(std::string_view text, std::size_t at, Byte low = 0x80, Byte high
     return byte >= low && byte <= high;
 }
 
-bool plain(char c)
+/// Without branches: many at once are a few instructions.
+constexpr bool special(char c)
 {
-    return static_cast<Byte>(c) >= 0x20 && static_cast<Byte>(c) < 0x7f && c != '"' && c != '\\' && c != '<'
-           && c != '>' && c != '&';
+    const auto byte = static_cast<Byte>(c);
+    return (static_cast<unsigned>(byte < 0x20) | static_cast<unsigned>(byte >= 0x7f)
+            | static_cast<unsigned>(c == '"') | static_cast<unsigned>(c == '\\')
+            | static_cast<unsigned>(c == '<') | static_cast<unsigned>(c == '>')
+            | static_cast<unsigned>(c == '&'))
+           != 0;
+}
+
+/// Behind the bytes from `at` on that are copied as they are. Most texts are of nothing else.
+std::size_t plain_end(std::string_view text, std::size_t at)
+{
+    constexpr std::size_t block = 16;
+    for (; text.size() - at >= block; at += block) {
+        Byte any = 0;
+        for (std::size_t i = 0; i < block; ++i)
+            any = static_cast<Byte>(any | static_cast<Byte>(special(text[at + i])));
+        if (any != 0) break;
+    }
+    while (at < text.size() && !special(text[at]))
+        ++at;
+    return at;
 }
 
 void append_escaped(std::string& out, char c)
@@ -73,11 +93,7 @@ void append_quoted(std::string& out, std::string_view text)
 {
     out += '"';
     std::size_t from = 0;  // of a run that is copied as it is
-    for (std::size_t at = 0; at < text.size();) {
-        if (plain(text[at])) {
-            ++at;
-            continue;
-        }
+    for (auto at = plain_end(text, 0); at < text.size(); at = plain_end(text, at)) {
         const auto length = utf8_length(text, at);
         const bool separator =
             length == 3 && (text.substr(at, 3) == "\u2028" || text.substr(at, 3) == "\u2029");

@@ -26,36 +26,29 @@ constexpr std::size_t longest_line = 32 * 1024 * 1024;  // of a file whose cap w
 void append_field(std::string& out, std::string_view text)
 {
     out += '\t';
-    for (const char c : text) {
-        switch (c) {
-        case '\\':
-            out += "\\\\";
-            break;
-        case '\t':
-            out += "\\t";
-            break;
-        case '\n':
-            out += "\\n";
-            break;
-        default:
-            out += c;
-        }
+    const auto special = [](char c) { return c == '\\' || c == '\t' || c == '\n'; };
+    while (!text.empty()) {
+        const auto* const end = std::ranges::find_if(text, special);
+        out.append(text.begin(), end);
+        if (end == text.end()) break;
+        out += '\\';
+        out += *end == '\t' ? 't' : *end == '\n' ? 'n' : '\\';
+        text.remove_prefix(static_cast<std::size_t>(end - text.begin()) + 1);
     }
 }
 
 bool read_field(std::string_view field, std::string& out)
 {
     out.clear();
-    for (std::size_t i = 0; i < field.size(); ++i) {
-        if (field[i] != '\\') {
-            out += field[i];
-            continue;
-        }
-        if (++i == field.size()) return false;
-        if (field[i] != '\\' && field[i] != 't' && field[i] != 'n') return false;
-        out += field[i] == 't' ? '\t' : field[i] == 'n' ? '\n' : '\\';
+    for (;;) {
+        const auto end = std::min(field.find('\\'), field.size());
+        out.append(field.substr(0, end));
+        if (end == field.size()) return true;
+        const char c = end + 1 < field.size() ? field[end + 1] : '\0';
+        if (c != '\\' && c != 't' && c != 'n') return false;
+        out += c == 't' ? '\t' : c == 'n' ? '\n' : '\\';
+        field.remove_prefix(end + 2);
     }
-    return true;
 }
 
 /// Takes one field off the front.

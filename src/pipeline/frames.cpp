@@ -14,15 +14,25 @@ struct Head {
     std::uint32_t position = 0;
 };
 
-/// The value of "k=" in a cursor; empty without it.
-std::string_view part(std::string_view cursor, char key)
+/// The parts of a cursor that name an entry; null without them.
+struct Names {
+    std::string_view sequence, number, time;
+};
+
+Names names_in(std::string_view cursor)
 {
+    Names names;
     for (std::size_t at = 0; at + 1 < cursor.size();) {
         const auto end = std::min(cursor.find(';', at), cursor.size());
-        if (cursor[at] == key && cursor[at + 1] == '=') return cursor.substr(at + 2, end - at - 2);
+        const char key = cursor[at + 1] == '=' ? cursor[at] : '\0';
+        auto* name = key == 's'   ? &names.sequence
+                     : key == 'i' ? &names.number
+                     : key == 't' ? &names.time
+                                  : nullptr;
+        if (name != nullptr && name->data() == nullptr) *name = cursor.substr(at + 2, end - at - 2);
         at = end + 1;
     }
-    return {};
+    return names;
 }
 
 }  // namespace
@@ -79,9 +89,7 @@ Result<std::vector<Record>> read_frames(const Text& text)
 
 void append_entry_id(std::string& out, std::string_view cursor)
 {
-    const auto sequence = part(cursor, 's');
-    const auto number = part(cursor, 'i');
-    const auto time = part(cursor, 't');
+    const auto [sequence, number, time] = names_in(cursor);
     if (sequence.empty() || number.empty() || time.empty()) {
         out += cursor;
         return;

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from bulk_server import BulkServer
@@ -51,6 +52,8 @@ class Rig:
         self.inside = []    # what opsd is started through
         self.holder = None  # of a mount namespace
         self.most_mib = 0   # anonymous memory, as measured so far
+        self.ended = threading.Event()
+        self.log = os.path.join(self.directory, "log")
         self.kills = 0
         self.config = os.path.join(self.directory, "opsd.yaml")
         self.socket = os.path.join(self.directory, "opsd.sock")
@@ -64,6 +67,7 @@ class Rig:
         return self
 
     def __exit__(self, *_):
+        self.ended.set()
         self.server.faults.hang = False
         self.kill()
         if self.holder:
@@ -80,7 +84,7 @@ class Rig:
 
     def start(self):
         none = f"{self.directory}/none"
-        with open(f"{self.directory}/log", "ab") as log:
+        with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*self.inside, OPSD, "daemon", "--config", self.config, "--config-dir", none, "--state-dir", self.state,
                  "--bus", f"unix:path={none}", "--units-dir", none, "--journal-dir", self.journal], stdout=log, stderr=log,
@@ -107,18 +111,18 @@ class Rig:
             except OSError:
                 pass
 
-    def watch_memory(self, seconds):
-        """Sleeps, and measures meanwhile."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.most_mib = max(self.most_mib, self.anonymous_mib())
-            time.sleep(0.1)
+    def watch_memory(self):
+        """Measures from now on, whatever else is done and however often opsd is killed."""
+        def watch():
+            while not self.ended.wait(0.05):
+                self.most_mib = max(self.most_mib, self.anonymous_mib())
+        threading.Thread(target=watch, daemon=True).start()
 
     def kill(self):
         if self.process is None:
             return
         if self.process.poll() is not None:
-            with open(f"{self.directory}/log", encoding="utf-8") as file:
+            with open(self.log, encoding="utf-8") as file:
                 raise AssertionError(f"opsd ended by itself with {self.process.returncode}:\n{file.read()[-3000:]}")
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -160,8 +164,13 @@ class Rig:
         return eventually(done, seconds)
 
     def anonymous_mib(self):
-        with open(f"/proc/{self.process.pid}/status", encoding="utf-8") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+        """0 while it does not run."""
+        process = self.process
+        try:
+            with open(f"/proc/{process.pid}/status", encoding="utf-8") as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("RssAnon")) / 1024
+        except (AttributeError, OSError, StopIteration):
+            return 0
 
     def judge(self, test, total, kills=None, poisoned=0, repeated_requests=0):
         """Nothing is lost; what came twice is at most a batch a kill (or torn request), and one document by its id."""

@@ -20,17 +20,25 @@ PATIENCE = 120 + ENTRIES // 1000
 class NoLoss(unittest.TestCase):
     def rig(self, entries=ENTRIES):
         rig = Rig()
+        self.addCleanup(self.remember, rig)
         self.addCleanup(rig.__exit__)
+        rig.watch_memory()
         if entries:
             rig.write(export_text(0, entries, START))
         return rig
+
+    def remember(self, rig):
+        """What kill-matrix shows of each case."""
+        if report := os.environ.get("OPSD_NO_LOSS_REPORT"):
+            with open(report, "a", encoding="utf-8") as file:
+                file.write(f"  {self.id().rpartition('.')[2]:<64} {rig.most_mib:>6.1f} MiB, {rig.kills} kills\n")
 
     def arrives(self, rig, total=ENTRIES, poisoned=0):
         eventually(lambda: len(rig.server.documents) + len(rig.server.poisoned) >= total, PATIENCE, 0.2)
         status = rig.settled(PATIENCE)
         self.assertEqual(status["in"], status["acknowledged"] + status["pending"] + status["dead_lettered"] + status["lost"])
         self.assertEqual((status["dead_lettered"], status["lost"]), (poisoned, 0) if poisoned else (0, 0))
-        self.assertLessEqual(rig.anonymous_mib(), 64)
+        self.assertLessEqual(rig.most_mib, 64)
 
     def test_no_fault(self):
         rig = self.rig()
@@ -61,16 +69,15 @@ class NoLoss(unittest.TestCase):
         eventually(lambda: rig.server.documents, PATIENCE, 0.005)
         rig.server.faults.status = fault
         for _ in range(kills):
-            rig.watch_memory(seconds / (kills + 1))
+            time.sleep(seconds / (kills + 1))
             rig.kill()
             rig.kills += 1
             rig.start()
-        rig.watch_memory(seconds / (kills + 1))
+        time.sleep(seconds / (kills + 1))
         self.assertGreater(rig.status()["lag_entries"], 0)
         rig.server.faults.status = None
         self.arrives(rig)
         rig.judge(self, ENTRIES)
-        self.assertLessEqual(rig.most_mib, 64, "while the far side was away")
 
     def test_503_with_a_body(self):
         self.away((503, '{"error":{"type":"cluster_block_exception"},"status":503}'))

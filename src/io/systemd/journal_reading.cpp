@@ -35,6 +35,41 @@ std::optional<std::int64_t> realtime_of(sd_journal* journal)
     return static_cast<std::int64_t>(usec);
 }
 
+/// Takes "<key>=" and a number in hexadecimal digits, as journald writes it, off the front.
+std::optional<std::int64_t> take_number(std::string_view& rest, std::string_view key)
+{
+    constexpr std::size_t most_digits = 14;  // of a time that sd-journal takes
+    if (!rest.starts_with(key)) return std::nullopt;
+    std::int64_t value = 0;
+    auto i = key.size();
+    for (; i < rest.size() && rest[i] != ';'; ++i) {
+        const char c = rest[i];
+        if (c >= '0' && c <= '9')
+            value = value * 16 + (c - '0');
+        else if (c >= 'a' && c <= 'f')
+            value = value * 16 + (c - 'a' + 10);
+        else
+            return std::nullopt;
+        if (i == key.size() + most_digits) return std::nullopt;
+    }
+    rest.remove_prefix(i);
+    return value;
+}
+
+/// The times of an entry, which its cursor says, too: asking for them costs ten times as much. False: ask.
+bool times_in(std::string_view cursor, std::int64_t& monotonic, std::int64_t& realtime)
+{
+    constexpr std::size_t earliest = 73;  // behind two ids of 32 digits and a number
+    if (cursor.size() < earliest) return false;
+    auto rest = cursor.substr(std::min(cursor.find(";m=", earliest), cursor.size()));
+    const auto since_boot = take_number(rest, ";m=");
+    const auto since_epoch = take_number(rest, ";t=");
+    if (!since_boot || !since_epoch || *since_epoch == 0) return false;
+    monotonic = *since_boot;
+    realtime = *since_epoch;
+    return true;
+}
+
 std::uint64_t unsigned_of(std::int64_t value)
 {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(value, 0));
@@ -84,6 +119,13 @@ int add_matches(sd_journal* journal, const MatchGroups& groups)
 
 int EntryBuffer::read(sd_journal* journal, const SliceLimits& limits)
 {
+    int r = read_cursor(journal, cursor_);
+    if (r >= 0 && !times_in(cursor_, monotonic_, realtime_)) r = read_times(journal);
+    return r < 0 ? r : copy_fields(journal, limits);
+}
+
+int EntryBuffer::read_times(sd_journal* journal)
+{
     std::uint64_t usec = 0;
     int r = sd_journal_get_realtime_usec(journal, &usec);
     if (r < 0) return r;
@@ -92,9 +134,7 @@ int EntryBuffer::read(sd_journal* journal, const SliceLimits& limits)
     r = sd_journal_get_monotonic_usec(journal, &usec, &boot);
     if (r < 0 && r != -ESTALE) return r;  // ESTALE: of another boot, and told all the same
     monotonic_ = static_cast<std::int64_t>(usec);
-    r = read_cursor(journal, cursor_);
-    if (r < 0) return r;
-    return copy_fields(journal, limits);
+    return 0;
 }
 
 int EntryBuffer::copy_fields(sd_journal* journal, const SliceLimits& limits)
@@ -181,7 +221,9 @@ JournalReading::JournalReading(JournalRange range, std::unique_ptr<EntryWriter> 
 int JournalReading::slice(JournalHandle& handle, const SliceLimits& limits, JournalSlice& out)
 {
     Undo undo{state_};
+    out.text.reserve(std::min(last_bytes_ + last_bytes_ / 16, limits.bytes + limits.bytes / 4));
     const int r = read_slice(handle.get(), limits, out);
+    last_bytes_ = out.text.size();
     if (r >= 0) undo.keep();
     return r;
 }
@@ -381,9 +423,11 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
         }
         at = At::before;
         state_.inclusive = false;
-        const auto realtime = realtime_of(journal);
+        const bool bounded = range_.since || range_.until;
+        const auto realtime = bounded ? realtime_of(journal) : std::nullopt;
         const bool beyond = realtime && range_.until && *realtime > *range_.until;
-        const bool wanted = realtime && !beyond && (!range_.since || *realtime >= *range_.since);
+        const bool wanted =
+            !bounded || (realtime && !beyond && (!range_.since || *realtime >= *range_.since));
         state_.beyond = state_.beyond || beyond;
         passed = !wanted;
         if (wanted) {
@@ -403,7 +447,8 @@ int JournalReading::take(sd_journal* journal, const SliceLimits& limits, Journal
     if (r < 0 && !is_damage(r)) return r;
     if (r < 0) {
         ++out.damaged;
-        return read_cursor(journal, state_.position);
+        const int at = read_cursor(journal, state_.position);
+        return is_damage(at) ? 0 : at;
     }
     state_.position = buffer_.cursor();
     if (!writer_->write(buffer_.entry(), out.text)) return 0;

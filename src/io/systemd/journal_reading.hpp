@@ -22,6 +22,7 @@ public:
     [[nodiscard]] const std::string& cursor() const noexcept { return cursor_; }
 
 private:
+    int read_times(sd_journal* journal);
     int copy_fields(sd_journal* journal, const SliceLimits& limits);
 
     std::string bytes_;
@@ -81,6 +82,7 @@ private:
     std::unique_ptr<EntryWriter> writer_;
     EntryBuffer buffer_;
     State state_;
+    std::size_t last_bytes_ = 0;  ///< of text, of the slice before: the next one is like that
 };
 
 }  // namespace opsd::systemd

@@ -146,7 +146,8 @@ protected:
     {
         if (!group) return;
         group->cancel();
-        for (int i = 0; i < 1'000 && group->size() > 0; ++i)
+        const auto end = give_up_at();
+        while (group->size() > 0 && std::chrono::steady_clock::now() < end)
             advance(20ms);
         EXPECT_EQ(group->size(), 0U);
         group.reset();
@@ -159,6 +160,11 @@ protected:
         start();
     }
 
+    /// What a slow machine does not reach by then is not coming.
+    static std::chrono::steady_clock::time_point give_up_at()
+    {
+        return std::chrono::steady_clock::now() + std::chrono::minutes{1};
+    }
     void settle()
     {
         io.restart();
@@ -177,7 +183,8 @@ protected:
     template <class Condition>
     void until(Condition condition)
     {
-        for (int i = 0; i < 5'000 && !condition(); ++i)
+        const auto end = give_up_at();
+        while (!condition() && std::chrono::steady_clock::now() < end)
             io.restart(), io.run_one_for(1ms);
         EXPECT_TRUE(condition());
     }
@@ -185,7 +192,8 @@ protected:
     template <class Condition>
     void until_after(std::chrono::milliseconds step, Condition condition)
     {
-        for (int i = 0; i < 1'000 && !condition(); ++i)
+        const auto end = give_up_at();
+        while (!condition() && std::chrono::steady_clock::now() < end)
             advance(step);
         EXPECT_TRUE(condition());
     }
@@ -213,7 +221,8 @@ protected:
         if (match.route == nullptr) return {};
         asked.request.path_params = std::move(match.params);
         asked.task.spawn(path, answer_of(match.route->handler, asked));
-        for (int i = 0; i < 5'000 && !asked.response; ++i) {
+        const auto end = give_up_at();
+        for (int i = 0; !asked.response && std::chrono::steady_clock::now() < end; ++i) {
             io.restart(), io.run_one_for(1ms);
             if (i % 4 == 3) advance(50ms);
         }

@@ -51,9 +51,10 @@ public:
 
     bool can_refuse = true;
     bool can_be_busy = true;
-    bool tries_by_itself = false;  ///< passing trouble is no matter of verdicts
-    bool best_effort = false;      ///< what it drops may be gone
-    std::size_t padding = 0;       ///< bytes of a record that make silence felt
+    bool tries_by_itself = false;               ///< passing trouble is no matter of verdicts
+    std::chrono::milliseconds tries_for = 20s;  ///< by itself, of a sink that is made now
+    bool best_effort = false;                   ///< what it drops may be gone
+    std::size_t padding = 0;                    ///< bytes of a record that make silence felt
 
 protected:
     SystemClock clock_;
@@ -78,7 +79,7 @@ protected:
         HttpTarget target;
         target.urls = {server_.url()};
         target.tls = pki_.trusting();
-        target.timeout = 5s;
+        target.timeout = 60s;
         return target;
     }
     Executor executor_;
@@ -119,7 +120,7 @@ public:
         options.target = target();
         options.target.headers.emplace_back("Authorization", "Splunk t");
         options.acknowledge = acknowledge_;
-        options.ack_timeout = 5s;
+        options.ack_timeout = 60s;
         options.ack_interval = 2ms;
         return std::make_unique<SplunkHecSink>(executor_, options, clock_);
     }
@@ -187,7 +188,7 @@ public:
     {
         LumberjackOptions options;
         options.target = stream_to(server_, pki_, secure_);
-        options.timeout = 5s;
+        options.timeout = 60s;
         return std::make_unique<LumberjackSink>(options, clock_);
     }
     void set(Mood mood) override
@@ -228,7 +229,7 @@ public:
     {
         SyslogSinkOptions options;
         options.target = stream_to(server_, pki_, secure_);
-        options.timeout = 5s;
+        options.timeout = 60s;
         return std::make_unique<SyslogSink>(options, clock_);
     }
     void render(std::string& out, std::uint64_t n) const override
@@ -272,7 +273,7 @@ public:
         KafkaSinkOptions options;
         options.topic = "logs";
         options.settings.brokers = cluster_.brokers();
-        options.settings.delivery_timeout = 3s;
+        options.settings.delivery_timeout = tries_for;
         options.settings.linger = 1ms;
         return std::make_unique<KafkaSink>(executor_, options);
     }

@@ -126,7 +126,7 @@ TEST_F(FileSinkTest, AWriteThatHangsIsNotJoinedByOthers)
         EXPECT_TRUE(verdict.reason.contains("has not ended")) << verdict.reason;
         hold->set_value();
         co_await group.join();
-        for (int i = 0; i < 100 && verdict.kind != Verdict::Kind::accepted; ++i) {
+        for (int i = 0; i < 6'000 && verdict.kind != Verdict::Kind::accepted; ++i) {
             co_await patient.sleep_for(10ms);
             verdict = co_await sink.send(batch);
         }

@@ -14,7 +14,7 @@ HttpTarget target_of(const WebServer& server, std::string path = {})
 {
     HttpTarget target;
     target.urls = {server.url() + path};
-    target.timeout = 2s;
+    target.timeout = 60s;
     return target;
 }
 
@@ -55,15 +55,16 @@ TEST(LogstashHttpSink, AFullOneIsAskedLater)
         WebServer server{executor, [](const WebRequest&) { return says(429, "busy", "Retry-After: 3\r\n"); }};
         LogstashHttpOptions options;
         options.target = target_of(server);
-        options.target.timeout = 100ms;
         LogstashHttpSink sink{executor, options, clock};
+        options.target.timeout = 100ms;
+        LogstashHttpSink hasty{executor, options, clock};
         const auto batch = batch_of(1, 3, as_document);
         auto verdict = co_await sink.send(batch);
         EXPECT_EQ(verdict.kind, Kind::retry);
         EXPECT_EQ(verdict.after, 3s);
         EXPECT_EQ(verdict.reason, "it answered 429: busy");
         server.how = [](const WebRequest&) { return WebReply{"", Then::hang}; };
-        verdict = co_await sink.send(batch);
+        verdict = co_await hasty.send(batch);
         EXPECT_EQ(verdict.kind, Kind::retry);
         EXPECT_TRUE(verdict.reason.contains("deadline")) << verdict.reason;
         server.how = [](const WebRequest&) { return says(413); };

@@ -64,7 +64,7 @@ public:
         rd_kafka_assign(consumer.get(), places);
         rd_kafka_topic_partition_list_destroy(places);
         std::vector<Got> all;
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{60};
         while (std::chrono::steady_clock::now() < end) {
             const int patience = all.size() < count ? 1'000 : 200;
             auto* message = rd_kafka_consumer_poll(consumer.get(), patience);

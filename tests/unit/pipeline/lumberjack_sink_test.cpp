@@ -14,7 +14,7 @@ struct Rig {
         options.target.host = "127.0.0.1";
         options.target.port = server.port();
         options.target.secure = tls != nullptr;
-        options.timeout = 2s;
+        options.timeout = 60s;
     }
     LumberjackSink& sink()
     {
@@ -110,11 +110,11 @@ TEST(LumberjackSink, SignsOfLifeProlongTheWait)
 {
     run([]() -> Task<> {
         Rig rig{co_await asio::this_coro::executor};
-        rig.options.timeout = 120ms;
-        // Stuck: it reads nothing for half a second, but says that it lives.
+        rig.options.timeout = 1s;
+        // Stuck: it reads nothing for longer than that, but says that it lives.
         rig.server.before = [](net::Transport& transport) -> Task<> {
-            for (int i = 0; i < 10; ++i) {
-                co_await sleep(50ms);
+            for (int i = 0; i < 13; ++i) {
+                co_await sleep(100ms);
                 const auto alive = ack(0);
                 [[maybe_unused]] auto written = co_await transport.write_all(alive);
             }
@@ -132,8 +132,8 @@ TEST(LumberjackSink, SilenceEndsTheWaitAndSoDoesAnEndlessOne)
 {
     run([]() -> Task<> {
         Rig rig{co_await asio::this_coro::executor};
-        rig.options.timeout = 50ms;
-        rig.options.longest = 200ms;
+        rig.options.timeout = 500ms;
+        rig.options.longest = 1s;
         rig.server.how = [](std::uint32_t) { return BeatsServer::Act{ack(1), Then::hang}; };
         const auto silent = co_await rig.send();
         EXPECT_EQ(silent.kind, Kind::records);
@@ -148,7 +148,7 @@ TEST(LumberjackSink, SilenceEndsTheWaitAndSoDoesAnEndlessOne)
         };
         const auto endless = co_await rig.send();
         EXPECT_EQ(endless.kind, Kind::retry);
-        EXPECT_TRUE(endless.reason.contains("is still at it after 200 ms")) << endless.reason;
+        EXPECT_TRUE(endless.reason.contains("is still at it after 1 s")) << endless.reason;
         co_await rig.server.stop();
     });
 }

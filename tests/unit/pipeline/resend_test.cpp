@@ -111,8 +111,8 @@ TEST(Resend, EndsWithItsBudgetAndSaysHowManyAreLeft)
 {
     test::run([]() -> Task<> {
         Letters letters;
-        letters.sink.takes = 150ms;
-        letters.limits.budget = 200ms;
+        letters.sink.takes = 600ms;
+        letters.limits.budget = 1s;
         letters.limits.deadline = 10s;
         auto resent = co_await letters.send_again();
         EXPECT_EQ(resent.accepted, 1U);
@@ -133,14 +133,18 @@ TEST(Resend, WhatWasTakenBeforeItIsCutShortIsNotSentAgain)
 {
     test::run([]() -> Task<> {
         Letters letters;
-        letters.sink.takes = 300ms;
+        letters.sink.takes = 50ms;
         letters.limits.remove_interval = 0ms;
         // As a handler's time limit does it, in the middle of the second letter.
         std::optional<Resent> never_comes;
         const auto send = [](Letters& all, std::optional<Resent>& out) -> Task<> {
             out = co_await all.send_again();
         };
-        co_await first_of(send(letters, never_comes), letters.clock.sleep_for(450ms));
+        const auto second_begins = [](Letters& all) -> Task<> {
+            while (all.sink.bodies.size() < 2)
+                co_await all.clock.sleep_for(1ms);
+        };
+        co_await first_of(send(letters, never_comes), second_begins(letters));
         EXPECT_FALSE(never_comes);
         EXPECT_EQ(letters.left(), "23");
     });

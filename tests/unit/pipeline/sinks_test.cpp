@@ -177,6 +177,33 @@ TEST(Bulk, AnAnswerThatDoesNotFitAcceptsNothing)
         ASSERT_EQ(bulk(cut.substr(0, kept), 2).kind, Kind::retry) << kept;
 }
 
+TEST(Bulk, TheUsualAnswerIsReadAsAnyOther)
+{
+    const auto usual = [](std::size_t items) {
+        std::string body = R"({"errors":false,"items":[)";
+        for (std::size_t i = 0; i < items; ++i)
+            body += std::string{i == 0 ? "" : ","} + R"({"create":{"status":201}})";
+        return body + "]}";
+    };
+    for (const std::size_t items : {1U, 2U, 500U}) {
+        EXPECT_EQ(bulk(usual(items), items).kind, Kind::accepted);
+        EXPECT_EQ(bulk(usual(items), items + 1).kind, Kind::retry);
+        EXPECT_EQ(bulk(usual(items + 1), items).kind, Kind::retry);
+    }
+    EXPECT_EQ(bulk(usual(0), 0).kind, Kind::accepted);
+    for (std::size_t at = 0; at < usual(3).size(); ++at) {
+        for (const char other : {'4', '"', 'x', ','}) {
+            auto body = usual(3);
+            if (body[at] == other) continue;
+            body[at] = other;
+            const auto verdict = bulk(body, 3);
+            const auto with_care = bulk(body + "\n", 3);
+            ASSERT_EQ(verdict.kind, with_care.kind) << body;
+            ASSERT_EQ(verdict.fates, with_care.fates) << body;
+        }
+    }
+}
+
 TEST(Bulk, AHugeAnswerMeansFewerRecordsAndAHugeReasonIsCut)
 {
     EXPECT_EQ(bulk(std::string(largest_bulk_reply + 1, ' '), 1).kind, Kind::too_large);

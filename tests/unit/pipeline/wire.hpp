@@ -158,7 +158,7 @@ private:
         std::unique_ptr<net::Transport> transport;
         if (tls_) {
             auto secure = net::TlsTransport::server(executor_, fd, tls_);
-            secure->expires_after(5s);
+            secure->expires_after(60s);
             const auto done = co_await secure->handshake();
             if (!done) co_return;
             peer = secure->peer_subject();
@@ -390,11 +390,11 @@ Batch batch_of(std::uint64_t first, std::uint64_t count, Render render)
 /// {"n":7}
 inline void as_document(std::string& out, std::uint64_t n) { out += "{\"n\":" + std::to_string(n) + "}"; }
 
-/// Waits for what another task of this loop does; at most 5 s.
+/// Waits for what another task of this loop does; at most a minute.
 template <class Condition>
 Task<bool> comes_true(Condition condition)
 {
-    for (int i = 0; i < 2'500 && !condition(); ++i)
+    for (int i = 0; i < 30'000 && !condition(); ++i)
         co_await sleep(2ms);
     co_return condition();
 }
