@@ -400,9 +400,10 @@ def forward(directory, journal):
         rig.start()
         most = 0.0
         while counter.items < ENTRIES:
+            if rig.process.poll() is not None:
+                raise RuntimeError(f"opsd ended after {counter.items} of {ENTRIES} entries")
             time.sleep(0.05)
-            with contextlib.suppress(FileNotFoundError):
-                most = max(most, rig.anonymous_mib())
+            most = max(most, rig.anonymous_mib())
         used = cpu(rig.process.pid)
         status = eventually(lambda: (found := rig.status())["pending"] == 0 and found, 30)
         if status["acknowledged"] != ENTRIES:

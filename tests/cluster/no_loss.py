@@ -69,13 +69,15 @@ class Rig:
     def __exit__(self, *_):
         self.ended.set()
         self.server.faults.hang = False
-        self.kill()
-        if self.holder:
-            self.holder.kill()
-            self.holder.wait()
-            self.holder.stdout.close()
-        self.server.__exit__()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            self.kill()
+        finally:
+            if self.holder:
+                self.holder.kill()
+                self.holder.wait()
+                self.holder.stdout.close()
+            self.server.__exit__()
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     def write(self, text, name="a"):
         """Into a journal file of that name, which is closed afterwards."""

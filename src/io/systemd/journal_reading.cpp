@@ -408,6 +408,7 @@ int JournalReading::walk_back(sd_journal* journal, Budget& budget, bool first, J
 int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& out, At at)
 {
     bool passed = false;  // entries after the position, without noting where
+    bool noted = false;   // the position is of this slice
     for (;;) {
         if (range_.limit && state_.read >= *range_.limit) {
             out.ended = out.complete = true;
@@ -433,14 +434,16 @@ int JournalReading::read_on(sd_journal* journal, Budget& budget, JournalSlice& o
         if (wanted) {
             const int r = take(journal, budget.limits, out);
             if (r < 0) return r;
+            noted = noted || r > 0;
         }
-        if (budget.is_spent(out.text.size())) break;
+        // Not before there is a position to read on from: the next slice would read the same again.
+        if (budget.is_spent(out.text.size()) && (noted || passed)) break;
     }
     if (out.ended && state_.beyond) out.complete = true;
     return passed ? read_cursor(journal, state_.position) : 0;
 }
 
-/// The current entry.
+/// The current entry. 1: the position is its cursor; 0: it has none that can be read.
 int JournalReading::take(sd_journal* journal, const SliceLimits& limits, JournalSlice& out)
 {
     const int r = buffer_.read(journal, limits);
@@ -448,13 +451,14 @@ int JournalReading::take(sd_journal* journal, const SliceLimits& limits, Journal
     if (r < 0) {
         ++out.damaged;
         const int at = read_cursor(journal, state_.position);
-        return is_damage(at) ? 0 : at;
+        if (at < 0) return is_damage(at) ? 0 : at;
+        return 1;
     }
     state_.position = buffer_.cursor();
-    if (!writer_->write(buffer_.entry(), out.text)) return 0;
+    if (!writer_->write(buffer_.entry(), out.text)) return 1;
     ++out.entries;
     ++state_.read;
-    return 0;
+    return 1;
 }
 
 }  // namespace opsd::systemd
