@@ -14,7 +14,7 @@ namespace opsd::cluster::test {
 
 using namespace std::chrono_literals;
 
-constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
+constexpr WallTime fleet_noon{std::chrono::microseconds{1'795'000'000'000'000}};
 
 class Quiet final : public LogSink {
 public:
@@ -203,7 +203,7 @@ protected:
     }
 
     asio::io_context io{1};
-    ManualClock clock{noon};
+    ManualClock clock{fleet_noon};
     PullOptions options;
     Table table{TableOptions{}};
     std::map<std::string, Scripted> members;

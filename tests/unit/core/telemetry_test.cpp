@@ -35,7 +35,7 @@ TEST(Telemetry, EscapesLabelsAndHelp)
 
 TEST(Telemetry, WritesNumbersThatPrometheusReads)
 {
-    telemetry::Page page;
+    opsd::telemetry::Page page;
     page.family("opsd_x", Kind::gauge, "X");
     const auto written = [&page](double value) {
         const auto before = page.text().size();
@@ -94,7 +94,7 @@ TEST(Telemetry, ACollectorWritesAtEachScrapeUntilItsHandleIsGone)
 {
     Registry registry;
     int scrapes = 0;
-    auto handle = registry.collect([&scrapes](telemetry::Page& page) {
+    auto handle = registry.collect([&scrapes](opsd::telemetry::Page& page) {
         page.family("opsd_scrapes_total", Kind::counter, "Scrapes");
         page.sample({{"a", "b"}}, ++scrapes);
     });
@@ -108,7 +108,7 @@ TEST(Telemetry, ACollectorWritesAtEachScrapeUntilItsHandleIsGone)
 TEST(Telemetry, AHandleMayOutliveItsRegistry)
 {
     auto registry = std::make_unique<Registry>();
-    auto handle = registry->collect([](telemetry::Page&) {});
+    auto handle = registry->collect([](opsd::telemetry::Page&) {});
     registry.reset();
     handle.reset();
 }

@@ -158,8 +158,8 @@ private:
 
 const std::string login = "\0opsd\0open sesame"s;
 
-struct Rig {
-    Rig(const Executor& executor, net::TlsContext tls, std::string wanted)
+struct SecureKafkaRig {
+    SecureKafkaRig(const Executor& executor, net::TlsContext tls, std::string wanted)
       : guard{executor, cluster, tls, std::move(wanted)}
       , on{executor}
     {
@@ -212,7 +212,7 @@ TEST(KafkaSecurity, RecordsArriveOverTlsAndTheClientShowsItsCertificate)
     run(
         []() -> Task<> {
             const Pki pki;
-            Rig rig{co_await asio::this_coro::executor, pki.context("server"), ""};
+            SecureKafkaRig rig{co_await asio::this_coro::executor, pki.context("server"), ""};
             rig.options.settings.ca_file = pki.folder / "ca.pem";
             rig.options.settings.certificate_file = pki.folder / "client.pem";
             rig.options.settings.key_file = pki.folder / "client.key";
@@ -227,7 +227,7 @@ TEST(KafkaSecurity, APasswordIsShownToWhomItBelongsOnly)
     run(
         []() -> Task<> {
             const Pki pki;
-            Rig rig{co_await asio::this_coro::executor, pki.context("server"), login};
+            SecureKafkaRig rig{co_await asio::this_coro::executor, pki.context("server"), login};
             rig.options.settings.ca_file = pki.folder / "ca.pem";
             rig.log_in("open sesame");
             co_await rig.expect_arrival();
@@ -240,7 +240,7 @@ TEST(KafkaSecurity, ARefusedPasswordIsSaidInWordsAndNotShown)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor, {}, login};
+            SecureKafkaRig rig{co_await asio::this_coro::executor, {}, login};
             rig.log_in("open barley");
             rig.options.settings.delivery_timeout = 1'500ms;
             auto verdict = co_await rig.send();

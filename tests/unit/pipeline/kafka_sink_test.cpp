@@ -26,8 +26,8 @@ void unkeyed(std::string& out, std::uint64_t n)
     as_document(out, n);
 }
 
-struct Rig {
-    explicit Rig(const Executor& executor, int brokers = 1) : cluster{brokers}, on{executor}
+struct KafkaRig {
+    explicit KafkaRig(const Executor& executor, int brokers = 1) : cluster{brokers}, on{executor}
     {
         cluster.topic("logs", 1);
         options.topic = "logs";
@@ -78,7 +78,7 @@ TEST(KafkaSink, EachRecordArrivesWithKeyIdAndTime)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             rig.cluster.topic("two", 2);
             rig.options.topic = "two";
             const auto batch = batch_of(1, 20, keyed);
@@ -108,7 +108,7 @@ TEST(KafkaSink, NothingIsAcceptedBeforeItsReport)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             auto verdict = co_await rig.send(1, 3);
             EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
             rig.cluster.slow(400ms);
@@ -126,7 +126,7 @@ TEST(KafkaSink, PassingFaultsCostNothingAndRepeatNothing)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             for (const auto error :
                  {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
                   RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT})
@@ -144,7 +144,7 @@ TEST(KafkaSink, BrokersOutOfReachAreTriedAgain)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             rig.options.settings.delivery_timeout = 1'500ms;
             rig.cluster.down();
             auto verdict = co_await rig.send(1, 3);
@@ -163,7 +163,7 @@ TEST(KafkaSink, ARecordThatIsTooLargeIsRefusedAloneAndTheRestArrives)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             rig.options.settings.message_bytes = 2'000;
             const auto render = [](std::string& out, std::uint64_t n) {
                 append_kafka_key(out, "k");
@@ -190,7 +190,7 @@ TEST(KafkaSink, WhatTheBrokersRefuseHasItsMeaning)
     for (const auto& [error, kind] : cases) {
         run(
             [&error, &kind]() -> Task<> {
-                Rig rig{co_await asio::this_coro::executor};
+                KafkaRig rig{co_await asio::this_coro::executor};
                 rig.cluster.fail({error});
                 auto verdict = co_await rig.send(1, 3);
                 EXPECT_EQ(verdict.kind, kind) << verdict.reason;
@@ -208,7 +208,7 @@ TEST(KafkaSink, ARecordThatIsRefusedAloneIsToBlame)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             rig.cluster.fail({RD_KAFKA_RESP_ERR_INVALID_RECORD});
             auto verdict = co_await rig.send(1, 1);
             EXPECT_EQ(verdict.kind, Kind::records);
@@ -225,7 +225,7 @@ TEST(KafkaSink, HoldsNoMoreThanItsQueueAndLosesNothingByThat)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             rig.options.settings.queue_messages = 20;
             const auto verdict = co_await rig.send(1, 500);
             EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -238,7 +238,7 @@ TEST(KafkaSink, AFatalErrorOfTheProducerIsTheEndOfThatProducerOnly)
 {
     run(
         []() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor};
+            KafkaRig rig{co_await asio::this_coro::executor};
             auto verdict = co_await rig.send(1, 3);
             EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
             rig.cluster.fail({RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER});
@@ -260,7 +260,7 @@ TEST(KafkaSink, AStrangersCertificateIsNotAccepted)
             const auto executor = co_await asio::this_coro::executor;
             const Pki pki;
             SyslogServer stranger{executor, pki.context("elsewhere")};
-            Rig rig{executor};
+            KafkaRig rig{executor};
             rig.options.settings.brokers = "127.0.0.1:" + std::to_string(stranger.port());
             rig.options.settings.secure = true;
             rig.options.settings.ca_file = pki.folder / "ca.pem";
@@ -282,7 +282,7 @@ TEST(KafkaSink, AStrangersCertificateIsNotAccepted)
 TEST(KafkaSink, SettingsThatMakeNoProducerAreKept)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        KafkaRig rig{co_await asio::this_coro::executor};
         rig.options.settings.compression = "zip";
         rig.options.settings.mechanism = "PLAIN";
         rig.options.settings.user = "opsd";

@@ -8,8 +8,8 @@ using namespace opsd::test;
 
 namespace {
 
-struct Rig {
-    explicit Rig(const Executor& executor, net::TlsContext tls = {}) : server{executor, tls}
+struct LumberjackRig {
+    explicit LumberjackRig(const Executor& executor, net::TlsContext tls = {}) : server{executor, tls}
     {
         options.target.host = "127.0.0.1";
         options.target.port = server.port();
@@ -40,7 +40,7 @@ private:
 TEST(LumberjackSink, SendsWindowsOnOneConnection)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         for (std::uint64_t first = 1; first <= 9; first += 3) {
             const auto verdict = co_await rig.send(first, 3);
             EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -58,7 +58,7 @@ TEST(LumberjackSink, SendsWindowsOnOneConnection)
 TEST(LumberjackSink, PartialAcknowledgementsCountWhenTheConnectionBreaks)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         for (const auto then : {Then::close, Then::reset}) {
             rig.server.how = [then](std::uint32_t) { return BeatsServer::Act{ack(1) + ack(2), then}; };
             const auto verdict = co_await rig.send();
@@ -80,7 +80,7 @@ TEST(LumberjackSink, PartialAcknowledgementsCountWhenTheConnectionBreaks)
 TEST(LumberjackSink, AcknowledgementsMayComeInSteps)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         rig.server.how = [](std::uint32_t) { return BeatsServer::Act{ack(0) + ack(2) + ack(0) + ack(5)}; };
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -91,7 +91,7 @@ TEST(LumberjackSink, AcknowledgementsMayComeInSteps)
 TEST(LumberjackSink, WrongAcknowledgementsAreNotBelieved)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         for (const auto& wrong :
              {ack(6), ack(3) + ack(2), "2B\0\0\0\5"s, "1A\0\0\0\5"s, "HTTP/1.1 400 Bad\r\n"s}) {
             rig.server.how = [&wrong](std::uint32_t) { return BeatsServer::Act{wrong}; };
@@ -109,7 +109,7 @@ TEST(LumberjackSink, WrongAcknowledgementsAreNotBelieved)
 TEST(LumberjackSink, SignsOfLifeProlongTheWait)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         rig.options.timeout = 1s;
         // Stuck: it reads nothing for longer than that, but says that it lives.
         rig.server.before = [](net::Transport& transport) -> Task<> {
@@ -131,7 +131,7 @@ TEST(LumberjackSink, SignsOfLifeProlongTheWait)
 TEST(LumberjackSink, SilenceEndsTheWaitAndSoDoesAnEndlessOne)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         rig.options.timeout = 500ms;
         rig.options.longest = 1s;
         rig.server.how = [](std::uint32_t) { return BeatsServer::Act{ack(1), Then::hang}; };
@@ -156,7 +156,7 @@ TEST(LumberjackSink, SilenceEndsTheWaitAndSoDoesAnEndlessOne)
 TEST(LumberjackSink, AConnectionThatWasClosedMeanwhileIsReplacedWithoutATry)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         auto verdict = co_await rig.send(1, 2);
         EXPECT_EQ(verdict.kind, Kind::accepted);
         rig.server.drop_all();
@@ -172,7 +172,7 @@ TEST(LumberjackSink, AConnectionThatWasClosedMeanwhileIsReplacedWithoutATry)
 TEST(LumberjackSink, AnAnswerThatComesLateIsNotTakenForTheNextOne)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        LumberjackRig rig{co_await asio::this_coro::executor};
         int windows = 0;
         rig.server.before = [&windows](net::Transport& transport) -> Task<> {
             if (windows++ != 1) co_return;
@@ -196,7 +196,7 @@ TEST(LumberjackSink, ShowsItsCertificateAndWantsTheRightOne)
     run([]() -> Task<> {
         const Pki pki;
         const auto executor = co_await asio::this_coro::executor;
-        Rig good{executor, pki.context("server")};
+        LumberjackRig good{executor, pki.context("server")};
         good.options.target.tls = pki.trusting(true);
         for (int i = 0; i < 2; ++i) {
             const auto verdict = co_await good.send();
@@ -205,7 +205,7 @@ TEST(LumberjackSink, ShowsItsCertificateAndWantsTheRightOne)
         EXPECT_EQ(good.server.peer, "CN=node-7,O=opsd");
         EXPECT_EQ(good.server.connections, 1U);
         co_await good.server.stop();
-        Rig bad{executor, pki.context("elsewhere")};
+        LumberjackRig bad{executor, pki.context("elsewhere")};
         bad.options.target.tls = pki.trusting(true);
         const auto verdict = co_await bad.send();
         EXPECT_EQ(verdict.kind, Kind::keep);

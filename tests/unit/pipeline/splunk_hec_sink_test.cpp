@@ -22,8 +22,8 @@ WebReply acks(int id, bool value) { return says(200, fmt::format(R"({{"acks":{{"
 bool asks(const WebRequest& request) { return request.path.starts_with("/services/collector/ack?"); }
 std::string channel(const WebRequest& request) { return request.header("X-Splunk-Request-Channel"); }
 
-struct Rig {
-    Rig(const Executor& executor, WebServer::How how, net::TlsContext tls = {})
+struct HecRig {
+    HecRig(const Executor& executor, WebServer::How how, net::TlsContext tls = {})
       : server{executor, std::move(how), std::move(tls)}
     {
         options.target.urls = {server.url() + "/"};
@@ -64,7 +64,7 @@ private:
 TEST(HecSink, SendsEventsWithTokenAndChannelAndKeepsBothConnectionAndChannel)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); }};
+        HecRig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); }};
         const auto one = co_await rig.send(1);
         const auto two = co_await rig.send(3);
         EXPECT_EQ(one.kind, Kind::accepted) << one.reason;
@@ -90,10 +90,10 @@ TEST(HecSink, WaitsUntilAnIndexerHasTheBatch)
 {
     run([]() -> Task<> {
         int questions = 0;
-        Rig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
-                    if (!asks(request)) return says(200, received(7));
-                    return acks(7, ++questions == 3);
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
+                       if (!asks(request)) return says(200, received(7));
+                       return acks(7, ++questions == 3);
+                   }};
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
         EXPECT_EQ(questions, 3);
@@ -114,11 +114,11 @@ TEST(HecSink, WhatNoIndexerAcknowledgesIsSentAgainOnAnotherChannel)
 {
     run([]() -> Task<> {
         bool kept = false;
-        Rig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
-                    if (!asks(request)) return says(200, received(0));
-                    if (kept) return acks(0, true);
-                    return says(200, R"({"acks":{}})");
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
+                       if (!asks(request)) return says(200, received(0));
+                       if (kept) return acks(0, true);
+                       return says(200, R"({"acks":{}})");
+                   }};
         rig.one_question_after(50ms);
         const auto lost = co_await rig.send();
         EXPECT_EQ(lost.kind, Kind::retry);
@@ -140,11 +140,11 @@ TEST(HecSink, BatchesInFlightHaveAChannelEach)
         // channel for both the first would be taken for it.
         std::map<std::string, int> ids;
         std::string second;
-        Rig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
-                    if (asks(request)) return acks(0, channel(request) == second);
-                    if (request.body.contains("{\"n\":3}")) second = channel(request);
-                    return says(200, received(ids[channel(request)]++));
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
+                       if (asks(request)) return acks(0, channel(request) == second);
+                       if (request.body.contains("{\"n\":3}")) second = channel(request);
+                       return says(200, received(ids[channel(request)]++));
+                   }};
         rig.one_question_after(200ms);
         using asio::experimental::awaitable_operators::operator&&;
         const auto [one, two] = co_await (rig.send(1) && rig.send(3));
@@ -159,11 +159,11 @@ TEST(HecSink, Code14StopsTheQuestions)
 {
     run([]() -> Task<> {
         int questions = 0;
-        Rig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
-                    if (!asks(request)) return says(200, received(1));
-                    ++questions;
-                    return says(400, R"({"text":"ACK is disabled","code":14})");
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
+                       if (!asks(request)) return says(200, received(1));
+                       ++questions;
+                       return says(400, R"({"text":"ACK is disabled","code":14})");
+                   }};
         for (int i = 0; i < 3; ++i) {
             const auto verdict = co_await rig.send();
             EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -177,7 +177,8 @@ TEST(HecSink, Code14StopsTheQuestions)
 TEST(HecSink, WithoutAcknowledgementNothingIsAskedAndNoChannelNamed)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, received(3)); }};
+        HecRig rig{co_await asio::this_coro::executor,
+                   [](const WebRequest&) { return says(200, received(3)); }};
         rig.options.acknowledge = false;
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -196,23 +197,23 @@ TEST(HecSink, TroubleWithQuestionsIsNoVerdictOnTheBatch)
 {
     run([]() -> Task<> {
         int questions = 0;
-        Rig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) -> WebReply {
-                    if (!asks(request)) return says(200, received(5));
-                    switch (++questions) {
-                    case 1:
-                        return says(503, "busy");
-                    case 2:
-                        return {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"acks\":", Then::close};
-                    case 3:
-                        return {"", Then::reset};
-                    case 4:
-                        return says(200, "<html>");
-                    case 5:
-                        return says(403, R"({"text":"Invalid token","code":4})");
-                    default:
-                        return acks(5, true);
-                    }
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) -> WebReply {
+                       if (!asks(request)) return says(200, received(5));
+                       switch (++questions) {
+                       case 1:
+                           return says(503, "busy");
+                       case 2:
+                           return {"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{\"acks\":", Then::close};
+                       case 3:
+                           return {"", Then::reset};
+                       case 4:
+                           return says(200, "<html>");
+                       case 5:
+                           return says(403, R"({"text":"Invalid token","code":4})");
+                       default:
+                           return acks(5, true);
+                       }
+                   }};
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
         EXPECT_EQ(questions, 6);
@@ -224,10 +225,10 @@ TEST(HecSink, TroubleWithQuestionsIsNoVerdictOnTheBatch)
 TEST(HecSink, AnIndexerThatMayNotBeAskedIsSomebodysBusiness)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
-                    if (!asks(request)) return says(200, received(5));
-                    return says(403, R"({"text":"Token disabled","code":1})");
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [&](const WebRequest& request) {
+                       if (!asks(request)) return says(200, received(5));
+                       return says(403, R"({"text":"Token disabled","code":1})");
+                   }};
         rig.one_question_after(50ms);
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::keep);
@@ -255,8 +256,8 @@ TEST(HecSink, EachAnswerHasItsMeaning)
         {404, "", Kind::keep},          {302, "", Kind::keep},         {200, "{}", Kind::retry}};
     for (const auto& one : cases) {
         run([&one]() -> Task<> {
-            Rig rig{co_await asio::this_coro::executor,
-                    [&](const WebRequest&) { return says(one.status, one.body, "Retry-After: 7\r\n"); }};
+            HecRig rig{co_await asio::this_coro::executor,
+                       [&](const WebRequest&) { return says(one.status, one.body, "Retry-After: 7\r\n"); }};
             const auto verdict = co_await rig.send();
             EXPECT_EQ(verdict.kind, one.kind) << one.status << one.body << verdict.reason;
             EXPECT_FALSE(verdict.reason.contains(secret)) << verdict.reason;
@@ -271,12 +272,12 @@ TEST(HecSink, EachAnswerHasItsMeaning)
 TEST(HecSink, GoesBackToWhereABalancerPutIt)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor, [](const WebRequest& request) {
-                    if (asks(request)) return acks(1, request.has("Cookie: LB=indexer-2; A=b"));
-                    return says(200, received(1),
-                                "Set-Cookie: LB=indexer-2; Path=/; HttpOnly\r\n"
-                                "Set-Cookie: A=b\r\nSet-Cookie: =none\r\n");
-                }};
+        HecRig rig{co_await asio::this_coro::executor, [](const WebRequest& request) {
+                       if (asks(request)) return acks(1, request.has("Cookie: LB=indexer-2; A=b"));
+                       return says(200, received(1),
+                                   "Set-Cookie: LB=indexer-2; Path=/; HttpOnly\r\n"
+                                   "Set-Cookie: A=b\r\nSet-Cookie: =none\r\n");
+                   }};
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
         co_await rig.server.stop();
@@ -286,7 +287,7 @@ TEST(HecSink, GoesBackToWhereABalancerPutIt)
 TEST(HecSink, CompressesWhatIsWorthIt)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); }};
+        HecRig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); }};
         bool able = true;
         rig.options.compress = [&able](std::string plain) {
             return able ? "packed " + std::to_string(plain.size()) : std::string{};
@@ -313,8 +314,8 @@ TEST(HecSink, ACertificateOfAnotherHostIsNotAccepted)
 {
     run([]() -> Task<> {
         const Pki pki;
-        Rig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); },
-                pki.context("elsewhere")};
+        HecRig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); },
+                   pki.context("elsewhere")};
         rig.options.target.tls = pki.trusting();
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::keep);
@@ -328,8 +329,8 @@ TEST(HecSink, SpeaksTlsWithWhomItKnows)
 {
     run([]() -> Task<> {
         const Pki pki;
-        Rig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); },
-                pki.context("server")};
+        HecRig rig{co_await asio::this_coro::executor, [](const WebRequest&) { return says(200, success); },
+                   pki.context("server")};
         rig.options.target.tls = pki.trusting(true);
         const auto verdict = co_await rig.send();
         EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;

@@ -19,8 +19,8 @@ void as_large_frame(std::string& out, std::uint64_t)
     out += "4000006 <30>1 -" + std::string(3'999'999, 'x');
 }
 
-struct Rig {
-    explicit Rig(const Executor& executor, net::TlsContext tls = {}) : server{executor, tls}
+struct SyslogRig {
+    explicit SyslogRig(const Executor& executor, net::TlsContext tls = {}) : server{executor, tls}
     {
         options.target.host = "127.0.0.1";
         options.target.port = server.port();
@@ -55,7 +55,7 @@ private:
 TEST(SyslogSink, SendsMessagesBehindTheirLengthsOnOneConnection)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        SyslogRig rig{co_await asio::this_coro::executor};
         for (std::uint64_t first = 1; first <= 9; first += 3) {
             const auto verdict = co_await rig.send(first);
             EXPECT_EQ(verdict.kind, Kind::accepted) << verdict.reason;
@@ -73,7 +73,7 @@ TEST(SyslogSink, SendsMessagesBehindTheirLengthsOnOneConnection)
 TEST(SyslogSink, AServerThatLeftIsNoticedBeforeWriting)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        SyslogRig rig{co_await asio::this_coro::executor};
         auto verdict = co_await rig.send(1);
         const bool first = co_await rig.arrived(3);
         EXPECT_TRUE(first);
@@ -91,7 +91,7 @@ TEST(SyslogSink, AServerThatLeftIsNoticedBeforeWriting)
 TEST(SyslogSink, AServerThatLeavesIsNoticedAfterWriting)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        SyslogRig rig{co_await asio::this_coro::executor};
         rig.server.closes_after = 1;
         const auto batch = batch_of(1, 3, as_large_frame);
         auto verdict = co_await rig.sink().send(batch);
@@ -110,7 +110,7 @@ TEST(SyslogSink, AServerThatLeavesIsNoticedAfterWriting)
 TEST(SyslogSink, BytesThatTheServersKernelDoesNotTakeAreNotDelivered)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        SyslogRig rig{co_await asio::this_coro::executor};
         rig.server.reads = false;
         rig.options.timeout = 200ms;
         const auto batch = batch_of(1, 8, as_large_frame);
@@ -125,7 +125,7 @@ TEST(SyslogSink, BytesThatTheServersKernelDoesNotTakeAreNotDelivered)
 TEST(SyslogSink, WhatOnlyOurOwnKernelHasIsNotDeliveredEither)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        SyslogRig rig{co_await asio::this_coro::executor};
         rig.server.reads = false;
         rig.options.timeout = 1s;
         // More than a server's kernel takes for a program that does not read, less than ours holds for it.
@@ -143,7 +143,7 @@ TEST(SyslogSink, WhatOnlyOurOwnKernelHasIsNotDeliveredEither)
 TEST(SyslogSink, WhatAServerSaysUnaskedIsDropped)
 {
     run([]() -> Task<> {
-        Rig rig{co_await asio::this_coro::executor};
+        SyslogRig rig{co_await asio::this_coro::executor};
         rig.server.greets = "220 welcome to our log server\r\n";
         for (std::uint64_t first = 1; first <= 9; first += 3) {
             const auto verdict = co_await rig.send(first);
@@ -161,7 +161,7 @@ TEST(SyslogSink, SpeaksTlsAndWantsTheRightCertificate)
     run([]() -> Task<> {
         const Pki pki;
         const auto executor = co_await asio::this_coro::executor;
-        Rig good{executor, pki.context("server")};
+        SyslogRig good{executor, pki.context("server")};
         good.options.target.tls = pki.trusting(true);
         for (std::uint64_t first = 1; first <= 6; first += 3) {
             const auto verdict = co_await good.send(first);
@@ -172,7 +172,7 @@ TEST(SyslogSink, SpeaksTlsAndWantsTheRightCertificate)
         EXPECT_EQ(good.server.connections, 1U);
         EXPECT_EQ(good.server.peer, "CN=node-7,O=opsd");
         co_await good.server.stop();
-        Rig bad{executor, pki.context("elsewhere")};
+        SyslogRig bad{executor, pki.context("elsewhere")};
         bad.options.target.tls = pki.trusting();
         const auto verdict = co_await bad.send();
         EXPECT_EQ(verdict.kind, Kind::keep);
@@ -185,7 +185,7 @@ TEST(SyslogSink, SaysWhomItCannotReach)
 {
     run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        Rig rig{executor};
+        SyslogRig rig{executor};
         co_await rig.server.stop();
         rig.options.target.port = 1;
         const auto verdict = co_await rig.send();
