@@ -56,7 +56,7 @@ std::optional<std::int64_t> take_number(std::string_view& rest, std::string_view
     return value;
 }
 
-/// The times of an entry, which its cursor says, too: asking for them costs ten times as much. False: ask.
+/// The times of an entry, which its cursor says, too: asking for them costs more than this. False: ask.
 bool times_in(std::string_view cursor, std::int64_t& monotonic, std::int64_t& realtime)
 {
     constexpr std::size_t earliest = 73;  // behind two ids of 32 digits and a number

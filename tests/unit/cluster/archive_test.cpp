@@ -5,6 +5,7 @@
 #include "modules/cluster/archive_rows.hpp"
 #include "opsd/task_group.hpp"
 
+#include "noon.hpp"
 #include "support.hpp"
 #include "temp_dir.hpp"
 
@@ -13,8 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using opsd::test::run;
-
-constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
+using test::noon;
 
 class Quiet final : public LogSink {
 public:

@@ -4,6 +4,7 @@
 #include "http/router.hpp"
 #include "modules/cluster/table.hpp"
 #include "modules/cluster/views.hpp"
+#include "noon.hpp"
 #include "opsd/task_group.hpp"
 
 #include "support.hpp"
@@ -15,8 +16,6 @@
 namespace opsd::cluster::test {
 
 using namespace std::chrono_literals;
-
-constexpr WallTime noon{std::chrono::microseconds{1'795'000'000'000'000}};
 
 class NoStore final : public Store {
 public:

@@ -1,5 +1,7 @@
 #include "modules/cluster/document.hpp"
 
+#include "noon.hpp"
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -7,8 +9,7 @@ namespace opsd::cluster {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr WallTime written_at{std::chrono::microseconds{1'795'000'000'000'000}};
+using test::noon;
 
 std::shared_ptr<const UnitState> unit(std::string id, Health health = Health::healthy,
                                       std::string reason = "running")
@@ -19,7 +20,7 @@ std::shared_ptr<const UnitState> unit(std::string id, Health health = Health::he
     state.health = health;
     state.state = health == Health::healthy ? "running" : "failed";
     state.reason = std::move(reason);
-    state.since = written_at;
+    state.since = noon;
     state.journal = health == Health::healthy ? "" : "line of the journal\n";
     state.facts = std::make_shared<UnitFacts>();
     return std::make_shared<const UnitState>(std::move(state));
@@ -46,7 +47,7 @@ struct Pair {
 
     NodeDocument read(std::uint64_t base = 0, bool with_journal = true)
     {
-        auto document = read_document(writer.render(base, with_journal, written_at, 7), pool);
+        auto document = read_document(writer.render(base, with_journal, noon, 7), pool);
         EXPECT_TRUE(document) << document.error().message;
         return document ? std::move(*document) : NodeDocument{};
     }
@@ -81,13 +82,13 @@ TEST(NodeDocument, SaysWhatTheBoardHas)
     EXPECT_EQ(document.opsd_version, "0.1.0");
     EXPECT_EQ(document.health, Health::unhealthy);
     EXPECT_TRUE(document.systemd_readable);
-    EXPECT_EQ(document.time, written_at);
+    EXPECT_EQ(document.time, noon);
     EXPECT_EQ(document.last_transition, 7);
     ASSERT_EQ(ids(document), (std::vector<std::string>{"a.service", "b.service"}));
     EXPECT_EQ(document.units[0].output, nullptr);
     EXPECT_EQ(*document.units[1].output, "broke\nline of the journal\n");
     EXPECT_EQ(document.units[1].verdict->state, "failed");
-    EXPECT_EQ(document.units[1].since, written_at);
+    EXPECT_EQ(document.units[1].since, noon);
 }
 
 TEST(NodeDocument, KeepsJournalLinesFromThoseWhoMayNotReadThem)

@@ -2,6 +2,7 @@
 // Scripted members for the followers, with a hand-moved clock: what each is asked, and what it answers.
 
 #include "modules/cluster/follower.hpp"
+#include "noon.hpp"
 
 #include "support.hpp"
 
@@ -13,8 +14,6 @@
 namespace opsd::cluster::test {
 
 using namespace std::chrono_literals;
-
-constexpr WallTime fleet_noon{std::chrono::microseconds{1'795'000'000'000'000}};
 
 class Quiet final : public LogSink {
 public:
@@ -203,7 +202,7 @@ protected:
     }
 
     asio::io_context io{1};
-    ManualClock clock{fleet_noon};
+    ManualClock clock{noon};
     PullOptions options;
     Table table{TableOptions{}};
     std::map<std::string, Scripted> members;

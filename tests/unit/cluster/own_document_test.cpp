@@ -1,5 +1,7 @@
 #include "modules/cluster/own_document.hpp"
 
+#include "noon.hpp"
+
 #include "support.hpp"
 
 #include <nlohmann/json.hpp>
@@ -8,8 +10,7 @@ namespace opsd::cluster {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr WallTime published_at{std::chrono::microseconds{1'795'000'000'000'000}};
+using test::noon;
 
 class Client final : public http::Holder {
 public:
@@ -36,7 +37,7 @@ protected:
     {
         own = std::make_shared<OwnDocument>(board, clock, "run", [] { return std::string{"machine"}; }, 60s);
         identity.hostname = "host";
-        board.identity.publish(identity, published_at);
+        board.identity.publish(identity, noon);
     }
     void publish(Health health, std::int64_t last_transition = 0)
     {
@@ -52,7 +53,7 @@ protected:
         node.systemd_readable = true;
         node.last_transition = last_transition;
         node.units.push_back(std::make_shared<const UnitState>(std::move(unit)));
-        board.health.publish(std::move(node), published_at);
+        board.health.publish(std::move(node), noon);
     }
     http::Response ask(const std::string& etag = "", const std::string& prefer = "", bool partial = false,
                        http::Role role = http::Role::viewer)
@@ -94,7 +95,7 @@ protected:
     }
 
     asio::io_context io{1};
-    ManualClock clock{published_at};
+    ManualClock clock{noon};
     Board board{io.get_executor()};
     NodeIdentity identity;
     std::shared_ptr<OwnDocument> own;
@@ -169,7 +170,7 @@ TEST_F(OwnNode, AChangeOfItsIdentityIsTold)
     publish(Health::healthy);
     hold(ask("\"run.1\"", "wait=30"));
     identity.mesos_id = "S7";
-    board.identity.publish(identity, published_at);
+    board.identity.publish(identity, noon);
     settle();
     ASSERT_TRUE(held);
     EXPECT_NE(held->body.find("\"S7\""), std::string::npos);

@@ -1,5 +1,7 @@
 #include "modules/cluster/past.hpp"
 
+#include "noon.hpp"
+
 #include "modules/cluster/archive_rows.hpp"
 
 #include <gtest/gtest.h>
@@ -9,8 +11,7 @@ namespace opsd::cluster {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr WallTime past_noon{std::chrono::microseconds{1'795'000'000'000'000}};
+using test::noon;
 
 ClusterTransition change(std::int64_t id, std::string address, WallTime at, std::string from, std::string to)
 {
@@ -52,7 +53,7 @@ Row row_of(const ClusterTransition& transition)
 
 ClusterSnapshot cluster_of(std::vector<Member> members)
 {
-    Snapshot<Cluster> snapshot{.version = 1, .at = past_noon, .value = {}};
+    Snapshot<Cluster> snapshot{.version = 1, .at = noon, .value = {}};
     for (auto& member : members)
         snapshot.value.members.push_back(std::make_shared<const Member>(std::move(member)));
     return std::make_shared<const Snapshot<Cluster>>(std::move(snapshot));
@@ -66,11 +67,11 @@ Member member(std::string address, std::chrono::milliseconds clock_offset = {})
     one.freshness = Freshness::fresh;
     one.systemd_readable = true;
     one.clock_offset = clock_offset;
-    one.sources.push_back({.name = "static", .first = past_noon - 24h});
+    one.sources.push_back({.name = "static", .first = noon - 24h});
     MemberUnit unit;
     unit.label = std::make_shared<const UnitLabel>(UnitLabel{"a.service", "A", "About"});
     unit.verdict = std::make_shared<const UnitVerdict>(UnitVerdict{Health::healthy, "running", "it runs"});
-    unit.since = past_noon - 3h + clock_offset;
+    unit.since = noon - 3h + clock_offset;
     one.units.push_back(std::move(unit));
     return one;
 }
@@ -86,14 +87,14 @@ nlohmann::json told(Past& past)
 
 TEST(Past, TellsOfMembersWithRowsInTheStoreInTheQueueAndWithNone)
 {
-    Past past{{.time = past_noon - 90min, .full = true},
+    Past past{{.time = noon - 90min, .full = true},
               cluster_of({member("10.0.0.10"), member("10.0.0.9"), member("10.0.0.2")}),
-              {change(21, "10.0.0.10", past_noon - 2h, "running", "failed")}};
+              {change(21, "10.0.0.10", noon - 2h, "running", "failed")}};
     Archive::Around page;
-    page.rows = {row_of(change(11, "10.0.0.9", past_noon - 2h, "running", "failed")),
-                 row_of(change(12, "10.0.0.9", past_noon - 1h, "failed", "running")),
-                 row_of(change(13, "10.0.0.1", past_noon - 2h, "failed", "running"))};
-    page.begins = {{std::string{"10.0.0.9"}, std::int64_t{(past_noon - 5h).time_since_epoch().count()}}};
+    page.rows = {row_of(change(11, "10.0.0.9", noon - 2h, "running", "failed")),
+                 row_of(change(12, "10.0.0.9", noon - 1h, "failed", "running")),
+                 row_of(change(13, "10.0.0.1", noon - 2h, "failed", "running"))};
+    page.begins = {{std::string{"10.0.0.9"}, std::int64_t{(noon - 5h).time_since_epoch().count()}}};
     past.take(page);
     const auto all = told(past)["members"];
     ASSERT_EQ(all.size(), 4U);
@@ -103,17 +104,17 @@ TEST(Past, TellsOfMembersWithRowsInTheStoreInTheQueueAndWithNone)
     EXPECT_EQ(all[2]["address"], "10.0.0.9") << "sorted by value";
     EXPECT_EQ(all[2]["hostname"], "now-10.0.0.9");
     EXPECT_EQ(all[2]["units"][0]["state"], "failed");
-    EXPECT_EQ(all[2]["history_begins"], rfc3339(past_noon - 5h));
+    EXPECT_EQ(all[2]["history_begins"], rfc3339(noon - 5h));
     EXPECT_EQ(all[3]["units"][0]["state"], "failed") << "not written yet";
 }
 
 TEST(Past, ReadsTheTimesOfAMemberByOurClock)
 {
-    auto row = change(11, "10.0.0.9", past_noon - 2h + 10min, "running", "failed");
+    auto row = change(11, "10.0.0.9", noon - 2h + 10min, "running", "failed");
     row.clock_offset = 10min;
     auto before = row;
     before.id = 10;
-    before.transition.at = before.transition.last_at = past_noon - 150min;
+    before.transition.at = before.transition.last_at = noon - 150min;
     before.clock_offset = {};  // its clock was right then
     std::swap(before.transition.from, before.transition.to);
     std::swap(before.transition.from_health, before.transition.to_health);
@@ -122,24 +123,24 @@ TEST(Past, ReadsTheTimesOfAMemberByOurClock)
         past.take({.rows = {row_of(row), row_of(before)}, .begins = {}});
         return told(past)["members"][0];
     };
-    EXPECT_EQ(state(past_noon - 119min)["units"][0]["state"], "failed");
-    EXPECT_EQ(state(past_noon - 119min)["units"][0]["since"], rfc3339(past_noon - 2h));
-    EXPECT_EQ(state(past_noon - 121min)["units"][0]["state"], "running");
-    EXPECT_EQ(state(past_noon - 121min)["history_begins"], rfc3339(past_noon - 150min));
-    Past quiet{{.time = past_noon - 175min, .full = true}, cluster_of({member("10.0.0.9", 10min)}), {}};
-    EXPECT_EQ(told(quiet)["members"][0]["units"][0]["since"], rfc3339(past_noon - 3h))
+    EXPECT_EQ(state(noon - 119min)["units"][0]["state"], "failed");
+    EXPECT_EQ(state(noon - 119min)["units"][0]["since"], rfc3339(noon - 2h));
+    EXPECT_EQ(state(noon - 121min)["units"][0]["state"], "running");
+    EXPECT_EQ(state(noon - 121min)["history_begins"], rfc3339(noon - 150min));
+    Past quiet{{.time = noon - 175min, .full = true}, cluster_of({member("10.0.0.9", 10min)}), {}};
+    EXPECT_EQ(told(quiet)["members"][0]["units"][0]["since"], rfc3339(noon - 3h))
         << "of the present state, too";
 }
 
 TEST(Past, AFoldedRowThatWaitsReplacesItsVersionInTheStore)
 {
-    auto old = change(11, "10.0.0.9", past_noon - 2h, "running", "failed");
+    auto old = change(11, "10.0.0.9", noon - 2h, "running", "failed");
     auto newer = old;
     newer.id = 12;
     newer.transition.count = 3;
-    newer.transition.last_at = past_noon - 1h;
+    newer.transition.last_at = noon - 1h;
     newer.clock_offset = 2s;  // measured anew since
-    Past past{{.time = past_noon - 90min, .full = true}, nullptr, {newer}};
+    Past past{{.time = noon - 90min, .full = true}, nullptr, {newer}};
     past.take({.rows = {row_of(old)}, .begins = {}});
     const auto unit = told(past)["members"][0]["units"][0];
     EXPECT_EQ(unit["exact"], false);
@@ -151,46 +152,45 @@ TEST(Past, WhatThisNodeDidAtAnEarlierAddressIsToldOfItAtTheOneItHas)
     auto self = member("10.0.0.9");
     self.self = true;
     self.sources.clear();
-    auto own = change(11, "127.0.0.1", past_noon - 2h, "running", "failed");
-    auto queued = change(12, "127.0.0.1", past_noon - 1h, "failed", "running");
-    auto unnamed = change(13, "", past_noon - 1min, "running", "running");
-    auto taken_over = change(14, "10.0.0.2", past_noon - 3h, "failed", "running");
+    auto own = change(11, "127.0.0.1", noon - 2h, "running", "failed");
+    auto queued = change(12, "127.0.0.1", noon - 1h, "failed", "running");
+    auto unnamed = change(13, "", noon - 1min, "running", "running");
+    auto taken_over = change(14, "10.0.0.2", noon - 3h, "failed", "running");
     for (auto* row : {&own, &queued, &unnamed, &taken_over})
         row->transition.id = 0;
-    const auto moved = own_change(15, "127.0.0.1", past_noon - 30min, "fresh", "gone");
-    const auto blind = own_change(10, "127.0.0.1", past_noon - 4h, "unreadable", "fresh");
-    Past past{{.time = past_noon - 90min, .full = true},
-              cluster_of({self, member("10.0.0.2")}),
-              {queued, moved, blind}};
+    const auto moved = own_change(15, "127.0.0.1", noon - 30min, "fresh", "gone");
+    const auto blind = own_change(10, "127.0.0.1", noon - 4h, "unreadable", "fresh");
+    Past past{
+        {.time = noon - 90min, .full = true}, cluster_of({self, member("10.0.0.2")}), {queued, moved, blind}};
     past.take({.rows = {row_of(own), row_of(unnamed), row_of(taken_over)}, .begins = {}});
     const auto all = told(past)["members"];
     ASSERT_EQ(all.size(), 2U) << all;
     EXPECT_EQ(all[0]["address"], "10.0.0.2");
-    EXPECT_EQ(all[0]["units"][0]["since"], rfc3339(past_noon - 3h)) << "its own, not ours";
+    EXPECT_EQ(all[0]["units"][0]["since"], rfc3339(noon - 3h)) << "its own, not ours";
     EXPECT_TRUE(all[0]["history_begins"].is_null());
     EXPECT_EQ(all[1]["address"], "10.0.0.9");
     EXPECT_EQ(all[1]["units"][0]["state"], "failed");
-    EXPECT_EQ(all[1]["history_begins"], rfc3339(past_noon - 3h));
+    EXPECT_EQ(all[1]["history_begins"], rfc3339(noon - 3h));
 }
 
 TEST(Past, ANodeThatWasForgottenIsLeftOutUntilItIsNamedAgain)
 {
-    const std::vector rows{change(11, "10.0.0.9", past_noon - 4h, "running", "failed"),
-                           own_change(12, "10.0.0.9", past_noon - 3h, "stale", "gone")};
+    const std::vector rows{change(11, "10.0.0.9", noon - 4h, "running", "failed"),
+                           own_change(12, "10.0.0.9", noon - 3h, "stale", "gone")};
     auto again = member("10.0.0.9");
-    again.sources[0].first = past_noon - 1h;
+    again.sources[0].first = noon - 1h;
     again.freshness = Freshness::unanswered;
     const auto told_at = [&](WallTime time) {
         Past past{{.time = time, .full = true}, cluster_of({again}), rows};
         return told(past)["members"];
     };
-    EXPECT_EQ(told_at(past_noon - 210min).size(), 1U);
-    EXPECT_TRUE(told_at(past_noon - 2h).empty());
-    const auto back = told_at(past_noon - 30min);
+    EXPECT_EQ(told_at(noon - 210min).size(), 1U);
+    EXPECT_TRUE(told_at(noon - 2h).empty());
+    const auto back = told_at(noon - 30min);
     ASSERT_EQ(back.size(), 1U);
     EXPECT_EQ(back[0]["health"], 3);
     EXPECT_EQ(back[0]["reason"], "it did not answer");
-    Past one{{.time = past_noon - 2h, .node = "10.0.0.9"}, nullptr, rows};
+    Past one{{.time = noon - 2h, .node = "10.0.0.9"}, nullptr, rows};
     const auto report = one.report();
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().code, Errc::not_found);
@@ -202,28 +202,28 @@ TEST(Past, ANodeWhoseSystemdCouldNotBeReadWasUnknown)
     self.self = true;
     std::vector<ClusterTransition> rows;
     for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
-        rows.push_back(own_change(11, address, past_noon - 2h, "fresh", "unreadable"));
-        rows.push_back(own_change(12, address, past_noon - 1h, "unreadable", "fresh"));
+        rows.push_back(own_change(11, address, noon - 2h, "fresh", "unreadable"));
+        rows.push_back(own_change(12, address, noon - 1h, "unreadable", "fresh"));
     }
     const auto told_at = [&](WallTime time) {
         Past past{{.time = time, .full = true}, cluster_of({self, member("10.0.0.9")}), rows};
         return told(past);
     };
-    EXPECT_EQ(told_at(past_noon - 90min)["nodes"]["unknown"], 2);
-    EXPECT_EQ(told_at(past_noon - 90min)["members"][0]["reason"], "it was unreadable: because");
-    EXPECT_EQ(told_at(past_noon - 30min)["nodes"]["healthy"], 2);
-    rows = {own_change(11, "10.0.0.1", past_noon - 2h, "fresh", "unreadable")};
-    rows.push_back(change(12, "10.0.0.1", past_noon - 1h, "failed", "running"));
+    EXPECT_EQ(told_at(noon - 90min)["nodes"]["unknown"], 2);
+    EXPECT_EQ(told_at(noon - 90min)["members"][0]["reason"], "it was unreadable: because");
+    EXPECT_EQ(told_at(noon - 30min)["nodes"]["healthy"], 2);
+    rows = {own_change(11, "10.0.0.1", noon - 2h, "fresh", "unreadable")};
+    rows.push_back(change(12, "10.0.0.1", noon - 1h, "failed", "running"));
     rows.back().transition.id = 0;
-    EXPECT_EQ(told_at(past_noon - 90min)["members"][0]["health"], 3);
-    EXPECT_EQ(told_at(past_noon - 30min)["members"][0]["health"], 0) << "opsd ended before it was told";
+    EXPECT_EQ(told_at(noon - 90min)["members"][0]["health"], 3);
+    EXPECT_EQ(told_at(noon - 30min)["members"][0]["health"], 0) << "opsd ended before it was told";
 }
 
 TEST(Past, WhatAMemberShowsNowCountsAsUnknownWhileItCannotReadItsSystemd)
 {
     auto blind = member("10.0.0.9");
     blind.systemd_readable = false;
-    Past past{{.time = past_noon - 1min, .full = true}, cluster_of({blind}), {}};
+    Past past{{.time = noon - 1min, .full = true}, cluster_of({blind}), {}};
     EXPECT_EQ(told(past)["members"][0]["units"][0]["health"], 3);
 }
 
@@ -232,7 +232,7 @@ TEST(Past, BeforeWhatIsKeptOfAMemberNobodyKnowsWhetherItAnswered)
     const auto health = [](WallTime time, WallTime kept_since, std::vector<ClusterTransition> rows) {
         auto stale = member("10.0.0.8");
         stale.freshness = Freshness::stale;
-        stale.answered_at = past_noon - 10min;
+        stale.answered_at = noon - 10min;
         Past past{{.time = time, .kept_since = kept_since},
                   cluster_of({stale, member("10.0.0.9")}),
                   std::move(rows)};
@@ -240,16 +240,16 @@ TEST(Past, BeforeWhatIsKeptOfAMemberNobodyKnowsWhetherItAnswered)
         EXPECT_EQ(all.size(), 2U);
         return std::pair{all[0]["health"].get<int>(), all[1]["health"].get<int>()};
     };
-    EXPECT_EQ(health(past_noon - 2h, past_noon - 3h, {}), (std::pair{0, 0}));
-    EXPECT_EQ(health(past_noon - 2h, past_noon - 1h, {}), (std::pair{3, 3}));
-    EXPECT_EQ(health(past_noon - 5min, past_noon - 3h, {}), (std::pair{3, 0})) << "it answered last before";
-    const std::vector rows{change(11, "10.0.0.9", past_noon - 1h, "running", "running")};
-    EXPECT_EQ(health(past_noon - 2h, past_noon - 3h, rows), (std::pair{0, 3})) << "its older rows made room";
+    EXPECT_EQ(health(noon - 2h, noon - 3h, {}), (std::pair{0, 0}));
+    EXPECT_EQ(health(noon - 2h, noon - 1h, {}), (std::pair{3, 3}));
+    EXPECT_EQ(health(noon - 5min, noon - 3h, {}), (std::pair{3, 0})) << "it answered last before";
+    const std::vector rows{change(11, "10.0.0.9", noon - 1h, "running", "running")};
+    EXPECT_EQ(health(noon - 2h, noon - 3h, rows), (std::pair{0, 3})) << "its older rows made room";
 }
 
 TEST(Past, WhileThisNodeDidNotWatchNobodyKnowsWhetherMembersAnswered)
 {
-    Past past{{.time = past_noon - 30min, .unwatched = Unwatched{past_noon - 1h, past_noon - 10min}},
+    Past past{{.time = noon - 30min, .unwatched = Unwatched{noon - 1h, noon - 10min}},
               cluster_of({member("10.0.0.9")}),
               {}};
     const auto told_of = told(past)["members"][0];
@@ -261,21 +261,21 @@ TEST(Past, WhileThisNodeDidNotWatchNobodyKnowsWhetherMembersAnswered)
 
 TEST(Past, WhenItIsNotKeptWhetherThisNodeWatchedThatIsSaid)
 {
-    Past past{{.time = past_noon - 30min, .unwatched = Unwatched{std::nullopt, past_noon - 10min}},
+    Past past{{.time = noon - 30min, .unwatched = Unwatched{std::nullopt, noon - 10min}},
               cluster_of({member("10.0.0.9")}),
               {}};
     const auto told_of = told(past)["members"][0];
     EXPECT_EQ(told_of["health"], 3);
-    EXPECT_EQ(told_of["reason"], "whether it answered is kept since " + rfc3339(past_noon - 10min) + " only");
+    EXPECT_EQ(told_of["reason"], "whether it answered is kept since " + rfc3339(noon - 10min) + " only");
 }
 
 TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
 {
-    auto lost = change(11, "10.0.0.9", past_noon - 4h, "running", "failed");
+    auto lost = change(11, "10.0.0.9", noon - 4h, "running", "failed");
     lost.transition.unit = "b.service";
-    auto since = change(13, "10.0.0.9", past_noon - 2h, "failed", "running");
+    auto since = change(13, "10.0.0.9", noon - 2h, "failed", "running");
     since.transition.unit = "c.service";
-    const std::vector rows{lost, own_change(12, "10.0.0.9", past_noon - 3h, "stale", "replaced"), since};
+    const std::vector rows{lost, own_change(12, "10.0.0.9", noon - 3h, "stale", "replaced"), since};
     const auto units = [&](WallTime time, Member now) {
         Past past{{.time = time, .full = true}, cluster_of({std::move(now)}), rows};
         std::vector<std::string> ids;
@@ -284,19 +284,19 @@ TEST(Past, WhatAnotherMachineDidAtTheAddressIsToldOfItsTimeOnly)
         return ids;
     };
     const std::vector<std::string> all{"a.service", "b.service", "c.service"};
-    EXPECT_EQ(units(past_noon - 200min, member("10.0.0.9")), all);
+    EXPECT_EQ(units(noon - 200min, member("10.0.0.9")), all);
     const std::vector<std::string> of_this{"a.service", "c.service"};
-    EXPECT_EQ(units(past_noon - 90min, member("10.0.0.9")), of_this);
+    EXPECT_EQ(units(noon - 90min, member("10.0.0.9")), of_this);
     auto twice = member("10.0.0.9");
-    twice.replaced_at = past_noon - 1h;  // its transition is not next to the time
-    EXPECT_EQ(units(past_noon - 30min, twice), (std::vector<std::string>{"a.service"}));
+    twice.replaced_at = noon - 1h;  // its transition is not next to the time
+    EXPECT_EQ(units(noon - 30min, twice), (std::vector<std::string>{"a.service"}));
 }
 
 TEST(Past, ANodeThatWasNotThereIsNotFound)
 {
-    Past past{{.time = past_noon - 90min, .node = "10.0.0.7"},
+    Past past{{.time = noon - 90min, .node = "10.0.0.7"},
               cluster_of({member("10.0.0.9")}),
-              {change(11, "10.0.0.9", past_noon - 2h, "running", "failed")}};
+              {change(11, "10.0.0.9", noon - 2h, "running", "failed")}};
     const auto report = past.report();
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().code, Errc::not_found);

@@ -1,5 +1,7 @@
 #include "modules/cluster/table.hpp"
 
+#include "noon.hpp"
+
 #include <gtest/gtest.h>
 
 #include <random>
@@ -8,13 +10,13 @@ namespace opsd::cluster {
 namespace {
 
 using namespace std::chrono_literals;
+using test::noon;
 
-constexpr WallTime table_noon{std::chrono::microseconds{1'795'000'000'000'000}};
 constexpr std::uint16_t port = 1050;
 
 struct Cast {
     Table table{TableOptions{.max_members = 100, .forget_after = 24h}};
-    WallTime now = table_noon;
+    WallTime now = noon;
 
     NodeDocument document(std::string instance, std::vector<std::pair<std::string, Health>> units,
                           std::string hostname = "h")
@@ -113,7 +115,7 @@ TEST(Table, AMemberThatNeverAnsweredHasTheIpOfItsAddress)
     Table table{TableOptions{}};
     table.named("static",
                 {{.host = "10.0.0.2", .port = 1051}, {.host = "fd00::2"}, {.host = "fd00::3", .port = 1051}},
-                1050, table_noon);
+                1050, noon);
     EXPECT_EQ(table.find("10.0.0.2:1051")->identity.ip, "10.0.0.2");
     EXPECT_EQ(table.find("fd00::2")->identity.ip, "fd00::2");
     EXPECT_EQ(table.find("[fd00::3]:1051")->identity.ip, "fd00::3");
@@ -138,21 +140,20 @@ TEST(Table, ADeadNodeKeepsItsUnitsAndCountsAsUnknownWithoutHidingARealFailure)
     cast.names({"10.0.0.1", "10.0.0.2"});
     cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::unhealthy}}));
     cast.answers("10.0.0.2", cast.document("b", {{"x.service", Health::unhealthy}}));
-    const auto changes =
-        cast.table.failed("10.0.0.1", "cannot connect to 10.0.0.1: timed out", table_noon + 5s);
+    const auto changes = cast.table.failed("10.0.0.1", "cannot connect to 10.0.0.1: timed out", noon + 5s);
     ASSERT_EQ(changes.events.size(), 1U);
     EXPECT_EQ(changes.events[0].transition.to, "stale");
     const auto& dead = cast.member("10.0.0.1");
     EXPECT_EQ(dead.freshness, Freshness::stale);
     EXPECT_EQ(dead.health, Health::unknown);
     EXPECT_EQ(dead.reason, "cannot connect to 10.0.0.1: timed out");
-    EXPECT_EQ(dead.answered_at, table_noon);
+    EXPECT_EQ(dead.answered_at, noon);
     ASSERT_EQ(dead.units.size(), 1U);
     EXPECT_EQ(dead.current(dead.units[0]), Health::unknown);
     EXPECT_EQ(cast.unit("x.service"), (HealthCounts{0, 1, 1}));
     EXPECT_EQ(cast.unit("x.service").rolled_up(), Health::unhealthy);
-    EXPECT_TRUE(cast.table.failed("10.0.0.1", "cannot connect to 10.0.0.1: timed out", table_noon + 6s)
-                    .events.empty());
+    EXPECT_TRUE(
+        cast.table.failed("10.0.0.1", "cannot connect to 10.0.0.1: timed out", noon + 6s).events.empty());
     const auto back = cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::healthy}}));
     EXPECT_EQ(back.events.at(0).transition.to, "fresh");
     EXPECT_EQ(cast.unit("x.service"), (HealthCounts{1, 1, 0}));
@@ -212,9 +213,9 @@ TEST(Table, SaysSinceWhenNobodyWasHeardOf)
     cast.answers("10.0.0.1", cast.document("a", {}));
     cast.now += 10s;
     cast.answers("10.0.0.2", cast.document("b", {}));
-    EXPECT_EQ(cast.table.cluster(true).confirmed_at, table_noon);
+    EXPECT_EQ(cast.table.cluster(true).confirmed_at, noon);
     (void)cast.table.failed("10.0.0.1", "cannot connect", cast.now);
-    EXPECT_EQ(cast.table.cluster(true).confirmed_at, table_noon + 10s);
+    EXPECT_EQ(cast.table.cluster(true).confirmed_at, noon + 10s);
 }
 
 TEST(Table, SourcesThatFallSilentRemoveNobody)
@@ -238,9 +239,9 @@ TEST(Table, ForgetsWhomNoSourceNamesAndWhoDoesNotAnswer)
     cast.answers("10.0.0.2", cast.document("b", {}));
     cast.answers("10.0.0.3", cast.document("c", {{"x.service", Health::healthy}}));
     cast.names({});
-    (void)cast.table.failed("10.0.0.3", "cannot connect", table_noon + 1s);
-    EXPECT_FALSE(cast.table.tick(table_noon + 23h).any());
-    const auto changes = cast.table.tick(table_noon + 25h);
+    (void)cast.table.failed("10.0.0.3", "cannot connect", noon + 1s);
+    EXPECT_FALSE(cast.table.tick(noon + 23h).any());
+    const auto changes = cast.table.tick(noon + 25h);
     EXPECT_EQ(changes.gone, (Addresses{"10.0.0.1", "10.0.0.3"})) << "10.0.0.2 still answers";
     EXPECT_EQ(changes.unfollow, changes.gone);
     EXPECT_EQ(changes.events.size(), 2U);
@@ -252,22 +253,21 @@ TEST(Table, AnOperatorForgetsOnlyWhomNoSourceNames)
 {
     Cast cast;
     cast.names({"10.0.0.1"}, "mesos");
-    const auto refused = cast.table.forget("10.0.0.1", table_noon);
+    const auto refused = cast.table.forget("10.0.0.1", noon);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::invalid_argument);
     EXPECT_NE(refused.error().message.find("still named by mesos"), std::string::npos);
     cast.names({}, "mesos");
-    const auto gone = cast.table.forget("10.0.0.1", table_noon);
+    const auto gone = cast.table.forget("10.0.0.1", noon);
     ASSERT_TRUE(gone);
     EXPECT_EQ(gone->gone, (Addresses{"10.0.0.1"}));
-    EXPECT_EQ(cast.table.forget("10.0.0.1", table_noon).error().code, Errc::not_found);
+    EXPECT_EQ(cast.table.forget("10.0.0.1", noon).error().code, Errc::not_found);
 }
 
 TEST(Table, AnAgentUnderANewMesosIdIsTheSameMember)
 {
     Cast cast;
-    cast.table.named("mesos", {{.host = "10.0.0.1", .role = "agent_public", .mesos_id = "S1"}}, port,
-                     table_noon);
+    cast.table.named("mesos", {{.host = "10.0.0.1", .role = "agent_public", .mesos_id = "S1"}}, port, noon);
     auto first = cast.document("a", {});
     first.identity.mesos_id = "S1";
     cast.answers("10.0.0.1", first);
@@ -284,11 +284,11 @@ TEST(Table, AnAgentUnderANewMesosIdIsTheSameMember)
 TEST(Table, WhatOnlyASourceKnowsFollowsTheSource)
 {
     Cast cast;
-    cast.table.named("mesos", {{.host = "10.0.0.1", .role = "agent", .mesos_id = "S1"}}, port, table_noon);
+    cast.table.named("mesos", {{.host = "10.0.0.1", .role = "agent", .mesos_id = "S1"}}, port, noon);
     cast.answers("10.0.0.1", cast.document("a", {}));
     EXPECT_EQ(cast.member("10.0.0.1").identity.mesos_id, "S1") << "the node itself does not know it";
     const auto named = FoundMember{.host = "10.0.0.1", .role = "agent_public", .mesos_id = "S7"};
-    cast.table.named("mesos", {named}, port, table_noon);
+    cast.table.named("mesos", {named}, port, noon);
     EXPECT_EQ(cast.member("10.0.0.1").identity.mesos_id, "S7") << "though the node has not answered since";
     EXPECT_EQ(cast.member("10.0.0.1").identity.role, "agent_public");
 }
@@ -303,7 +303,7 @@ TEST(Table, AnotherMachineAtTheSameAddressIsSaid)
     ASSERT_EQ(changes.events.size(), 1U);
     EXPECT_EQ(changes.events[0].transition.to, "replaced");
     EXPECT_EQ(cast.member("10.0.0.1").previous_node_id, "machine of a");
-    EXPECT_EQ(cast.member("10.0.0.1").replaced_at, table_noon + 1h);
+    EXPECT_EQ(cast.member("10.0.0.1").replaced_at, noon + 1h);
     EXPECT_EQ(cast.unit("old.service").total(), 0U);
     expect_consistent(cast.table);
 }
@@ -335,7 +335,7 @@ TEST(Table, OneProcessWithTwoAddressesCountsOnce)
     EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"192.168.0.1"})) << "the one it calls its own";
     EXPECT_EQ(cast.table.aliases(), 1U);
     EXPECT_EQ(cast.unit("x.service").total(), 1U);
-    (void)cast.table.failed("192.168.0.1", "cannot connect", table_noon);
+    (void)cast.table.failed("192.168.0.1", "cannot connect", noon);
     EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.0.0.1"})) << "the one that answers";
     EXPECT_EQ(cast.unit("x.service"), (HealthCounts{1, 0, 0}));
     cast.answers("192.168.0.1", cast.document("b", {{"x.service", Health::healthy}}));
@@ -379,18 +379,18 @@ TEST(Table, ThisNodeIsReadFromTheBoardAndNeverAsked)
     Cast cast;
     cast.names({"10.0.0.1"});
     const auto changes =
-        cast.table.self("10.0.0.1", cast.document("me", {{"x.service", Health::healthy}}), table_noon);
+        cast.table.self("10.0.0.1", cast.document("me", {{"x.service", Health::healthy}}), noon);
     EXPECT_EQ(changes.unfollow, (Addresses{"10.0.0.1"}));
     EXPECT_TRUE(cast.member("10.0.0.1").self);
     EXPECT_TRUE(cast.names({"10.0.0.1"}).follow.empty());
-    EXPECT_FALSE(cast.table.failed("10.0.0.1", "no", table_noon).any());
-    EXPECT_FALSE(cast.table.forget("10.0.0.1", table_noon));
+    EXPECT_FALSE(cast.table.failed("10.0.0.1", "no", noon).any());
+    EXPECT_FALSE(cast.table.forget("10.0.0.1", noon));
     // A source that names another address of ours finds us there.
     cast.names({"10.0.0.1", "127.0.0.1"});
     cast.answers("127.0.0.1", cast.document("me", {{"x.service", Health::healthy}}));
     EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.0.0.1"}));
     // Our own address becomes known later.
-    cast.table.self("10.9.9.9", cast.document("me", {{"x.service", Health::healthy}}), table_noon);
+    cast.table.self("10.9.9.9", cast.document("me", {{"x.service", Health::healthy}}), noon);
     EXPECT_EQ(shown(cast.table), (std::vector<std::string>{"10.9.9.9"}));
     expect_consistent(cast.table);
 }
@@ -409,7 +409,7 @@ TEST(Table, AMemberThatCannotReadItsSystemdTellsItAsItsOwnTransition)
     EXPECT_EQ(lost[0].transition.to, "unreadable");
     EXPECT_EQ(lost[0].transition.reason, "systemd does not answer");
     EXPECT_TRUE(cast.answers("10.0.0.1", blind).events.empty()) << "told once";
-    EXPECT_EQ(cast.table.failed("10.0.0.1", "no", table_noon).events.at(0).transition.from, "unreadable");
+    EXPECT_EQ(cast.table.failed("10.0.0.1", "no", noon).events.at(0).transition.from, "unreadable");
     EXPECT_EQ(cast.answers("10.0.0.1", blind).events.at(0).transition.to, "unreadable");
     const auto back = cast.answers("10.0.0.1", cast.document("a", {{"x.service", Health::healthy}})).events;
     ASSERT_EQ(back.size(), 1U);
@@ -444,7 +444,7 @@ TEST(Table, PartialDocumentsBuildOnWhatIsHeld)
     EXPECT_EQ(ids, (std::vector<std::string>{"a", "b", "d", "e"}));
     EXPECT_EQ(cast.unit("d"), (HealthCounts{0, 1, 0}));
     expect_consistent(cast.table);
-    const auto refused = cast.table.answered("10.0.0.1", part, table_noon, 0ms);
+    const auto refused = cast.table.answered("10.0.0.1", part, noon, 0ms);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::protocol);
     EXPECT_EQ(cast.table.held("10.0.0.1"), "") << "the next request asks for all";
@@ -455,9 +455,9 @@ TEST(Table, AfterAFailureTheWholePictureIsAskedFor)
     Cast cast;
     cast.names({"10.0.0.1"});
     cast.answers("10.0.0.1", cast.document("a", {}));
-    (void)cast.table.failed("10.0.0.1", "cannot connect", table_noon);
+    (void)cast.table.failed("10.0.0.1", "cannot connect", noon);
     EXPECT_EQ(cast.table.held("10.0.0.1"), "");
-    EXPECT_TRUE(cast.table.unchanged("10.0.0.1", table_noon).touched);
+    EXPECT_TRUE(cast.table.unchanged("10.0.0.1", noon).touched);
     EXPECT_EQ(cast.member("10.0.0.1").freshness, Freshness::stale);
 }
 
@@ -466,11 +466,11 @@ TEST(Table, UnchangedMovesOnlyTheTime)
     Cast cast;
     cast.names({"10.0.0.1"});
     cast.answers("10.0.0.1", cast.document("a", {{"x", Health::healthy}}));
-    const auto changes = cast.table.unchanged("10.0.0.1", table_noon + 1min);
+    const auto changes = cast.table.unchanged("10.0.0.1", noon + 1min);
     EXPECT_TRUE(changes.touched);
     EXPECT_FALSE(changes.any());
-    EXPECT_EQ(cast.member("10.0.0.1").answered_at, table_noon + 1min);
-    EXPECT_EQ(cast.member("10.0.0.1").changed_at, table_noon);
+    EXPECT_EQ(cast.member("10.0.0.1").answered_at, noon + 1min);
+    EXPECT_EQ(cast.member("10.0.0.1").changed_at, noon);
 }
 
 TEST(Table, ARestartKeepsEverybodyAsStale)
@@ -479,8 +479,7 @@ TEST(Table, ARestartKeepsEverybodyAsStale)
     cast.names({"10.0.0.1", "10.0.0.2"});
     cast.answers("10.0.0.1", cast.document("a", {{"x", Health::unhealthy}}));
     Cast next;
-    const auto changes =
-        next.table.restore({cast.member("10.0.0.1"), cast.member("10.0.0.2")}, table_noon + 1min);
+    const auto changes = next.table.restore({cast.member("10.0.0.1"), cast.member("10.0.0.2")}, noon + 1min);
     EXPECT_EQ(changes.follow.size(), 2U);
     EXPECT_EQ(next.member("10.0.0.1").freshness, Freshness::stale);
     EXPECT_EQ(next.member("10.0.0.1").units.size(), 1U);
@@ -495,18 +494,18 @@ TEST(Table, ARestartKeepsEverybodyAsStale)
 TEST(Table, WhatIsReadLateIsKnownOfThoseWhoHaveNotAnswered)
 {
     Cast cast;
-    const auto ack = std::make_shared<const Acknowledgement>(
-        Acknowledgement{"kim", "new disk", table_noon, table_noon + 24h});
+    const auto ack =
+        std::make_shared<const Acknowledgement>(Acknowledgement{"kim", "new disk", noon, noon + 24h});
     cast.names({"10.0.0.1", "10.0.0.2", "10.0.0.3"}, "mesos");
     for (const auto* address : {"10.0.0.1", "10.0.0.2"}) {
         cast.answers(address, cast.document(address, {{"x", Health::unhealthy}}, "before"));
-        ASSERT_TRUE(cast.table.acknowledge(address, ack, table_noon));
+        ASSERT_TRUE(cast.table.acknowledge(address, ack, noon));
     }
     std::vector<Member> kept;
     for (const auto* address : {"10.0.0.1", "10.0.0.2", "10.0.0.3"})
         kept.push_back(cast.member(address));
     Cast next;
-    next.now = table_noon + 1h;
+    next.now = noon + 1h;
     next.table.expect({"dns", "mesos"});
     next.names({"10.0.0.1", "10.0.0.2"}, "dns");
     next.names({"10.0.0.1"}, "mesos");
@@ -517,18 +516,18 @@ TEST(Table, WhatIsReadLateIsKnownOfThoseWhoHaveNotAnswered)
     EXPECT_EQ(changes.follow, (Addresses{"10.0.0.3"}));
     const auto& dead = next.member("10.0.0.1");
     EXPECT_EQ(dead.freshness, Freshness::stale);
-    EXPECT_EQ(dead.answered_at, table_noon);
+    EXPECT_EQ(dead.answered_at, noon);
     EXPECT_EQ(dead.identity.hostname, "before");
     ASSERT_EQ(dead.units.size(), 1U);
     ASSERT_EQ(dead.sources.size(), 2U);
     EXPECT_TRUE(dead.sources[0].current && dead.sources[1].current);
-    EXPECT_EQ(dead.sources[0].first, table_noon + 1h) << "dns";
-    EXPECT_EQ(dead.sources[1].first, table_noon) << "mesos";
-    EXPECT_EQ(dead.sources[1].last, table_noon + 1h);
+    EXPECT_EQ(dead.sources[0].first, noon + 1h) << "dns";
+    EXPECT_EQ(dead.sources[1].first, noon) << "mesos";
+    EXPECT_EQ(dead.sources[1].last, noon + 1h);
     const auto& alive = next.member("10.0.0.2");
     EXPECT_EQ(alive.freshness, Freshness::fresh);
     EXPECT_EQ(alive.identity.hostname, "since");
-    EXPECT_EQ(alive.sources[1].first, table_noon);
+    EXPECT_EQ(alive.sources[1].first, noon);
     EXPECT_FALSE(alive.sources[1].current) << "mesos has given its list without it";
     EXPECT_EQ(dead.acknowledged, ack);
     EXPECT_EQ(alive.acknowledged, ack);
@@ -544,7 +543,7 @@ TEST(Table, WhomASourceNamedBeforeARestartItNamesUntilItIsHeard)
     cast.names({"10.0.0.1"}, "mesos");
     cast.names({"10.0.0.3"}, "dns");
     Cast next;
-    next.now = table_noon + 24h * 8;
+    next.now = noon + 24h * 8;
     next.table.expect({"mesos", "static", "zookeeper"});
     EXPECT_EQ(next.table.unheard().size(), 3U);
     (void)next.table.restore({cast.member("10.0.0.1"), cast.member("10.0.0.2"), cast.member("10.0.0.3")},
@@ -568,14 +567,13 @@ TEST(Table, PlannedWorkOnANodeIsShownAndEnds)
 {
     Cast cast;
     cast.names({"10.0.0.1"});
-    auto ack = std::make_shared<const Acknowledgement>(
-        Acknowledgement{"kim", "new disk", table_noon, table_noon + 2h});
-    ASSERT_TRUE(cast.table.acknowledge("10.0.0.1", ack, table_noon));
+    auto ack = std::make_shared<const Acknowledgement>(Acknowledgement{"kim", "new disk", noon, noon + 2h});
+    ASSERT_TRUE(cast.table.acknowledge("10.0.0.1", ack, noon));
     EXPECT_EQ(cast.member("10.0.0.1").acknowledged, ack);
-    EXPECT_FALSE(cast.table.tick(table_noon + 1h).any());
-    EXPECT_TRUE(cast.table.tick(table_noon + 2h).any());
+    EXPECT_FALSE(cast.table.tick(noon + 1h).any());
+    EXPECT_TRUE(cast.table.tick(noon + 2h).any());
     EXPECT_EQ(cast.member("10.0.0.1").acknowledged, nullptr);
-    EXPECT_FALSE(cast.table.acknowledge("10.0.0.9", ack, table_noon));
+    EXPECT_FALSE(cast.table.acknowledge("10.0.0.9", ack, noon));
 }
 
 TEST(Table, IsBounded)
@@ -587,7 +585,7 @@ TEST(Table, IsBounded)
     cast.names(many);
     EXPECT_EQ(cast.table.size(), 100U);
     EXPECT_EQ(cast.table.refused(), 50U);
-    cast.table.self("10.0.0.1", cast.document("me", {}), table_noon);
+    cast.table.self("10.0.0.1", cast.document("me", {}), noon);
     EXPECT_NE(cast.table.find("10.0.0.1"), nullptr) << "this node always has a place";
 }
 

@@ -71,7 +71,7 @@ protected:
         while (!store)
             io.run_one_for(10ms);
         settings.sources.fixed.hosts.items = {"10.0.0.1"};
-        board.identity.publish({.hostname = "me", .ip = "10.0.0.9", .role = "master"}, fleet_noon);
+        board.identity.publish({.hostname = "me", .ip = "10.0.0.9", .role = "master"}, noon);
     }
     ~WatchingNode() override
     {
@@ -135,7 +135,7 @@ protected:
         unit.id = unit.name = "own.service";
         unit.health = health;
         unit.state = health == Health::healthy ? "running" : "failed";
-        unit.since = fleet_noon - 1h;
+        unit.since = noon - 1h;
         unit.facts = std::make_shared<UnitFacts>();
         NodeHealth node;
         node.health = health;
@@ -361,7 +361,7 @@ TEST_F(WatchingNode, ItsFirstTransitionsWaitUntilItKnowsItsAddress)
 
 TEST_F(WatchingNode, ANewAddressOfItsOwnMakesNoGhostOfTheOldOne)
 {
-    board.identity.publish({.hostname = "me", .role = "master"}, fleet_noon);
+    board.identity.publish({.hostname = "me", .role = "master"}, noon);
     publish_own(Health::unhealthy);
     begin();
     Transition own;
@@ -718,7 +718,7 @@ TEST_F(WatchingNode, PlannedWorkOnANodeSurvivesARestart)
 {
     publish_own(Health::healthy);
     begin();
-    const Acknowledgement ack{"ann", "new disk", fleet_noon, fleet_noon + 24h};
+    const Acknowledgement ack{"ann", "new disk", noon, noon + 24h};
     for (const auto* address : {"10.0.0.1", "10.0.0.9"}) {
         std::optional<Result<>> done;
         asio::co_spawn(io, core->acknowledge(address, ack),

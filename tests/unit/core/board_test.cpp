@@ -1,9 +1,11 @@
+#include "no_failure.hpp"
 #include "opsd/board.hpp"
 #include "opsd/feed.hpp"
 #include "opsd/task_group.hpp"
 #include "support.hpp"
 
 using namespace opsd;
+using opsd::test::no_failure;
 using namespace std::chrono_literals;
 
 namespace {
@@ -25,10 +27,6 @@ Task<> listen(Feed<int>::Subscription& subscription, std::vector<int>& got)
         got.push_back(item.event ? *item.event : -static_cast<int>(item.missed));
     }
 }
-
-const auto no_failure = [](std::string_view task, const std::exception_ptr& e) {
-    ADD_FAILURE() << task << ": " << describe(e).what;
-};
 
 }  // namespace
 

@@ -1,8 +1,10 @@
+#include "no_failure.hpp"
 #include "opsd/queue.hpp"
 #include "opsd/task_group.hpp"
 #include "support.hpp"
 
 using namespace opsd;
+using opsd::test::no_failure;
 using namespace std::chrono_literals;
 using asio::experimental::awaitable_operators::operator||;
 
@@ -32,10 +34,6 @@ Task<> timeout(std::chrono::milliseconds time)
     co_await timer.async_wait(asio::use_awaitable);
 }
 
-const auto pushing_does_not_fail = [](std::string_view task, const std::exception_ptr& e) {
-    ADD_FAILURE() << task << ": " << describe(e).what;
-};
-
 }  // namespace
 
 TEST(BoundedQueue, KeepsTheOrder)
@@ -43,7 +41,7 @@ TEST(BoundedQueue, KeepsTheOrder)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         BoundedQueue<int> queue{executor, 3, WhenFull::wait};
-        TaskGroup group{executor, pushing_does_not_fail};
+        TaskGroup group{executor, no_failure};
         std::vector<int> got;
         std::vector<bool> in;
         group.spawn("put", put(queue, 0, 1000, in));
@@ -98,8 +96,8 @@ TEST(BoundedQueue, AWakeUpIsNotLostWithTheReceiverThatGotIt)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         BoundedQueue<int> queue{executor, 8, WhenFull::wait};
-        TaskGroup first{executor, pushing_does_not_fail};
-        TaskGroup second{executor, pushing_does_not_fail};
+        TaskGroup first{executor, no_failure};
+        TaskGroup second{executor, no_failure};
         std::vector<int> dead;
         std::vector<int> alive;
         first.spawn("dead", take_all(queue, dead));
@@ -122,7 +120,7 @@ TEST(BoundedQueue, AFullQueueHoldsTheWriterUntilThereIsRoom)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         BoundedQueue<int> queue{executor, 2, WhenFull::wait};
-        TaskGroup group{executor, pushing_does_not_fail};
+        TaskGroup group{executor, no_failure};
         std::vector<bool> in;
         group.spawn("put", put(queue, 0, 4, in));
         co_await test::sleep(1ms);

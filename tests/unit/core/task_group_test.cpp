@@ -1,7 +1,9 @@
+#include "no_failure.hpp"
 #include "opsd/task_group.hpp"
 #include "support.hpp"
 
 using namespace opsd;
+using opsd::test::no_failure;
 using namespace std::chrono_literals;
 using asio::experimental::awaitable_operators::operator||;
 
@@ -48,17 +50,13 @@ Task<> cancel_own_group(TaskGroup& group, int& alive)
     ADD_FAILURE() << "went on after its own cancellation";
 }
 
-const auto nothing_fails = [](std::string_view task, const std::exception_ptr& e) {
-    ADD_FAILURE() << task << ": " << describe(e).what;
-};
-
 }  // namespace
 
 TEST(TaskGroup, AThousandTasksAreCancelledAndJoined)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, nothing_fails};
+        TaskGroup group{executor, no_failure};
         int alive = 0;
         int started = 0;
         for (int i = 0; i < 1000; ++i)
@@ -79,7 +77,7 @@ TEST(TaskGroup, NamesAreOldestFirstAndOnlyOfThoseStillRunning)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, nothing_fails};
+        TaskGroup group{executor, no_failure};
         int alive = 0;
         int started = 0;
         group.spawn("first", wait_for_ever(alive, started));
@@ -114,7 +112,7 @@ TEST(TaskGroup, CancellationIsNoFailureAlsoWhenBothBranchesOfAnOrEnd)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, nothing_fails};
+        TaskGroup group{executor, no_failure};
         int alive = 0;
         int started = 0;
         group.spawn("either", wait_twice(alive, started));
@@ -130,7 +128,7 @@ TEST(TaskGroup, ATaskCancelledBeforeItsStartEnds)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, nothing_fails};
+        TaskGroup group{executor, no_failure};
         int alive = 0;
         int started = 0;
         group.spawn("task", wait_for_ever(alive, started));
@@ -144,7 +142,7 @@ TEST(TaskGroup, AfterCancelALateTaskNeverStarts)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, nothing_fails};
+        TaskGroup group{executor, no_failure};
         int alive = 0;
         int started = 0;
         group.cancel();
@@ -160,7 +158,7 @@ TEST(TaskGroup, ATaskMayCancelItsOwnGroup)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, nothing_fails};
+        TaskGroup group{executor, no_failure};
         int alive = 0;
         int started = 0;
         group.spawn("other", wait_for_ever(alive, started));
@@ -173,7 +171,7 @@ TEST(TaskGroup, ATaskMayCancelItsOwnGroup)
 TEST(TaskGroup, MayBeCancelledOutsideTheLoopJustWhenATaskEnds)
 {
     asio::io_context io{1};
-    TaskGroup group{io.get_executor(), nothing_fails};
+    TaskGroup group{io.get_executor(), no_failure};
     group.spawn("ends", nap(0ms));
     io.run_one();
     group.cancel();

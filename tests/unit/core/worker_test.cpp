@@ -1,3 +1,4 @@
+#include "no_failure.hpp"
 #include "opsd/task_group.hpp"
 #include "opsd/worker.hpp"
 #include "support.hpp"
@@ -6,6 +7,7 @@
 #include <list>
 
 using namespace opsd;
+using opsd::test::no_failure;
 using namespace std::chrono_literals;
 
 namespace {
@@ -28,10 +30,6 @@ Task<> run_job(WorkerThread& worker, std::function<Result<int>()> job, std::vect
     outcomes.push_back(result ? std::to_string(*result) : std::string{to_string(result.error().code)});
 }
 
-const auto waiting_does_not_fail = [](std::string_view task, const std::exception_ptr& e) {
-    ADD_FAILURE() << task << ": " << describe(e).what;
-};
-
 }  // namespace
 
 TEST(Worker, RunsAJobOnItsOwnThreadAndResumesAtHome)
@@ -51,7 +49,7 @@ TEST(Worker, JobsRunInTheOrderGiven)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         WorkerThread worker{"test"};
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         std::vector<std::string> outcomes;
         std::vector<std::string> wanted;
         for (int i = 0; i < 100; ++i) {
@@ -85,7 +83,7 @@ TEST(Worker, AFullQueueRefusesAtOnce)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         WorkerThread worker{"store", 2};
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         Gate gate;
         std::vector<std::string> outcomes;
         group.spawn("in hand", run_job(worker, [&gate] { return gate.pass(); }, outcomes));
@@ -112,7 +110,7 @@ TEST(Worker, StoppingFinishesTheJobInHandAndCancelsThoseThatWait)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         auto worker = std::make_unique<WorkerThread>("test");
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         Gate gate;
         std::vector<std::string> outcomes;
         bool ran = false;
@@ -150,7 +148,7 @@ TEST(Worker, ACancelledCallerIsNotWaitedForAndItsJobStillEnds)
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
         WorkerThread worker{"test"};
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         Gate gate;
         std::vector<std::string> outcomes;
         auto owned = std::make_shared<int>(5);
@@ -177,7 +175,7 @@ TEST(Worker, ARetiringOneDoesNotHoldTheLoopThatDestroysIt)
         const auto executor = co_await asio::this_coro::executor;
         auto& retired = RetiredThreads::of(executor);
         auto worker = std::make_unique<RetiringWorker>("files");
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         Gate gate;
         std::vector<std::string> outcomes;
         group.spawn("stuck", run_job(*worker, [&gate] { return gate.pass(); }, outcomes));
@@ -212,7 +210,7 @@ TEST(Worker, ARetiredOneDoesNotHoldTheLoopAndIsJoinedWhenItEnds)
         const auto executor = co_await asio::this_coro::executor;
         auto& retired = RetiredThreads::of(executor);
         auto worker = std::make_unique<WorkerThread>("journal");
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         Gate gate;
         std::vector<std::string> outcomes;
         std::thread::id released_on;
@@ -278,7 +276,7 @@ TEST(Worker, HangingThreadsOfANameAreBounded)
 {
     test::run([]() -> Task<> {
         const auto executor = co_await asio::this_coro::executor;
-        TaskGroup group{executor, waiting_does_not_fail};
+        TaskGroup group{executor, no_failure};
         std::list<Gate> gates(RetiredThreads::most_of_a_name);
         std::vector<std::string> outcomes;
         for (auto& gate : gates) {
